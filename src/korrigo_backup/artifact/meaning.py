@@ -23,9 +23,12 @@ def meant_by(named: str, names: Iterable[str], kind: Kind | None = None) -> list
 
     A local date ("2026-05-04"), a time ("2026-05-04 14:05") or a stamp means the artifacts that were made then, without
     safety backups, and the restore points alone if there are any: they bring back the others. Any other text of four
-    characters or more means the artifacts whose name begins with it.
+    characters or more means the artifacts whose name begins with it. The whole name of an artifact means no other: one
+    that is gone is not replaced by another of the same second.
     """
     parsed = [(found, name) for name in names if (found := parse(name)) and kind in {None, found.kind}]
+    if parse(named):
+        return [name for _, name in parsed if name == named]
     stamp = _stamp(named.strip())
     if stamp is None:
         return sorted(name for _, name in parsed if len(named) >= _SHORTEST and name.startswith(named))

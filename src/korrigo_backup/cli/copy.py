@@ -10,6 +10,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.core.finding import Finding
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import Refused
@@ -41,10 +42,11 @@ def command(
     backups here are never changed.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    artifacts = [str(find_artifact(wired, name).path) for name in artifacts or ()]
     if dry_run:
-        _say_plan(wired, artifacts or (), to or ())
+        _say_plan(wired, artifacts, to or ())
         return
-    results = copied(wired, artifacts or (), to or (), listen=silent if as_json else narrator(CopyStep))
+    results = copied(wired, artifacts, to or (), listen=silent if as_json else narrator(CopyStep))
     from korrigo_backup.targets.copy import require_all  # noqa: PLC0415 - only this verb and the night need them
 
     if as_json:

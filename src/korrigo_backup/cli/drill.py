@@ -217,7 +217,7 @@ def _newest_on(reading: TargetReader) -> str:
     found = []
     for named in ("latest-point", "latest"):
         with suppress(NotFound):
-            found += artifacts_on(reading, named)
+            found += artifacts_on(reading, named, passed=say_passed_over)
     if not found:
         return "latest"
     stamps = {name: parsed.stamp for name in found if (parsed := parse(name))}

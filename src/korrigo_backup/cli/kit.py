@@ -165,13 +165,15 @@ def _open(shared: CommandContext, file: str | None, identity: str | None, to: Pa
         )
     here = Path(file) if file and Path(file).exists() else kits.find(shared.wired().catalog, file).path
     opened = kits.open_kit(here, private_key(identity))  # a bare server has no configuration, and needs none for this
+    files = [one.name for one in opened.contents.files]
     if dry_run:
-        for one in opened.contents.files:
-            say(f"{printable(one.name)} would be written to {to}")
+        add_to_document(path=str(to.absolute()), files=files)
+        for name in files:
+            say(f"{printable(name)} would be written to {to}")
         say_unchanged()
         return
     kits.write_out(opened, to)
-    add_to_document(path=str(to.absolute()), files=[str(one) for one in opened.contents.files])
-    say(f"✅ {len(opened.contents.files)} files written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"
+    add_to_document(path=str(to.absolute()), files=files)
+    say(f"✅ {len(files)} files written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"
         f" on {printable(opened.contents.host)}")  # fmt: skip
     say(f"   read on in {to / README}; delete the directory when the site is back: its files are secrets")

@@ -86,7 +86,7 @@ def options(
     del lang  # the boundary has read it: an error and a help are in this language, too
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other", hint="choose one of them")
-    CommandContext.is_quiet = quiet
+    CommandContext.is_quiet, CommandContext.is_verbose = quiet, verbose
     timings.watch(_say_process if verbose else None)
     context.obj = CommandContext(lambda: _wired(config))
 
@@ -186,8 +186,12 @@ def common_first(words: Sequence[str]) -> list[str]:
 
 
 def _asked_language(words: Sequence[str]) -> Language | None:
-    """Return the language of `--lang`, None without it and for one that does not exist."""
-    for word, value in pairwise([*words, ""]):
+    """Return the language of `--lang`, None without it and for one that does not exist.
+
+    Words after `--` are those of another command.
+    """
+    ours = words[: words.index("--")] if "--" in words else words
+    for word, value in pairwise([*ours, ""]):
         asked = value if word == _LANG else word.partition("=")[2] if word.startswith(f"{_LANG}=") else None
         if asked in list(Language):
             return Language(asked)
@@ -203,7 +207,7 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
         return _failed(problem)
     except Interrupted as problem:
         lines = f"error: interrupted\nhint: {_AGAIN}\nstate: {problem}"
-        _print(in_language(lines + _contacts(problem.world)))
+        _print(in_language(redact_message(lines + _contacts(problem.world), CommandContext.known_secrets)))
         return INTERRUPTED, {
             "id": "",
             "code": INTERRUPTED,
@@ -271,7 +275,7 @@ def _say(problem: KorrigoBackupError) -> None:
     begin = "" if isinstance(problem, Cancelled) else "error: "  # the operator's decision
     lines = f"{begin}{problem.message}\n{detail}hint: {hint_with_id(problem)}\nstate: {problem.state}"
     lines += _contacts(problem.world)
-    _print(redact_message(in_language(lines), CommandContext.known_secrets))
+    _print(in_language(redact_message(lines, CommandContext.known_secrets)))  # a translation may take a secret apart
 
 
 def _contacts(world: World) -> str:

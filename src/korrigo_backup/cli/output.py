@@ -44,6 +44,9 @@ class CommandContext:
     is_quiet: ClassVar[bool] = False
     """Whether the lines of steps are left out (`--quiet`)."""
 
+    is_verbose: ClassVar[bool] = False
+    """Whether each process that is started is named (`--verbose`)."""
+
     output_lost: ClassVar[OSError | None] = None
     """Why a line could not be printed, if so."""
 
@@ -52,6 +55,12 @@ class CommandContext:
 
     def __init__(self, build: Callable[[], Wired]) -> None:
         self._build = build
+
+    @classmethod
+    def common_options(cls) -> list[str]:
+        """Return the options of this command line that also hold for another one, which it runs in this process."""
+        flags = (("--quiet", cls.is_quiet), ("--verbose", cls.is_verbose))
+        return ["--lang", cls.language, *(flag for flag, is_set in flags if is_set)]
 
     def wired(self, *, quiet: bool = False) -> Wired:
         """Load the configuration; UsageError if it is wrong.

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind
 from korrigo_backup.core.finding import Finding, warning
-from korrigo_backup.errors import NotFound
+from korrigo_backup.core.size import human
+from korrigo_backup.errors import KorrigoBackupError, NotFound
+from korrigo_backup.places.place import other_places
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
@@ -42,13 +44,22 @@ def newest_loadable(catalog: Catalog, *, with_media: bool = False) -> Artifact:
 
 
 def fitting(catalog: Catalog, point: Artifact, place: Place, found: list[Finding]) -> Artifact:
-    """Return the database of a restore point if its media do not fit in the place, with a finding; else the point."""
-    parts = components(catalog, point)
-    needs = sum(one.manifest.media.bytes for one in parts if one.manifest and one.manifest.media)
-    database = next((one for one in parts if KINDS[one.kind].is_dump), None)
-    free = place.free()[1] if needs and database else None
+    """Return the database of a restore point if its media do not fit in the place, with a finding; else the point.
+
+    A point that lacks a component, or a place that does not answer, is found again by the drill, which records it.
+    """
+    try:
+        parts = components(catalog, point)
+        needs = sum(one.manifest.media.bytes for one in parts if one.manifest and one.manifest.media)
+        database = next((one for one in parts if KINDS[one.kind].is_dump), None)
+        free = place.free()[1] if needs and database else None
+    except KorrigoBackupError:
+        return point
     if database is None or free is None or free >= needs:
         return point
-    words = f"the media of {point.name} are not restored: they need {needs:,} bytes {place.label}, {free:,} are free"
-    found.append(warning("drill.media", words, "make room, or drill in another place: --place staging"))
+    elsewhere = other_places(place.name)
+    words = (
+        f"the media of {point.name} are not restored: they need {human(needs)} {place.label}, {human(free)} are free"
+    )
+    found.append(warning("drill.media", words, f"make room, or drill in another place: {elsewhere}"))
     return database

@@ -15,7 +15,7 @@ from korrigo_backup.core.size import human
 from korrigo_backup.drill.opened import opened_parts, require_possible
 from korrigo_backup.drill.stopwatch import Stopwatch
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
-from korrigo_backup.places.place import PlaceName
+from korrigo_backup.places.place import PlaceName, other_places
 from korrigo_backup.postgres.dump.place import NoRight
 from korrigo_backup.postgres.server_error import ClientFailed, StatementFailed
 from korrigo_backup.restore.bound import BOUND
@@ -79,19 +79,18 @@ class Drilled:
 def announce_room(place: Place, artifacts: Iterable[Artifact], listen: Listener) -> None:
     """Name the room that the parts need and have, by their manifests. Raises Refused if one does not fit."""
     free_for_database, free_for_media = place.free()
-    others = (one for one in (PlaceName.BESIDE, PlaceName.LOCAL, PlaceName.STAGING) if one is not place.name)
-    elsewhere = " or ".join(f"--place {one}" for one in others)
     for manifest in (one.manifest for one in artifacts if one.manifest):
         if manifest.database and manifest.database.size:
             needs = place.needs(manifest.database.size)
-            _announce(RoomForDrill("database", place.label, needs, free_for_database), elsewhere, listen)
+            _announce(RoomForDrill("database", place.label, needs, free_for_database), place.name, listen)
         if manifest.media:
-            _announce(RoomForDrill("media", place.label, manifest.media.bytes, free_for_media), elsewhere, listen)
+            _announce(RoomForDrill("media", place.label, manifest.media.bytes, free_for_media), place.name, listen)
 
 
-def _announce(room: RoomForDrill, elsewhere: str, listen: Listener) -> None:
+def _announce(room: RoomForDrill, name: PlaceName, listen: Listener) -> None:
     listen(room)
     if room.free is not None and room.free < room.needs:
+        elsewhere = other_places(name)
         raise Refused(
             f"no room to drill {room.where}: the {room.part} needs {human(room.needs)}, {human(room.free)} are free",
             hint=f"make room, or drill in another place: {elsewhere}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -74,10 +75,15 @@ def planned_in(output: str) -> tuple[str, ...]:
 
 
 def migrations_in(output: str) -> tuple[Migration, ...]:
-    """Return the migrations in the output of the program, in their order; one that was killed has only its name."""
+    """Return the migrations in the output of the program, in their order; one that was killed has only its name.
+
+    A line that was cut by a kill is left out.
+    """
     found: dict[str, Migration] = {}
     for line in output.splitlines():
-        if line.startswith(MARK):
+        if not line.startswith(MARK):
+            continue
+        with suppress(msgspec.DecodeError):
             one = msgspec.json.decode(line.removeprefix(MARK), type=Migration)
             found[one.name] = msgspec.structs.replace(one, locks=tuple(_strongest(one.locks)))
     return tuple(found.values())

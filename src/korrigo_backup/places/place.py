@@ -23,6 +23,12 @@ class PlaceName(StrEnum):
     COMPOSE = "compose"
 
 
+def other_places(name: PlaceName) -> str:
+    """Return the options of `drill` for the other places, for a hint."""
+    others = (one for one in (PlaceName.BESIDE, PlaceName.LOCAL, PlaceName.STAGING) if one is not name)
+    return " or ".join(f"--place {one}" for one in others)
+
+
 class Place(Protocol):
     """A place in which a database and a media tree are loaded, proven and removed again.
 

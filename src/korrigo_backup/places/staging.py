@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import beside
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import KorrigoBackupError, Refused, World
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.places.local import drill_files
 from korrigo_backup.places.place import PlaceName
@@ -45,7 +45,8 @@ class StagingServices:
     def stopped(self, listen: Listener) -> Iterator[None]:
         """Stop the services that have a container, and start them at the end, as the runbook does (6.3).
 
-        A killed drill has left them stopped: the next one starts them. Raises Unreachable if Compose fails.
+        A killed drill has left them stopped: the next one starts them. Raises Unreachable if Compose fails; an error
+        of the block stays the error, and its state names the services that could not be started.
         """
         there = {one.service for one in self.project.containers()}
         services = tuple(name for name in self.names if name in there)
@@ -53,12 +54,22 @@ class StagingServices:
             yield
             return
         listen(StoppingStaging(services))
+        failed: KorrigoBackupError | None = None
         try:
             self.project.call("stop", *services)
             yield
+        except KorrigoBackupError as problem:
+            failed = problem
+            raise
         finally:
             listen(StartingStaging(services))
-            self.project.call("start", *services)
+            try:
+                self.project.call("start", *services)
+            except KorrigoBackupError as problem:
+                if failed is None:
+                    raise
+                names = ", ".join(services)
+                failed.leave(World.CHANGED, f"services of the staging site are stopped: {names}: {problem.message}")
 
 
 def of_staging(hint: str) -> str:

@@ -51,9 +51,6 @@ _OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.o
               "docker-compose.override.yaml")  # fmt: skip
 """Files that Compose also reads if no file is named to it; we name a file."""
 
-_LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "passfile")
-"""The OPTIONS of Django's database that are keys of [database]."""
-
 _SOCKET = "/var/run/postgresql"
 """Where libpq looks when Django's HOST is empty, on Debian."""
 
@@ -254,7 +251,7 @@ def _asked(manage: Manage, environment: Mapping[str, str], values: Values) -> It
             "user": settings.user,
             "host": settings.host or _SOCKET,
             "port": port,
-            **{key: value for key, value in settings.options.items() if key in _LIBPQ},
+            **settings.options,
         }
     if settings.media:
         values["media"]["root"] = settings.media

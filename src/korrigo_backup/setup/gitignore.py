@@ -40,9 +40,10 @@ def add(directory: Path, lines: tuple[str, ...]) -> Path:
     """Add lines to the site's `.gitignore` and return it. Raises Refused if it may not be written to."""
     path = directory / NAME
     with explained(f"write {path}"):
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        gap = "" if not before or before.endswith("\n") else "\n"
-        path.write_text(before + gap + "".join(f"/{line}\n" for line in lines), encoding="utf-8")
+        before = path.read_bytes() if path.exists() else b""
+        gap = "" if not before or before.endswith(b"\n") else "\n"
+        with path.open("ab") as file:  # the site's own lines are not written again
+            file.write((gap + "".join(f"/{line}\n" for line in lines)).encode())
     return path
 
 

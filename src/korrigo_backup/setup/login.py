@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.config.load import OWN_DOTENV
 from korrigo_backup.core.dotenv import written
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
-from korrigo_backup.system.files import explained, fsync_directory, write_private
+from korrigo_backup.system.files import explained, fsync_directory, replace_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,10 +51,7 @@ def keep(directory: Path, password: Secret) -> Path:
         lines = [line for line in before.splitlines(keepends=True) if not line.startswith(f"{VARIABLE}=")]
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.unlink(missing_ok=True)
         content = "".join([*lines, written(VARIABLE, password.reveal())])
-        write_private(fresh, content.encode("utf-8", errors="surrogateescape"))
-        fresh.replace(path)
+        replace_whole(path, content.encode("utf-8", errors="surrogateescape"))
         fsync_directory(directory)
     return path

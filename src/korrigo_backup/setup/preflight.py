@@ -33,6 +33,7 @@ from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.media.findings import MOUNTS_HINT, mounts_inside
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.property_differences import GRANT_SET, lost_by_swap
+from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.restore.needs import site_needs
 from korrigo_backup.site.health import health_findings
 from korrigo_backup.site.site import is_large
@@ -249,7 +250,7 @@ def _createdb(server: Postgres) -> Finding:
         return ok("role.createdb", f"the role {role.name} may create the database that a restore loads into")
     left = "only restore --in-place works" if Databases(server).owns(server.database) else "a restore has no place"
     return warning("role.createdb", f"the role {role.name} may not create databases: {left}",
-                   f"ALTER ROLE {role.name} CREATEDB")  # fmt: skip
+                   f"ALTER ROLE {identifier(role.name)} CREATEDB")  # fmt: skip
 
 
 def media(site: Site) -> Looked:

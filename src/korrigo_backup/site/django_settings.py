@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 _SECONDS = 60.0
 """Seconds; a site that needs longer to import its code is asked by hand."""
 
-_ASK = """
+LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "passfile")
+"""The OPTIONS of Django's database that are asked for: they are keys of [database]."""
+
+_ASK = f"""
 import json
 from django.conf import settings
-one = settings.DATABASES.get("default", {})
-print("\\n" + json.dumps({
+one = settings.DATABASES.get("default", {{}})
+print("\\n" + json.dumps({{
     "engine": str(one.get("ENGINE", "")), "name": str(one.get("NAME", "")), "user": str(one.get("USER", "")),
     "host": str(one.get("HOST", "")), "port": str(one.get("PORT", "")), "media": str(settings.MEDIA_ROOT),
-    "options": {k: str(v) for k, v in one.get("OPTIONS", {}).items() if isinstance(v, str)},
-    "app": any(name.startswith("korrigo_backup.djangoapp") for name in settings.INSTALLED_APPS)}))
+    "options": {{k: v for k, v in one.get("OPTIONS", {{}}).items() if isinstance(v, str) and k in {LIBPQ}}},
+    "app": any(name.startswith("korrigo_backup.djangoapp") for name in settings.INSTALLED_APPS)}}))
 """
-"""The output holds no password."""
+"""The output holds no password, which may be one of the database's OPTIONS, too."""
 
 _ASK_LOGIN = """
 import json

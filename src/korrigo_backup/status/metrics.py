@@ -25,6 +25,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _PREFIX = "korrigo_backup"
 
+BEGIN = f"# HELP {_PREFIX}_"
+"""The beginning of the text: a file that begins with it holds our metrics."""
+
 Sample = tuple[Mapping[str, str], float | None]
 Family = tuple[str, str, Iterable[Sample]]
 """Name without its prefix, help, and samples; every family is a gauge: it can go down."""
@@ -171,7 +174,7 @@ def _family(family: Family, own: Mapping[str, str]) -> Iterator[str]:
     known = [(labels, value) for labels, value in samples if value is not None]
     if not known:
         return
-    yield f"# HELP {_PREFIX}_{name} {words}\n# TYPE {_PREFIX}_{name} gauge\n"
+    yield f"{BEGIN}{name} {words}\n# TYPE {_PREFIX}_{name} gauge\n"
     for labels, value in dict.fromkeys((tuple({**own, **labels}.items()), value) for labels, value in known):
         text = ",".join(f'{label}="{_escaped(content)}"' for label, content in labels)
         yield f"{_PREFIX}_{name}{f'{{{text}}}' if text else ''} {_number(value)}\n"

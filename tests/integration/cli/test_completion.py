@@ -66,3 +66,13 @@ def test_zsh_reads_its_file_and_binds_the_command(printed):
         pytest.skip("there is no zsh")
     ask = 'autoload -U compinit; compinit -D; source "$1"; print -r -- ${_comps[korrigo-backup]}'
     assert _asked(["zsh", "-f", "-c", ask, "zsh", printed["zsh"]]) == ["_korrigo_backup"]
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("ask", [bash, fish])
+def test_a_command_in_the_name_of_a_file_is_not_run(ask, printed, tmp_path):
+    (tmp_path / "backups").mkdir()
+    for name in ("db_backup_$(touch run).sql.gz", "db_backup_`touch run`.sql.gz"):
+        (tmp_path / "backups" / name).touch()
+    ask(printed, "verify", "db", cwd=tmp_path)
+    assert not (tmp_path / "run").exists()

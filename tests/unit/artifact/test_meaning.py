@@ -12,7 +12,8 @@ POINT = "restore_point_20260504_140500.json"
 LATER = "db_backup_20260504_180000.sql.gz"
 NEXT = "db_backup_20260505_030000.sql.gz"
 SAFETY = "pre_restore_safety_backup_20260505_101500.sql.gz"
-NAMES = [NEXT, LATER, POINT, MEDIA, DUMP, SAFETY, "notes.txt"]
+DJANGO = "korrigo_backup_20260503_020000_2"
+NAMES = [NEXT, LATER, POINT, MEDIA, DUMP, SAFETY, DJANGO, "notes.txt"]
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,9 @@ NAMES = [NEXT, LATER, POINT, MEDIA, DUMP, SAFETY, "notes.txt"]
         ("db_backup_20260504", [DUMP, LATER]),
         ("pre_restore", [SAFETY]),
         ("rest", [POINT]),
+        ("korrigo_backup_2026", [DJANGO]),
+        ("korrigo_backup_20260503_020000", []),  # the first of that second is gone: the second is another backup
+        (DUMP, [DUMP]),
         ("db", []),  # too short
         ("", []),
         ("notes", []),

@@ -69,6 +69,14 @@ def test_after_two_dashes_the_word_is_that_of_another_command(capsys, monkeypatc
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("words", [("list", "--help"), ("list", "-h"), ("help", "list"), ("help", "hold", "add")])
+def test_a_help_is_a_text_and_no_document_follows_it(capsys, words):
+    assert main.guarded([*words, "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "Examples:" in out
+    assert "{" not in out
+
+
 def test_a_verb_without_a_field_answers_with_its_lines():
     assert json.loads(Document("init").text(None, 0)) == {
         "schema": "korrigo-backup/init-1",

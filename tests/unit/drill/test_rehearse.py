@@ -41,6 +41,12 @@ def test_a_migration_that_was_killed_has_its_name_alone():
     assert migrations_in(ENDED + line(name="exams.0004_last"))[-1] == Migration("exams.0004_last")
 
 
+@pytest.mark.parametrize("length", range(1, len(ENDED)))
+def test_a_line_that_was_cut_by_a_kill_is_left_out(length):
+    found = migrations_in(BEGUN + ENDED[:length])
+    assert [one.name for one in found] == ["exams.0003_more"]
+
+
 @pytest.mark.parametrize(("seconds", "level"), [(2.5, Level.WARNING), (0.5, Level.OK)])
 def test_locks_are_a_warning_when_visitors_would_notice_them(seconds, level):
     lock = TableLock("public.copy", "ShareLock")

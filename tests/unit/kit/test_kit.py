@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import subprocess
 import sys
 import tarfile
@@ -14,6 +15,7 @@ from pyrage import x25519
 
 from korrigo_backup.artifact.naming import free_kit_name, is_kit, parse
 from korrigo_backup.artifact.signature import Key
+from korrigo_backup.cli import main
 from korrigo_backup.core.secret import without_credentials
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.kit.archive import pack, unpack
@@ -261,3 +263,18 @@ def test_without_pyrage_the_command_that_installs_it_is_named(monkeypatch):
     with pytest.raises(UsageError) as caught:
         age.seal(b"x", [PUBLIC])
     assert caught.value.hint == f"{sys.executable} -m pip install 'pyrage>=1.2'"
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_the_document_of_an_opened_kit_names_its_files_without_a_checksum(tmp_path, monkeypatch, capsys, more):
+    monkeypatch.chdir(tmp_path)
+    private, public = age.new_identity()
+    (tmp_path / "key.txt").write_text(private)
+    (tmp_path / "kit.tar.age").write_bytes(age.seal(pack(contents(FILES), FILES), [public]))
+    code = main.guarded(["kit", "open", "kit.tar.age", "--identity", "key.txt", "--to", "opened", "--json", *more])
+    found = json.loads(capsys.readouterr().out)
+    assert (code, found["ok"]) == (0, True)
+    assert sorted(found["files"]) == ["key/key", "project/.env"]
+    assert found["path"] == str(tmp_path / "opened")
+    assert (tmp_path / "opened").exists() == (not more)

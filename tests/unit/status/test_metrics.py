@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.evaluate import evaluate
-from korrigo_backup.status.metrics import metrics
+from korrigo_backup.status.metrics import BEGIN, metrics
 from korrigo_backup.status.model import Beside, Goals
 from standings import GB, NOW, backup, facts, healthy, ran
 
@@ -15,6 +15,7 @@ from standings import GB, NOW, backup, facts, healthy, ran
 def samples(found, goals=None):
     goals = goals or Goals()
     text = metrics(evaluate(found, goals, now=NOW))
+    assert text.startswith(BEGIN)
     families = list(text_string_to_metric_families(text))
     assert all(family.documentation and family.type == "gauge" for family in families)
     assert text.count("# TYPE") == len(families)
@@ -49,6 +50,7 @@ def test_labels_are_escaped_and_have_no_value_for_each_backup():
     bad = [ran(n, Outcome.FAILED, verb="verify", subject=backup(n).name, message="x", exit_code=9) for n in (1, 2)]
     found = facts(backup(1), backup(2), site=odd, environment=None, records=bad)
     text = metrics(evaluate(found, Goals(), now=NOW))
+    assert text.startswith(BEGIN)
     families = list(text_string_to_metric_families(text))
     assert {sample.labels["site"] for family in families for sample in family.samples} == {odd}
     assert "db_backup_" not in text

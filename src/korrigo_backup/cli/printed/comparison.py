@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from korrigo_backup.cli.output import say, say_table
+from korrigo_backup.cli.output import say, say_data, say_table
 from korrigo_backup.compare.compare import read_state
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _say_rows(table: TableDifference) -> None:
         ("-", rows.removed, rows.removed_keys),
     ):
         for key in keys:
-            say(f"  {mark} {key}")
+            say_data(f"  {mark} {key}")
         if count > len(keys) > 0:
             say(f"  {mark} … {'' if rows.exact else 'at least '}{count - len(keys)} more")
     for word, columns in (("new", rows.new_columns), ("lost", rows.lost_columns)):
@@ -84,7 +84,7 @@ def _say_surroundings(comparison: Comparison) -> None:
 
 def _say_counted(mark: str, word: str, names: Counted) -> None:
     for name in names.first:
-        say(f"  {mark} {name}")
+        say_data(f"  {mark} {name}")
     if names.count:
         say(f"  files     {names.count} {word}")
 

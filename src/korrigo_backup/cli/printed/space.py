@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from shutil import disk_usage
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,15 @@ def space_lines(wired: Wired, site: Site, plan: RestorePlan, *, safety_backup: b
     A size that cannot be found out is left out: it must not be in the way of a restore.
     """
     lines = []
-    if safety_backup and any(one.part == "database" for one in plan.replaces):
-        lines.append(("safety", _safety(wired)))
-    try:
+    with suppress(KorrigoBackupError):
+        if safety_backup and any(one.part == "database" for one in plan.replaces):
+            lines.append(("safety", _safety(wired)))
+    with suppress(KorrigoBackupError):
         if kept := survey(site):
             databases = Databases(site.postgres)
             taken = sum(databases.size(one.database) for one in kept if one.database)
             words = "copy of an earlier restore" if len(kept) == 1 else "copies of earlier restores"
             lines.append(("previous", f"{len(kept)} {words}, databases of {human(taken)}: korrigo-backup prune"))
-    except KorrigoBackupError:
-        pass
     return lines
 
 

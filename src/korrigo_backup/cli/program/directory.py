@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.config.place import directory_above
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def go_to_site(words: Sequence[str]) -> tuple[list[str], Path | None]:
     typed in, None if that is the site's.
     """
     ours = list(words[: words.index("--")] if "--" in words else words)
-    verb = next((word for word in ours if not word.startswith("-")), None)
+    verb = next((word for word in ours if word in VERBS), None)  # before it may stand a value, as of --lang
     if verb is None or verb in _HERE or any(word.partition("=")[0] == _CONFIG for word in ours):
         return list(words), None
     try:
@@ -59,9 +60,12 @@ def _joined(convert: Any, typed_in: Path) -> Any:
 
 
 def _absolute(directory: Path, word: str) -> str:
-    """Return a word, or the absolute path if it is that of an existing file: a verb has no slash in it."""
+    """Return a word, or the absolute path if it is that of an existing file.
+
+    The word of a verb, an action or a choice has neither a slash nor a dot in it.
+    """
     option, sign, value = word.partition("=") if word.startswith("-") else ("", "", word)
-    if not value or not (os.sep in value or _is_artifact(value)):
+    if not value or not (os.sep in value or "." in value or _is_artifact(value)):
         return word
     path = directory / value
     return f"{option}{sign}{path}" if os.path.lexists(path) else word

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from korrigo_backup.errors import KorrigoBackupError
 
 JSON = "--json"
+_HELP = frozenset({"-h", "--help"})
 _NO_VERB = "error"
 """The schema's name of a failure that no verb has reached."""
 
@@ -49,8 +50,13 @@ class Document:
 
 
 def wants_json(words: Sequence[str]) -> bool:
-    """Return whether a command line asks for a document; words after `--` are those of another command."""
-    return JSON in (words[: words.index("--")] if "--" in words else words)
+    """Return whether a command line asks for a document, and not for a help, which is a text.
+
+    Words after `--` are those of another command.
+    """
+    ours = words[: words.index("--")] if "--" in words else words
+    first = next((word for word in ours if not word.startswith("-")), None)
+    return JSON in ours and first != "help" and not _HELP & set(ours)
 
 
 def stream() -> TextIO:

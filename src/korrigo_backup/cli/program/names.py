@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,4 +30,5 @@ def find_artifact(wired: Wired, name: str, kind: Kind | None = None) -> Artifact
 def say_passed_over(name: str, why: str) -> None:
     """Print a newer backup that is not the `latest`, with the reason."""
     text = in_language(f"warning: newer, and passed over: {printable(name)} {why}")
-    print(coloured(text, sys.stderr), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a closed stream does not end the verb
+        print(coloured(text, sys.stderr), file=sys.stderr, flush=True)

@@ -111,20 +111,21 @@ def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
     if not dry_run:
         place.require()
     changes = schedule.plan(by)
-    add_to_document(by=by, changes=changes, applied=not dry_run)
+    add_to_document(by=by, changes=changes, applied=False)
     _say_changes(changes)
     if dry_run:
         say("No change was made (--dry-run)")
         return
     prepare(wired.config, wired.catalog)
     place.apply(changes)
+    add_to_document(applied=True)
     say(f"✅ Schedule installed by {by}" if changes else f"✅ Schedule installed by {by}: it was up to date")
     _say_installed(schedule, by, local_now())
 
 
 def _remove(schedule: Schedule, by: By | None, *, dry_run: bool) -> None:
     removals = schedule.removal(by)
-    add_to_document(changes=[change for _, changes in removals for change in changes], applied=not dry_run)
+    add_to_document(changes=[change for _, changes in removals for change in changes], applied=False)
     for _, changes in removals:
         _say_changes(changes)
     if dry_run:
@@ -133,6 +134,7 @@ def _remove(schedule: Schedule, by: By | None, *, dry_run: bool) -> None:
     for place, changes in removals:
         place.apply(changes)
         say(f"✅ Schedule removed from {place.by}")
+    add_to_document(applied=True)
 
 
 def _say_installed(schedule: Schedule, by: By | None, now: datetime) -> None:
@@ -200,7 +202,7 @@ def _run_until_ended(wired: Wired) -> None:
     def begin(job: Job) -> int:
         say(f"▶️  {job.id}: korrigo-backup {' '.join(job.arguments)}")
         began = time.monotonic()
-        code = guarded([*around.command[1:], *job.arguments])
+        code = guarded([*CommandContext.common_options(), *around.command[1:], *job.arguments])
         say(f"{'❌' if code else '✅'} {job.id}: exit code {code} after {time.monotonic() - began:.0f} s")
         return code
 

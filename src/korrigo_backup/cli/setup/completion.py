@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import say
+from korrigo_backup.cli.output import say_data
 from korrigo_backup.cli.setup.words import NAMES, all_commands
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _PATTERNS = "db_backup_* media_backup_* restore_point_* korrigo_backup_*"
 """The names of artifacts in the backup directory; files beside them, such as manifests, are left out."""
+
+_PLAIN = "^[A-Za-z0-9_.]*$"
+"""The characters of an artifact's name: bash expands the words that it completes, also a `$(…)` in a file name."""
 
 
 class Shell(StrEnum):
@@ -35,7 +38,7 @@ def command(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish.")]) 
     korrigo-backup.fish in ~/.config/fish/completions.
     """
     commands = list(all_commands())
-    say({Shell.BASH: _bash, Shell.ZSH: _zsh, Shell.FISH: _fish}[shell](commands).rstrip("\n"))
+    say_data({Shell.BASH: _bash, Shell.ZSH: _zsh, Shell.FISH: _fish}[shell](commands).rstrip("\n"))
 
 
 def _bash(commands: Sequence[CommandWords]) -> str:
@@ -45,6 +48,7 @@ def _bash(commands: Sequence[CommandWords]) -> str:
         options="\n".join(f'        {_path(one)}) words="{" ".join(_spellings(one))}" ;;' for one in commands),
         follow="\n".join(f'        {_path(one)}) words="{_follow(one, _BASH_NAMES)}" ;;' for one in commands),
         patterns=_PATTERNS,
+        plain=_PLAIN,
     )
 
 
@@ -139,7 +143,7 @@ _korrigo_backup_names() {{
     printf '%s ' latest latest-point latest-media
     (
         cd "${{BACKUP_DIR:-backups}}" 2>/dev/null || exit
-        ls -d {patterns} 2>/dev/null | grep -v -e '\\.manifest\\.json$' -e '\\.sha256$'
+        ls -d {patterns} 2>/dev/null | grep -e '{plain}' | grep -v -e '\\.manifest\\.json$' -e '\\.sha256$'
     )
 }}
 _korrigo_backup() {{

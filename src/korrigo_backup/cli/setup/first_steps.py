@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def next_steps(verbs: Container[str], wired: Wired, findings: Iterable[Finding])
     for finding in findings:
         if finding.id == "role.createdb" and finding.hint:
             say(f"🚫 As it is now, no restore is possible next to the live data: {finding.message}")
-            say(f"   run as the server's superuser: {_as_superuser(finding.hint)}")
+            say(f"   run as the server's superuser: {as_superuser(finding.hint)}")
     daily = next((f"{job.title} every night from now on" for job in wired.jobs() if job.id == "daily"), "")
     proof = proven(read(wired.catalog.directory))
     say("➡️  Next")
@@ -115,5 +116,6 @@ def next_steps(verbs: Container[str], wired: Wired, findings: Iterable[Finding])
         say(f"✅ You can restore: proven at {proof.at.astimezone():%H:%M} on {proof.at.astimezone():%Y-%m-%d}{seconds}")
 
 
-def _as_superuser(statement: str) -> str:
-    return f"sudo -u postgres psql -c '{statement}'"
+def as_superuser(statement: str) -> str:
+    """Return the command that runs a statement as the superuser of a server on this machine."""
+    return shlex.join(("sudo", "-u", "postgres", "psql", "-c", statement))

@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,10 +17,12 @@ from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound
 from korrigo_backup.retention.previous_copies import survey
 from korrigo_backup.setup import scripts
-from korrigo_backup.system.files import explained
+from korrigo_backup.status.metrics import BEGIN
+from korrigo_backup.system.files import explained, read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.schedule.model import Change
@@ -89,8 +90,16 @@ def _own_files(wired: Wired) -> Iterator[Path]:
     """Yield the scripts of ours, and the metrics, which would go on telling of a last backup."""
     yield from scripts.ours(wired.directory / scripts.PLACE)
     metrics = wired.config.status.textfile
-    if metrics and (wired.directory / metrics).is_file():
+    if metrics and _is_ours(wired.directory / metrics):
         yield wired.directory / metrics
+
+
+def _is_ours(metrics: Path) -> bool:
+    """Return whether a file holds our metrics: `[status] textfile` may name a file that another program writes."""
+    try:
+        return read_plain(metrics, len(BEGIN)) == BEGIN.encode()
+    except (OSError, ValueError):
+        return False
 
 
 def _apply(removal: _Removal) -> None:
@@ -141,5 +150,5 @@ def _how(change: Change) -> str:
 
 def _remove_program() -> str:
     if one_file := os.environ.get("PEX"):
-        return shlex.join(("rm", "-r", one_file, str(Path("~/.cache/pex").expanduser())))
+        return shlex.join(("rm", one_file))  # ~/.cache/pex has other programs, too
     return shlex.join((sys.executable, "-m", "pip", "uninstall", "korrigo-backup"))

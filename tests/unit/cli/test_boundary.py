@@ -1,0 +1,21 @@
+"""The error boundary: what it prints and keeps of an error."""
+
+import pytest
+
+from korrigo_backup.cli import main
+from korrigo_backup.cli.output import CommandContext
+from korrigo_backup.core.language import Language
+from korrigo_backup.core.secret import Secret
+from korrigo_backup.errors import KorrigoBackupError
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("language", Language)
+def test_a_secret_that_reads_like_our_texts_is_masked_before_the_translation(capsys, monkeypatch, language):
+    secret = "battery; it was interrupted"
+    monkeypatch.setattr(CommandContext, "known_secrets", (Secret(secret),))
+    monkeypatch.setattr(CommandContext, "language", language)
+    main._say(KorrigoBackupError(f"the server refused: {secret}", hint="korrigo-backup doctor"))
+    err = capsys.readouterr().err
+    assert "battery" not in err
+    assert "***" in err

@@ -24,7 +24,7 @@ from korrigo_backup.core.finding import Level, first_error
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused, UsageError
 from korrigo_backup.setup import init as operation
-from korrigo_backup.setup import login, path_columns
+from korrigo_backup.setup import login, monitoring, path_columns
 from korrigo_backup.setup import scripts as scripts_of_runbook
 from korrigo_backup.setup.ci import NEXT, System, install
 from korrigo_backup.setup.discover_compose import CANDIDATES, NamedServices
@@ -64,6 +64,14 @@ def command(
     ci: Annotated[
         System | None, typer.Option(help="Put the CI jobs that test backups and restores into the project.")
     ] = None,
+    monitoring_kit: Annotated[
+        Path | None,
+        typer.Option(
+            "--monitoring",
+            metavar="DIR",
+            help="Put alert rules, a dashboard and examples for monitors into DIR; no other step is taken.",
+        ),
+    ] = None,
 ) -> None:
     """Write korrigo-backup.toml for this site, make the signing key, check everything, and name the next step.
 
@@ -75,6 +83,13 @@ def command(
         raise UsageError(f"{place}: a directory is given for --scripts alone", hint="korrigo-backup init --scripts DIR")
     if place:
         _install_scripts(place.absolute())
+        return
+    if monitoring_kit and (scripts or ci):
+        raise UsageError(
+            "the options --scripts and --ci do not go with --monitoring", hint="korrigo-backup init --monitoring DIR"
+        )
+    if monitoring_kit:
+        _install_monitoring(monitoring_kit.absolute(), directory.absolute(), write=write)
         return
     given: Path | None = context.find_root().params.get("config")
     with explained(f"go to {directory}"):
@@ -117,6 +132,22 @@ def _install(ci: System | None, *, scripts: bool) -> None:
         path, made = install(Path.cwd(), ci)
         shown = path.relative_to(Path.cwd())
         say(f"✅ {shown} {'tests backups and restores' if made else 'is there already'}; {NEXT[ci]}")
+
+
+def _install_monitoring(place: Path, directory: Path, *, write: bool) -> None:
+    """Put the monitoring kit into `place`, with the paths of the site that is configured in `directory`, if one is."""
+    is_site = (directory / FILE_NAME).is_file()
+    site = monitoring.MonitoredSite(directory, own_command(), place) if is_site else None
+    texts = monitoring.files(site)
+    new = monitoring.missing(place, texts)
+    if write:
+        monitoring.install(new, texts)
+    for path in new:
+        say(f"✅ {path}" if write else f"📝 {path} would be written")
+    if not new:
+        say(f"✅ The monitoring kit is in {place} already")
+    if not site or not site.is_plain:
+        say("⚠️ The files name the directory /srv/korrigo: put your paths in its place")
 
 
 def _install_scripts(place: Path) -> None:

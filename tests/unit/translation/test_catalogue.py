@@ -38,7 +38,7 @@ def test_the_compiled_catalogue_is_that_of_the_text_file(language):
 def test_a_text_of_the_source_is_translated_with_its_values():
     french = translator(Language.FRENCH)
     assert (
-        french("cannot read /backups/a b: Permission denied") == "on ne peut pas lire /backups/a b : Permission denied"
+        french("cannot read /backups/a b: Permission denied") == "impossible de lire /backups/a b : Permission denied"
     )
 
 

@@ -69,8 +69,8 @@ def period_page(period: Period, targets: RecoveryTargets, *, site: str, environm
         t(
             f"Drills: {counts[DrillOutcome.PASSED]} passed, {counts[DrillOutcome.FAILED]} failed,"
             f" {counts[DrillOutcome.ERROR]} not possible",
-            f"Exercices de restauration : {counts[DrillOutcome.PASSED]} réussis, {counts[DrillOutcome.FAILED]} échoués,"
-            f" {counts[DrillOutcome.ERROR]} impossibles",
+            f"Exercices de restauration réussis : {counts[DrillOutcome.PASSED]},"
+            f" échoués : {counts[DrillOutcome.FAILED]}, impossibles : {counts[DrillOutcome.ERROR]}",
         ),
         Mark.GOOD if counts[DrillOutcome.PASSED] and not counts[DrillOutcome.FAILED] else Mark.BAD,
     )

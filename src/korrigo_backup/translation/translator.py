@@ -36,7 +36,7 @@ _LABEL = re.compile(r"^\W*\w+(?:: |  +)$")
 _MESSAGE_LABEL = re.compile(r"^\W*(?:error|warning|hint|state|detail|contact): ")
 """The beginning of a line of a message."""
 
-_MARKED = re.compile(r"^(?:[^\w\s(\"'`]\S*\s+|\s{2,})\w")
+_MARKED = re.compile(r"^(?:[^\w\s(\"'`]\S*\s|\s{2,}\w)")
 """The beginning of a text with a mark, or with the space of a list."""
 
 _LABELLED = re.compile(r"^(\S+(?: \S+)*?)(  +)(\S.*)$")
@@ -159,13 +159,14 @@ class Translator:
     def _joined(self, text: str, depth: int) -> str:
         """Return texts that the program joins: the longest beginning that is one text, then the rest.
 
-        A beginning without values is certain, and is taken before a longer one with values.
+        A beginning without values is certain, and is taken before a longer one with values; a comma or a bracket may
+        stand inside of a text.
         """
         joins = sorted((match.start(), join) for join in _JOINS for match in re.finditer(re.escape(join), text))
         for is_certain in (True, False):
             for at, join in reversed(joins):
                 begin, rest = text[:at], text[at + len(join) :]
-                if " " not in begin and not (is_certain and join == ": "):
+                if (" " not in begin and not (is_certain and join == ": ")) or (is_certain and join in {", ", " ("}):
                     continue
                 known = self._whole.get(begin) if is_certain else self._one(begin, depth + 1)
                 if known is not None:

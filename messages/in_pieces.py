@@ -167,6 +167,10 @@ TEXTS = (
     "Exit codes: 0 ok, 1 error, 2 usage, 3 done in part, 4 refused, 5 cancelled,",
     "6 not found, 7 locked, 8 unreachable, 9 proof failed, 10 problems found,",
     "130 interrupted.",
+    "{name} would be no longer {described}",
+    "sealed",
+    "plain",
+    "a statement that it does not know makes the load fail, and the site stays as it is",
     # typer
     "Usage: ",
     "Options",

@@ -23,7 +23,7 @@ _LONGEST = 4000
 
 _WORDS = frozenset(
     {"doing", "word", "words", "part", "verb", "unit", "state", "outcome", "emptied", "kind", "level", "label", "hands",
-     "authenticity", "problem", "origin"}
+     "authenticity", "problem", "origin", "how"}
 )  # fmt: skip
 """Placeholders whose value may be a single word of ours."""
 

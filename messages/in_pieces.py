@@ -92,6 +92,8 @@ TEXTS = (
     "restore {name} by {person}, {at}",
     ": ",
     "; ",
+    "; and ",
+    "; then ",
     "media",
     "Database",
     "Media",
@@ -171,6 +173,9 @@ TEXTS = (
     "sealed",
     "plain",
     "a statement that it does not know makes the load fail, and the site stays as it is",
+    "{back} becomes live, the present {part} is kept as {kept}",
+    "{back} is loaded from {safety} first, while the site serves",
+    "{hours} next {day} {date} {time} (up to {jitter} s later)",
     # typer
     "Usage: ",
     "Options",

@@ -111,7 +111,7 @@ class Translator:
             if marked and not template.pieces[0]:
                 continue  # a mark, a label or a space before a text is no part of its first value
             found = _values(text, template.pieces)
-            if found is not None and _are_values(found, template) and not self._joins_texts(found[0], template):
+            if found is not None and _are_values(found, template) and not self._joins_texts(text, template):
                 if not _holds_a_join(found, template.pieces):
                     return self._from(template, found, depth)
                 several = several or (template, found)
@@ -121,9 +121,9 @@ class Translator:
         known = [part for part in parts if part is not None]
         return self._whole.get("; ", "; ").join(known) if len(known) == len(parts) else self._from(*several, depth)
 
-    def _joins_texts(self, first: str, template: _Template) -> bool:
-        """Return whether the first value of a template begins with a whole text of ours, to which others are joined."""
-        begins = (first[: match.start()] for match in re.finditer("[:;] ", first))
+    def _joins_texts(self, text: str, template: _Template) -> bool:
+        """Return whether the first value of a template would begin with a whole text, to which others are joined."""
+        begins = (text[: match.start()] for match in re.finditer("[:;] ", text))
         return not template.pieces[0] and any(" " in begin and begin in self._whole for begin in begins)
 
     def _from(self, template: _Template, found: Sequence[str], depth: int) -> str:
@@ -151,8 +151,8 @@ class Translator:
         before, inner, after = match.groups() if match else ("", text, "")
         if (before or after) and inner:
             return f"{before}{self._text(inner, depth + 1)}{after}"
-        if (match := _LABELLED.match(inner)) and (label := self._whole.get(match[1])):
-            width = len(match[1]) + len(match[2])
+        if (match := _LABELLED.match(inner)) and (match[1] in self._whole or " " not in match[1]):
+            label, width = self._whole.get(match[1], match[1]), len(match[1]) + len(match[2])
             return f"{label.ljust(width - 1)} {self._text(match[3], depth + 1)}"
         return self._joined(text, depth)
 
@@ -233,11 +233,14 @@ def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:
     return values if begin <= end and not any("\n" in value for value in values) else None
 
 
-def _are_values(values: Iterable[str], template: _Template) -> bool:
+def _are_values(values: Sequence[str], template: _Template) -> bool:
     """Return whether values can be those of a template: single words, or at least not a label with its value."""
     if template.narrow:
         return not any(" " in value.strip() for value in values)
-    return not any("  " in value.strip() or (template.fixed and "; " in value) for value in values)
+    return not any(
+        "  " in value.strip() or (value[:1] == " " == piece[-1:]) or (template.fixed and "; " in value)
+        for piece, value in zip(template.pieces, values, strict=False)
+    )
 
 
 def _holds_a_join(values: Sequence[str], pieces: Sequence[str]) -> bool:

@@ -105,6 +105,7 @@ JOINED = Translator(
          "place : base : 7M nécessaires ; media : 4K nécessaires, 3G libres"),
         ("tool a b; a step", "tool a b ; une étape"),
         ("📥 Loading a step", "📥 Chargement : une étape"),
+        ("  nas       a step; a step", "  nas       une étape ; une étape"),
     ],
 )  # fmt: skip
 def test_texts_that_the_program_has_joined_are_taken_apart(english, french):

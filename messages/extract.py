@@ -31,6 +31,7 @@ _CODE = re.compile(
     r"::\w|\bpg_catalog\.|[$]\{|[\\][a-zA-Z.(\[]|;;|==|\bWHERE\b|\bFROM\b|\bSELECT\b|^\s*[#<\[%-]|^[a-z_]+\(|\t"
 )
 _WORD = re.compile(r"[A-Za-z][a-z']+")
+_FORMAT = re.compile(r"\{([a-z_]*)\}")
 _LETTERS = re.compile(r"[A-Za-z]{2}")
 _CALLS_WITHOUT_TEXT = frozenset(
     {"compile", "match", "search", "sub", "fullmatch", "split", "replace", "strftime", "strptime", "getattr", "setattr",
@@ -154,9 +155,9 @@ def _cases(node: ast.AST) -> list[list[_Piece]]:
     """Return the pieces of a string in each of its cases; [] for a node that is no string with constant parts."""
     match node:
         case ast.Constant(value=str() as text):
-            return [[text]]
+            return [_of_format(text)]
         case ast.JoinedStr(values=values):
-            parts = [_cases(one) or [[_Hole("value")]] for one in values]
+            parts = [_constant(one) or _cases(one) or [[_Hole("value")]] for one in values]
             return _product(parts)
         case ast.FormattedValue(value=value):
             return _of_placeholder(value)
@@ -176,6 +177,22 @@ def _of_placeholder(value: ast.expr) -> list[list[_Piece]]:
             if isinstance(side, ast.Constant) and isinstance(side.value, str):
                 return [[side.value], [""]]
     return [[_Hole(_name(value))]]
+
+
+def _constant(node: ast.expr) -> list[list[_Piece]]:
+    """Return the text between the placeholders of an f-string, whose own braces are only braces."""
+    return [[node.value]] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def _of_format(text: str) -> list[_Piece]:
+    """Return the pieces of a string whose placeholders `str.format` fills later: {name} or {}."""
+    pieces: list[_Piece] = []
+    for number, part in enumerate(_FORMAT.split(text)):
+        if number % 2:
+            pieces.append(_Hole(part or "value"))
+        elif part:
+            pieces.append(part)
+    return pieces or [text]
 
 
 def _of_constants(value: ast.expr) -> bool:

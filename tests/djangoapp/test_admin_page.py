@@ -231,7 +231,7 @@ def test_the_table_has_pages_and_kinds(site, backups, member):
 def test_it_speaks_french(backups, member):
     seen = text(member("view_backups"), HTTP_ACCEPT_LANGUAGE="fr")
     assert "<h1>Sauvegardes</h1>" in seen
-    assert "Dernière sauvegarde valide" in seen
+    assert "Dernière bonne sauvegarde" in seen
 
 
 def test_every_french_message_is_compiled_and_has_our_context():

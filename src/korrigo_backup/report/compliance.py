@@ -182,19 +182,21 @@ def _elsewhere(e: AuditEvidence, t: Tongue) -> _Given:
 
 def _access(e: AuditEvidence, t: Tongue) -> _Given:
     mode, unsealed = e.status.facts.open_mode, [x.name for x in e.status.facts.targets if x.name not in e.sealed]
-    private = t("the backup directory is private", "le répertoire de sauvegarde est privé")
-    open_ = t("others may look into the backup directory", "d'autres ont accès au répertoire de sauvegarde")
+    private = t("the backup directory is private", "le répertoire des sauvegardes est privé")
+    open_ = t("others may look into the backup directory", "d'autres ont accès au répertoire des sauvegardes")
     seals = t(
         f"copies not sealed: {', '.join(unsealed) or 'none'}",
         f"copies non scellées : {', '.join(unsealed) or 'aucune'}",
     )
-    return _met(e.status.good and mode is None and not unsealed, f"{private if mode is None else open_}; {seals}")
+    return _met(
+        e.status.good and mode is None and not unsealed, f"{private if mode is None else open_}{t('; ', ' ; ')}{seals}"
+    )
 
 
 def _restoring(e: AuditEvidence, t: Tongue) -> _Given:
     count = len(e.period.passed) + len(e.period.restores)
     last = e.period.passed[-1] if e.period.passed else None
-    text = t(f"restores and drills in the period: {count}", f"restaurations et tests dans la période : {count}")
+    text = t(f"restores and drills in the period: {count}", f"restaurations et exercices dans la période : {count}")
     return _met(count, f"{text}{f', {minute(last.at)} {last.subject}' if last else ''}")
 
 
@@ -207,7 +209,7 @@ def _retention(e: AuditEvidence, t: Tongue) -> _Given:
         not off,
         t(
             f"days kept: {days or 'by calendar rules'}; without a rule: {', '.join(off) or 'none'}",
-            f"jours : {days or 'par calendrier'} ; sans règle : {', '.join(off) or 'aucune'}",
+            f"jours de conservation : {days or 'par calendrier'} ; sans règle : {', '.join(off) or 'aucune'}",
         ),
     )
 
@@ -231,7 +233,8 @@ def _tested_monthly(e: AuditEvidence, t: Tongue) -> _Given:
     passed, without = len(e.period.passed), t.duration(longest.total_seconds())
     text = t(
         f"{counted(passed, 'drill')} passed; longest time without a drill {without}, goal {t.duration(days * _DAY)}",
-        f"{in_french(passed, 'test réussi')} ; plus long intervalle {without}, objectif {t.duration(days * _DAY)}",
+        f"{in_french(passed, 'exercice réussi')} ; plus long intervalle sans exercice {without}, objectif"
+        f" {t.duration(days * _DAY)}",
     )
     return _met(e.period.passed and longest <= max(timedelta(days=days), _MONTH), text)
 
@@ -293,7 +296,7 @@ def _sized(e: AuditEvidence, t: Tongue) -> _Given:
     days = space.full_in_days
     free = f"{space.free_part:.0%}"
     if days is None:
-        text = t(f"{free} free, not full within two years", f"{free} libres, non plein d'ici deux ans")
+        text = t(f"{free} free, not full within two years", f"{free} libres, pas plein avant deux ans")
     else:
         text = t(
             f"{free} free, full in about {counted(days, 'day')}",
@@ -310,7 +313,7 @@ def _often(e: AuditEvidence, t: Tongue) -> _Given:
         measured <= e.targets.rpo * 1.1,
         t(
             f"longest time without a backup {t.duration(measured)}, target {t.duration(e.targets.rpo)}",
-            f"plus long intervalle {t.duration(measured)}, objectif {t.duration(e.targets.rpo)}",
+            f"plus long intervalle sans sauvegarde {t.duration(measured)}, objectif {t.duration(e.targets.rpo)}",
         ),
     )
 
@@ -320,7 +323,7 @@ def _all(*parts: Callable[[AuditEvidence, Tongue], _Given]) -> Callable[[AuditEv
         given = [part(e, t) for part in parts]
         found = [answer for answer, _ in given]
         worst = next((one for one in (AuditAnswer.NOT_MET, AuditAnswer.NOT_KNOWN) if one in found), AuditAnswer.MET)
-        return worst, "; ".join(text for _, text in given)
+        return worst, t("; ", " ; ").join(text for _, text in given)
 
     return answer
 
@@ -332,7 +335,7 @@ def _corrected(e: AuditEvidence, t: Tongue) -> _Given:
             e.period.drills,
             t(
                 f"{counted(len(e.period.drills), 'drill')}, none failed",
-                f"{in_french(len(e.period.drills), 'test')}, aucun échec",
+                f"{in_french(len(e.period.drills), 'exercice')}, aucun échec",
             ),
         )
     later = [one for one in e.period.passed if one.at > bad[-1].at]
@@ -340,7 +343,7 @@ def _corrected(e: AuditEvidence, t: Tongue) -> _Given:
         later,
         t(
             f"{counted(len(bad), 'drill')} did not pass, the last {day(bad[-1].at)}; passed since: {len(later)}",
-            f"sans succès : {in_french(len(bad), 'test')}, le dernier {day(bad[-1].at)} ; réussis depuis :"
+            f"sans succès : {in_french(len(bad), 'exercice')}, le dernier {day(bad[-1].at)} ; réussis depuis :"
             f" {len(later)}",
         ),
     )
@@ -411,7 +414,7 @@ _QUESTIONS: tuple[tuple[str, str, str, Callable[[AuditEvidence, Tongue], _Given]
     (f"{_ENISA} — 4.2.3", "Tests of several scenarios, with single files",
      "Tests de plusieurs scénarios, dont des fichiers seuls", _a_person),
     (f"{_ENISA} — 4.2.6", "Reports of drills in which recovery times were met",
-     "Rapports de tests où les délais ont été tenus", _all(_restoring, _recovery_times)),
+     "Rapports d'exercices où les délais ont été tenus", _all(_restoring, _recovery_times)),
     (f"{_ENISA} — 4.2.6", "Issues of past tests that were corrected",
      "Problèmes de tests passés, corrigés", _corrected),
     (f"{_ENISA} — 4.2.6", "The 3-2-1 rule", "La règle 3-2-1", _three_two_one),

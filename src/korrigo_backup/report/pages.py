@@ -49,7 +49,7 @@ def drill_page(
                 t("History", "Historique"),
                 table=_drill_table(history, t),
                 charts=_charts((), history, targets, t),
-                empty=t("no drill before", "aucun test auparavant"),
+                empty=t("no drill before", "aucun exercice auparavant"),
             ),
         ),
     )
@@ -69,8 +69,8 @@ def period_page(period: Period, targets: RecoveryTargets, *, site: str, environm
         t(
             f"Drills: {counts[DrillOutcome.PASSED]} passed, {counts[DrillOutcome.FAILED]} failed,"
             f" {counts[DrillOutcome.ERROR]} not possible",
-            f"Tests de restauration : {counts[DrillOutcome.PASSED]} réussis, {counts[DrillOutcome.FAILED]} échoués,"
-            f" {counts[DrillOutcome.ERROR]} impossibles",
+            f"Exercices de restauration réussis : {counts[DrillOutcome.PASSED]},"
+            f" échoués : {counts[DrillOutcome.FAILED]}, impossibles : {counts[DrillOutcome.ERROR]}",
         ),
         Mark.GOOD if counts[DrillOutcome.PASSED] and not counts[DrillOutcome.FAILED] else Mark.BAD,
     )
@@ -94,7 +94,8 @@ def period_page(period: Period, targets: RecoveryTargets, *, site: str, environm
             Part(t("Summary", "Résumé"), bullets=(done, tests, Bullet(restored))),
             Part(t("Measured", "Mesures"), charts=_charts(period.gaps, period.drills, targets, t),
                  empty=t("nothing was measured", "aucune mesure")),
-            Part(t("Drills", "Tests de restauration"), table=_drill_table(period.drills, t), empty=t("None", "Aucun")),
+            Part(t("Drills", "Exercices de restauration"), table=_drill_table(period.drills, t),
+                 empty=t("None", "Aucun")),
             Part(t("Problems", "Problèmes rencontrés"), table=_problems(period.problems, t), empty=t("None", "Aucun")),
             Part(t("Who decided", "Qui a décidé"), table=_decisions(period.decisions, t), empty=t("None", "Aucune")),
         ),
@@ -112,9 +113,9 @@ def _verdict(drill: DrillResult, t: Tongue) -> tuple[str, Mark]:
 
 def _last_verdict(period: Period, t: Tongue) -> tuple[str, Mark]:
     if not period.drills:
-        return t("no drill in the period", "aucun test dans la période"), Mark.BAD
+        return t("no drill in the period", "aucun exercice dans la période"), Mark.BAD
     text, mark = _verdict(period.drills[-1], t)
-    return t(f"last drill: {text}", f"dernier test : {text}"), mark
+    return t(f"last drill: {text}", f"dernier exercice : {text}"), mark
 
 
 def _restored_from(drill: DrillResult, t: Tongue) -> tuple[Figure, ...]:
@@ -124,10 +125,11 @@ def _restored_from(drill: DrillResult, t: Tongue) -> tuple[Figure, ...]:
         gone = t("the backup was removed since", "la sauvegarde a été supprimée depuis")
         return (Figure(t("Restored from", "Restauré depuis"), drill.subject, gone, Mark.UNKNOWN),)
     figures = [Figure(t("Restored from", "Restauré depuis"), minute(content.created), content.name, mark)]
-    what = t("proven", "prouvés") if proven else t("not proven", "non prouvés")
     if content.rows is not None:
+        what = t("proven", "prouvées") if proven else t("not proven", "non prouvées")
         figures.append(Figure(t("Rows", "Lignes"), t.count(content.rows), what, mark))
     if content.files is not None:
+        what = t("proven", "prouvés") if proven else t("not proven", "non prouvés")
         figures.append(Figure(t("Files", "Fichiers"), t.count(content.files), what, mark))
     return tuple(figures)
 
@@ -156,7 +158,7 @@ def _summary(drill: DrillResult, t: Tongue) -> tuple[Bullet, ...]:
     words = {
         DrillOutcome.PASSED: t("Complete validation passed", "Validation complète passée"),
         DrillOutcome.FAILED: t("Validation failed", "Validation échouée"),
-        DrillOutcome.ERROR: t("The test could not be made", "Le test n'a pas pu être fait"),
+        DrillOutcome.ERROR: t("The test could not be made", "L'exercice n'a pas pu être fait"),
     }
     mark = Mark.GOOD if passed else Mark.BAD
     return (Bullet(state, Mark.GOOD), Bullet(time, mark), Bullet(words[drill.verdict], mark))
@@ -181,7 +183,7 @@ def _details(drill: DrillResult, targets: RecoveryTargets, t: Tongue) -> tuple[B
         (t("Media files", "Fichiers média"), content.files if content else None),
     )
     lines = [f"{label}: {t.count(count)}" for label, count in known if count is not None]
-    none = t("none, the test runs beside the site", "aucun, le test se fait à côté du site")
+    none = t("none, the test runs beside the site", "aucun, l'exercice se fait à côté du site")
     down = t.duration(drill.seconds) if drill.is_disaster else none
     lines.append(f"{t('Simulated downtime', 'Downtime simulé')}: {down}")
     lines.append(f"{t('Backup', 'Sauvegarde')}: {drill.subject}")
@@ -196,7 +198,14 @@ def _advice(drill: DrillResult, targets: RecoveryTargets, t: Tongue) -> tuple[Bu
         return (Bullet(t("do not rely on this backup: make another and test it",
                          "ne pas compter sur cette sauvegarde : en faire une autre et la tester")),)  # fmt: skip
     if drill.verdict is DrillOutcome.ERROR:
-        return (Bullet(t("give the test its place, then repeat it", "donner sa place au test, puis le refaire")),)
+        return (
+            Bullet(
+                t(
+                    "give the test its place, then repeat it",
+                    "libérer la place qu'il faut à l'exercice, puis le refaire",
+                )
+            ),
+        )
     over = []
     if drill.seconds is not None and drill.seconds > targets.rto:
         over.append(t("the recovery takes longer than its target", "la restauration dépasse son objectif"))

@@ -21,7 +21,10 @@ _DEEPEST = 6
 _LONGEST = 4000
 """A line with more characters is data, and is not looked up."""
 
-_WORDS = frozenset({"doing", "word", "words", "part", "verb", "unit", "state", "outcome", "emptied", "kind", "level"})
+_WORDS = frozenset(
+    {"doing", "word", "words", "part", "verb", "unit", "state", "outcome", "emptied", "kind", "level", "label", "hands",
+     "authenticity", "problem", "origin", "how"}
+)  # fmt: skip
 """Placeholders whose value may be a single word of ours."""
 
 _VOWELS = frozenset("aeiouyhâàéèêëîïôûœ")
@@ -30,6 +33,12 @@ _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _WORD = re.compile(r"[A-Za-z]+")
 _DECORATION = re.compile(r"^((?:\s*\[[ x]\] )?[^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
 _LABEL = re.compile(r"^\W*\w+(?:: |  +)$")
+_MESSAGE_LABEL = re.compile(r"^\W*(?:error|warning|hint|state|detail|contact): ")
+"""The beginning of a line of a message."""
+
+_MARKED = re.compile(r"^(?:[^\w\s(\"'`]\S*\s|\s{2,}\w)")
+"""The beginning of a text with a mark, or with the space of a list."""
+
 _LABELLED = re.compile(r"^(\S+(?: \S+)*?)(  +)(\S.*)$")
 """A line of a list: a label, padded to the width of its column, and a value."""
 
@@ -41,11 +50,12 @@ class _Template(NamedTuple):
     """A text with placeholders. `literal` counts the characters outside of them.
 
     The values of a `narrow` template are single words: its constant part is a single word, too, which stands in many
-    other texts.
+    other texts. A `fixed` template stays English.
     """
 
     literal: int
     narrow: bool
+    fixed: bool
     pieces: tuple[str, ...]
     names: tuple[str, ...]
     translation: str
@@ -66,8 +76,9 @@ class Translator:
             else:
                 self._whole[pieces[0]] = _filled(translation, {})
         frequent = Counter(word for _, pieces, _, _ in templates for word in set(_bounded_words(pieces)))
-        for _, pieces, names, translation in templates:
-            template = _Template(sum(map(len, pieces)), _is_narrow(pieces), tuple(pieces), names, translation)
+        for text, pieces, names, translation in templates:
+            literal, fixed = sum(map(len, pieces)), translation == text
+            template = _Template(literal, _is_narrow(pieces), fixed, tuple(pieces), names, translation)
             anchor = min(_bounded_words(pieces), key=lambda word: (frequent[word], -len(word)), default="")
             self._by_anchor.setdefault(anchor, []).append(template)
 
@@ -94,18 +105,32 @@ class Translator:
             return None
         if (whole := self._whole.get(text)) is not None:
             return whole
-        marked = bool((match := _DECORATION.match(text)) and match[1])
+        marked = bool((match := _DECORATION.match(text)) and match[1]) or bool(_MESSAGE_LABEL.match(text))
+        several = None
         for template in self._candidates(text):
             if marked and not template.pieces[0]:
-                continue  # a mark or a space before a text is no part of its first value
+                continue  # a mark, a label or a space before a text is no part of its first value
             found = _values(text, template.pieces)
-            if found is not None and not (template.narrow and any(" " in value.strip() for value in found)):
-                values = {
-                    name: self._value(name, value, depth + 1) for name, value in zip(template.names, found, strict=True)
-                }
-                translated = {name for name, value in zip(template.names, found, strict=True) if values[name] != value}
-                return _filled(template.translation, values, translated)
-        return None
+            if found is not None and _are_values(found, template) and not self._joins_texts(text, template):
+                if not _holds_a_join(found, template.pieces):
+                    return self._from(template, found, depth)
+                several = several or (template, found)
+        if several is None:
+            return None
+        parts = [self._one(part, depth + 1) for part in text.split("; ")]
+        known = [part for part in parts if part is not None]
+        return self._whole.get("; ", "; ").join(known) if len(known) == len(parts) else self._from(*several, depth)
+
+    def _joins_texts(self, text: str, template: _Template) -> bool:
+        """Return whether the first value of a template would begin with a whole text, to which others are joined."""
+        begins = (text[: match.start()] for match in re.finditer("[:;] ", text))
+        return not template.pieces[0] and any(" " in begin and begin in self._whole for begin in begins)
+
+    def _from(self, template: _Template, found: Sequence[str], depth: int) -> str:
+        """Return the translation of a template with the values that were found."""
+        values = {name: self._value(name, value, depth + 1) for name, value in zip(template.names, found, strict=True)}
+        translated = {name for name, value in zip(template.names, found, strict=True) if values[name] != value}
+        return _filled(template.translation, values, translated)
 
     def _value(self, name: str, value: str, depth: int) -> str:
         """Return the translation of a value. A single word is mostly a name, of a table or a file: it stays."""
@@ -126,18 +151,26 @@ class Translator:
         before, inner, after = match.groups() if match else ("", text, "")
         if (before or after) and inner:
             return f"{before}{self._text(inner, depth + 1)}{after}"
-        if (match := _LABELLED.match(inner)) and (label := self._whole.get(match[1])):
-            width = len(match[1]) + len(match[2])
+        if (match := _LABELLED.match(inner)) and (match[1] in self._whole or " " not in match[1]):
+            label, width = self._whole.get(match[1], match[1]), len(match[1]) + len(match[2])
             return f"{label.ljust(width - 1)} {self._text(match[3], depth + 1)}"
         return self._joined(text, depth)
 
     def _joined(self, text: str, depth: int) -> str:
-        """Return texts that the program joins: the longest beginning that is one text, then the rest."""
+        """Return texts that the program joins: the longest beginning that is one text, then the rest.
+
+        A beginning without values is certain, and is taken before a longer one with values; a comma or a bracket may
+        stand inside of a text.
+        """
         joins = sorted((match.start(), join) for join in _JOINS for match in re.finditer(re.escape(join), text))
-        for at, join in reversed(joins):
-            begin, rest = text[:at], text[at + len(join) :]
-            if " " in begin and (known := self._one(begin, depth + 1)) is not None:
-                return f"{known}{self._whole.get(join, join)}{self._text(rest, depth + 1)}"
+        for is_certain in (True, False):
+            for at, join in reversed(joins):
+                begin, rest = text[:at], text[at + len(join) :]
+                if (" " not in begin and not (is_certain and join == ": ")) or (is_certain and join in {", ", " ("}):
+                    continue
+                known = self._whole.get(begin) if is_certain else self._one(begin, depth + 1)
+                if known is not None:
+                    return f"{known}{self._whole.get(join, join)}{self._text(rest, depth)}"
         for join in _JOINS:
             if join in text:
                 parts = text.split(join)
@@ -176,6 +209,8 @@ def _filled(translation: str, values: Mapping[str, str], translated: Collection[
 
 def _is_narrow(pieces: Sequence[str]) -> bool:
     literal = "|".join(pieces)
+    if _MARKED.match(pieces[0]):
+        return False
     return len(re.findall(r"[A-Za-z]{2,}", literal)) <= 1 and not _LABEL.match(pieces[0]) and ": " not in literal
 
 
@@ -196,6 +231,21 @@ def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:
         begin = at + len(piece)
     values.append(text[begin:end])
     return values if begin <= end and not any("\n" in value for value in values) else None
+
+
+def _are_values(values: Sequence[str], template: _Template) -> bool:
+    """Return whether values can be those of a template: single words, or at least not a label with its value."""
+    if template.narrow:
+        return not any(" " in value.strip() for value in values)
+    return not any(
+        "  " in value.strip() or (value[:1] == " " == piece[-1:]) or (template.fixed and "; " in value)
+        for piece, value in zip(template.pieces, values, strict=False)
+    )
+
+
+def _holds_a_join(values: Sequence[str], pieces: Sequence[str]) -> bool:
+    """Return whether a value between two constant parts is several texts that the program has joined."""
+    return any("; " in value and pieces[at] and pieces[at + 1] for at, value in enumerate(values))
 
 
 def _bounded_words(pieces: Iterable[str]) -> Iterator[str]:

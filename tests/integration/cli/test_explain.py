@@ -269,7 +269,7 @@ def test_explain_lists_all_ids_and_says_both_languages(site):
     assert "  server.password " in listed
     english, french = (site.korrigo("explain", "disk.full", "--lang", lang).out for lang in ("en", "fr"))
     assert "  cause: The file system" in english
-    assert "  cause: Le système de fichiers" in french
+    assert "  cause : Le système de fichiers" in french
     assert site.korrigo("explain", "disk.full", env={"LANG": "fr_FR.UTF-8"}).out == french
     assert f"df -h {site.backups}" in english
     assert "docker" not in site.korrigo("explain", "server.silent").out

@@ -66,7 +66,7 @@ def test_without_a_drill_there_is_no_report_of_one(site):
     done = site.korrigo("report", "drill", code=6)
     assert "the journal has no drill" in done.err
     assert "## Drills\n- None" in site.korrigo("report", "--lang", "en").out
-    assert "aucun test dans la période" in site.korrigo("report", "--lang", "fr").out
+    assert "aucun exercice dans la période" in site.korrigo("report", "--lang", "fr").out
 
 
 def test_a_damaged_backup_fails_in_the_report(drilled):

@@ -38,7 +38,14 @@ def test_the_compiled_catalogue_is_that_of_the_text_file(language):
 def test_a_text_of_the_source_is_translated_with_its_values():
     french = translator(Language.FRENCH)
     assert (
-        french("cannot read /backups/a b: Permission denied") == "on ne peut pas lire /backups/a b : Permission denied"
+        french("cannot read /backups/a b: Permission denied") == "impossible de lire /backups/a b : Permission denied"
+    )
+
+
+def test_the_repairs_of_an_interrupted_run_are_translated():
+    french = translator(Language.FRENCH)
+    assert french("🔧 dropped the unfinished database x_stage_1 (left by an interrupted run)") == (
+        "🔧 base inachevée x_stage_1 supprimée (après une opération interrompue)"
     )
 
 
@@ -53,6 +60,8 @@ def test_english_is_not_translated():
         ("f\"a backup {'is' if good else 'is not'} here\"", ["a backup is here", "a backup is not here"]),
         ("f\"{'more than ' * least}{left} more files\"", ["more than {left} more files", "{left} more files"]),
         ('raise Refused(f"the file {path}" " is {bad}")', ["the file {path} is {{bad}}"]),
+        ('"dropped the database {of}".format(of=name)', ["dropped the database {of}"]),
+        ('"{} was read to its end".format(name)', ["{value} was read to its end"]),
         ('"SELECT a FROM b"', []),
         ('"word"', []),
         ('def f():\n    """Do a thing."""', []),

@@ -70,3 +70,47 @@ def test_a_template_is_split_at_its_placeholders():
 
 def test_a_value_is_never_read_as_a_template():
     assert Translator({"of {a}, {b}": "{b} de {a}"})("of {b}, {a}") == "{a} de {b}"
+
+
+JOINED = Translator(
+    {
+        "a person": "une personne",
+        "old backups are removed: always": "les vieilles sauvegardes sont supprimées : toujours",
+        "no backup is old": "aucune sauvegarde n'est vieille",
+        "{version} is old": "{version} est vieux",
+        "{thing} has no {part}": "{thing} n'a pas de {part}",
+        "error: {message}": "erreur : {message}",
+        "{part}: {needs} needed, {free} free": "{part} : {needs} nécessaires, {free} libres",
+        "{part}: {needs} needed": "{part} : {needs} nécessaires",
+        "room": "place",
+        "database": "base",
+        "tool {what}": "tool {what}",
+        "a step": "une étape",
+        "📥 Loading {what}": "📥 Chargement : {what}",
+        ": ": " : ",
+        "; ": " ; ",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        (  # a beginning without values is certain: "… is old" is not taken for the end of one long value
+            "❓ a person: old backups are removed: always: no backup is old",
+            "❓ une personne : les vieilles sauvegardes sont supprimées : toujours : aucune sauvegarde n'est vieille",
+        ),
+        ("error: the kit has no key", "erreur : the kit n'a pas de key"),
+        ("room: database: 7M needed; media: 4K needed, 3G free",
+         "place : base : 7M nécessaires ; media : 4K nécessaires, 3G libres"),
+        ("tool a b; a step", "tool a b ; une étape"),
+        ("📥 Loading a step", "📥 Chargement : une étape"),
+        ("  nas       a step; a step", "  nas       une étape ; une étape"),
+    ],
+)  # fmt: skip
+def test_texts_that_the_program_has_joined_are_taken_apart(english, french):
+    assert JOINED(english) == french
+
+
+def test_the_rest_of_many_joined_texts_is_translated_to_its_end():
+    assert JOINED("; ".join(["a step"] * 12)) == " ; ".join(["une étape"] * 12)

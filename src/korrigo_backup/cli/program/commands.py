@@ -77,9 +77,8 @@ def _translating(formatter: Any) -> Any:
 def _translated_definition(words: str) -> str:
     """Return a definition in the language of the run: typer puts a default in brackets behind it."""
     text, bracket, rest = words.partition("  [")
-    value = rest.removesuffix("]").removeprefix("default: ")
-    default = f"{bracket}{in_language('default: ')}{value}]" if rest.startswith("default: ") else f"{bracket}{rest}"
-    return f"{in_language(' '.join(text.split()))}{default}"
+    label = "default: " if rest.startswith("default: ") else "required" if rest.startswith("required") else ""
+    return f"{in_language(' '.join(text.split()))}{bracket}{in_language(label)}{rest.removeprefix(label)}"
 
 
 class Leaf(TyperCommand):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from korrigo_backup.cli.output import CommandContext, say_data, say_json
+from korrigo_backup.cli.output import CommandContext, in_language, say_data, say_json
 from korrigo_backup.config.model import Configuration
 from korrigo_backup.core.language import Language
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
@@ -31,8 +31,8 @@ _LARGEST = 1024 * 1024
 """Characters read from the standard input."""
 
 _LABELS = {
-    Language.ENGLISH: ("symptom", "cause", "next", "last error", "nothing: it is as it should be"),
-    Language.FRENCH: ("symptôme", "cause", "ensuite", "dernière erreur", "rien : tout est comme il faut"),
+    Language.ENGLISH: ("symptom:", "cause:", "next:", "last error:", "nothing: it is as it should be"),
+    Language.FRENCH: ("symptôme :", "cause :", "ensuite :", "dernière erreur :", "rien : tout est comme il faut"),
 }
 
 _ENDED_BADLY = frozenset({Outcome.FAILED, Outcome.PARTLY, Outcome.INTERRUPTED, Outcome.BEGUN})
@@ -56,7 +56,8 @@ def command(
         record, failure = _last(wired)
         found = _of_failure(failure, known) if failure else _of_run(record, known) if record else []
         if not as_json:
-            say_data(f"{_LABELS[chosen][3]}: {_failed(failure) if failure else _run(record) if record else ''}\n")
+            error = _failed(failure) if failure else _run(record) if record else ""
+            say_data(f"{_LABELS[chosen][3]} {in_language(error)}\n")
     elif name is None or (one_group := group(name, known)):
         _say_list(known if name is None else one_group, chosen, as_json=as_json)
         return
@@ -136,9 +137,9 @@ def _run(record: Record) -> str:
 
 def _text(one: Explanation, chosen: Language, values: Mapping[str, str]) -> str:
     symptom, cause, next_, _, nothing = _LABELS[chosen]
-    lines = [one.id, f"  {symptom}: {one.symptom[chosen]}", f"  {cause}: {one.cause[chosen]}"]
+    lines = [one.id, f"  {symptom} {one.symptom[chosen]}", f"  {cause} {one.cause[chosen]}"]
     commands, advice = one.commands(values), one.advice.get(chosen)
-    lines.append(f"  {next_}: {advice or ('' if commands else nothing)}".rstrip())
+    lines.append(f"  {next_} {advice or ('' if commands else nothing)}".rstrip())
     return "\n".join([*lines, *(f"    {line}" for line in commands)])
 
 

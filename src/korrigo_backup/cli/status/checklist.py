@@ -58,9 +58,9 @@ def command(
     if open_points:
         if not as_json:
             say_contacts(people)
-        verb = "point is" if len(open_points) == 1 else "points are"
+        points = "; ".join(one.point for one in open_points)
         raise ProblemsFound(
-            f"{len(open_points)} of {len(answers)} {verb} not met: {'; '.join(one.point for one in open_points)}",
+            f"{len(open_points)} of {len(answers)} points {'is' if len(open_points) == 1 else 'are'} not met: {points}",
             hint="; ".join(dict.fromkeys(one.hint for one in open_points if one.hint)),
         )
 

@@ -8,7 +8,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
-from korrigo_backup.djangoapp.boundary import reported
+from korrigo_backup.djangoapp.boundary import in_language, reported
 from korrigo_backup.djangoapp.probe.describe import describe
 from korrigo_backup.djangoapp.probe.probe import probe
 from korrigo_backup.errors import UNCHANGED, ProofFailed
@@ -36,4 +36,4 @@ class Command(BaseCommand):
         self.stdout.write(msgspec.json.encode(document).decode())
         if failed := [check.message for check in found.checks if not check.ok]:
             text = f"{failed[0]}\nhint: see the site's log\nstate: {UNCHANGED}"
-            raise CommandError(text, returncode=ProofFailed.exit_code)
+            raise CommandError(in_language(text), returncode=ProofFailed.exit_code)

@@ -54,7 +54,8 @@ class Command(BaseCommand):
         if options["recover"]:
             self._recover()
         elif not options["backup_path"]:
-            raise CommandError("name the korrigo_backup_… directory\nhint: manage.py restore PATH", returncode=2)
+            text = "name the korrigo_backup_… directory\nhint: manage.py restore PATH"
+            raise CommandError(in_language(text), returncode=2)
         elif options["backup_path"] == "-":
             self._serve(options)
         elif options["into"]:

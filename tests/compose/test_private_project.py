@@ -275,7 +275,7 @@ def test_a_checkout_is_rehearsed_and_each_migration_names_its_own_locks(untouche
     (migrations / "0003_more.py").write_text(MIGRATION.format(sql=ANEW))
     (migrations / "0004_later.py").write_text(LATER)
     (migrations / "0005_concurrently.py").write_text(CONCURRENTLY)
-    listed = sorted(tmp_path.rglob("*"))
+    listed = sorted(code.rglob("*"))
     korrigo(stack, "rehearse", "--checkout", tmp_path, code=6)
     done, _ = rehearsed(stack, "--checkout", code, code=0)
     first, second, third = done["migrations"]
@@ -289,7 +289,7 @@ def test_a_checkout_is_rehearsed_and_each_migration_names_its_own_locks(untouche
     (found,) = [one["message"] for one in done["findings"] if one["id"] == "rehearse.locks"]
     assert "exams.0004_later" in found
     assert "public.exams_copy against writes" in found
-    assert sorted(tmp_path.rglob("*")) == listed
+    assert sorted(code.rglob("*")) == listed
 
 
 def drilled(stack, *arguments):

@@ -243,8 +243,10 @@ def _usage_or_bug(problem: Exception) -> tuple[int, Mapping[str, object]]:
         return UsageError.exit_code, error_fields(missing, ())
     if hasattr(problem, "format_message"):  # click's own errors: an unknown option, a missing argument
         return _failed(UsageError(on_one_line(problem.format_message()), hint=_help_of(problem)))
+    if type(problem).__name__ == "Abort" and isinstance(problem.__cause__, Exception):
+        problem = problem.__cause__  # typer's sign for the end of an input, which says nothing of its cause
     if os.environ.get(DEBUG_VARIABLE):
-        traceback.print_exc()
+        traceback.print_exception(problem)
     return _failed(_in_words(problem))
 
 

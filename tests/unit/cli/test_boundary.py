@@ -19,3 +19,12 @@ def test_a_secret_that_reads_like_our_texts_is_masked_before_the_translation(cap
     err = capsys.readouterr().err
     assert "battery" not in err
     assert "***" in err
+
+
+def test_the_end_of_an_input_is_named_with_its_cause(capsys, monkeypatch):
+    def cut(*_arguments):
+        raise EOFError("the pipe ended")
+
+    monkeypatch.setattr(main, "_wired", cut)
+    assert main.guarded(["list"]) == 1
+    assert "unexpected EOFError: the pipe ended" in capsys.readouterr().err

@@ -279,7 +279,7 @@ def test_a_role_that_may_not_create_databases_and_a_server_clients_do_not_fit_ar
     finally:
         site.sql(f"ALTER ROLE {site.user} CREATEDB", "postgres", superuser=True)
     assert "🚫 As it is now, no restore is possible next to the live data" in done.out
-    assert f"sudo -u postgres psql -c 'ALTER ROLE {site.user} CREATEDB'" in done.out
+    assert f"sudo -u postgres psql -c 'ALTER ROLE \"{site.user}\" CREATEDB'" in done.out
     clients = site.home / "clients"
     clients.mkdir()
     (clients / "pg_dump").write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")

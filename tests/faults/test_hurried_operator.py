@@ -38,7 +38,7 @@ def test_a_restore_is_completed_if_its_output_cannot_be_written(site, output, co
         (["frob"], 2, "No such command"),
         (["nightly", "--depth", "deep"], 2, "'--depth': 'deep' is not one of 'structure', 'content', 'full'."),
         (["nightly", "--depth", "deep"], 2, "hint: korrigo-backup nightly --help"),
-        (["notify"], 2, "Choose from: test, overdue"),
+        (["notify"], 2, "korrigo-backup notify --help"),
         (["--config", "nope.toml", "list"], 2, "cannot read the configuration nope.toml"),
     ],
 )

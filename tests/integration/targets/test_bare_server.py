@@ -134,7 +134,7 @@ def test_a_bare_server_comes_back_from_the_kit_and_a_target(
     kit = operator.holder / "kit"
     operator.run(f"korrigo-backup kit open {sealed} --identity korrigo-kit.txt --to kit", operator.holder)
     text = (kit / "README.md").read_text()
-    assert ("korrigo-backup[kit,s3]" in section(text, "korrigo-backup")) == (tool != "rsync")
+    assert ("[kit,s3]" in section(text, "korrigo-backup")) == (tool != "rsync")
     operator.run(section(text, "The files of this kit"), kit)
     dotenv = site.home / ".env"
     for name in ("POSTGRES_HOST", "POSTGRES_PASSWORD"):  # PostgreSQL is at another address now

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from korrigo_backup.errors import TimedOut, Unreachable
@@ -48,9 +49,22 @@ class Stopper:
             while time.monotonic() < deadline:
                 found = admin.execute(f"SELECT pid FROM pg_stat_activity WHERE {OURS} AND {condition}").fetchone()
                 if found:
-                    return self.stop(found[0])
+                    self.stop(found[0])
+                    if self.others_can_look():
+                        return
+                    os.kill(found[0], signal.SIGCONT)
                 time.sleep(0.005)
         raise AssertionError(f"no session with {condition}")
+
+    def others_can_look(self):
+        """Whether the stopped process was not in the middle of its line of pg_stat_activity: readers wait for its end."""
+        with connect(self.server) as another:
+            another.execute("SET statement_timeout = '1s'")
+            try:
+                another.execute("SELECT count(*) FROM pg_stat_activity")
+            except psycopg.errors.QueryCanceled:
+                return False
+        return True
 
 
 @pytest.fixture

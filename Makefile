@@ -78,7 +78,7 @@ test-law: setup
 test-compose: setup
 	@tests/compose/engine.sh
 	@infra/docker/images/build.sh
-	@$(BIN)/python -m pytest -m compose tests/compose
+	@$(BIN)/python -m pytest -m compose --override-ini cache_dir=$(VENV)/cache/pytest-compose $(PYTEST_ARGS) tests/compose
 
 test-runbook: setup
 	@tests/compose/engine.sh

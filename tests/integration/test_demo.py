@@ -149,7 +149,7 @@ def backups_page(told):
     shown = dict(line.split(None, 1) for line in told.splitlines() if line.startswith("  ") and "cd " not in line)
     browser = build_opener(HTTPCookieProcessor())
     form = browser.open(shown["backups"], timeout=30).read().decode()
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)[1]
+    (token,) = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
     fields = {"csrfmiddlewaretoken": token, "username": shown["login"], "password": shown["password"]}
     login = f"{shown['site']}admin/login/?next=/admin/korrigo_backup/backups/"
     browser.addheaders = [("Referer", login)]

@@ -25,11 +25,12 @@ from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.notify import address
 from korrigo_backup.postgres.activity import activity
 from korrigo_backup.run import journal
-from korrigo_backup.system.files import FILE_MODE
+from korrigo_backup.system.files import FILE_MODE, read_plain
 from korrigo_backup.system.run import Command, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.compose.project import Project
@@ -64,6 +65,11 @@ _SECRET_WORDS = re.compile(
 
 _PATHS = re.compile(r"(OLD)?PWD|PGPASSFILE|SSH_AUTH_SOCK|XAUTHORITY|\w+_FILE")
 """Variables whose names sound like a secret, and whose values are paths, which other lines need."""
+
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+
+_LARGEST_CONFIGURATION = 1024 * 1024
+"""Bytes."""
 
 _SHORTEST = 8
 """Characters of a line of a secret that is looked for by itself: a shorter line is the end of a key, or a word."""
@@ -265,6 +271,23 @@ def _hint(hint: str) -> str:
 def _project(site: Site) -> Project | None:
     access = site.postgres.access
     return access.project if isinstance(access, ComposeAccess) else None
+
+
+def secrets_in(configuration: Path) -> tuple[Secret, ...]:
+    """Return the values of a configuration that may be secret, also where it cannot be understood."""
+    try:
+        text = read_plain(configuration, _LARGEST_CONFIGURATION).decode(errors="replace")
+    except (OSError, ValueError):
+        return ()
+    found: list[Secret] = []
+    for line in text.splitlines():
+        name, _, rest = line.partition("=")
+        is_secret = _SECRET_WORDS.search(name) and not _PATHS.fullmatch(name.strip().upper())
+        for quoted in _QUOTED.findall(rest or name):
+            value = quoted[1:-1]
+            found += [Secret(value)] if value and is_secret else []
+            found += address.secrets(Secret(value)) if "://" in value else ()
+    return tuple(found)
 
 
 def _values(environment: Mapping[str, str]) -> list[Secret]:

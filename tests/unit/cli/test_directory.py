@@ -39,8 +39,8 @@ def test_a_file_is_named_from_the_directory_in_which_it_is_typed(below, monkeypa
     (below / name).touch()
     given = parsed(monkeypatch, below, "kit", "verify", name, "--identity", name)
     assert (given["file"], given["identity"]) == (str(below / name), str(below / name))
-    assert parsed(monkeypatch, below, "rebuild", "--from", name, f"--from={name}")["source"] == [str(below / name)] * 2
-    assert parsed(monkeypatch, below, "copy", "missing.txt", name)["artifacts"] == ["missing.txt", str(below / name)]
+    assert parsed(monkeypatch, below, "rebuild", "--from", name, f"--from={name}")["source"] == 2 * (str(below / name),)
+    assert parsed(monkeypatch, below, "copy", "missing.txt", name)["artifacts"] == ("missing.txt", str(below / name))
 
 
 def test_a_file_called_like_a_word_of_the_command_line_changes_nothing(below, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from korrigo_backup.cli.setup import diagnose
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import UsageError
-from korrigo_backup.setup.diagnose import secrets_in
+from korrigo_backup.setup.secret_values import secrets_in
 
 BROKEN = """
 [database]

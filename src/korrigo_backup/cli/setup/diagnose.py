@@ -20,8 +20,9 @@ from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.run import failures
-from korrigo_backup.setup.diagnose import ReportSources, report, secrets_in
+from korrigo_backup.setup.diagnose import ReportSources, report
 from korrigo_backup.setup.diagnose import archive as packed
+from korrigo_backup.setup.secret_values import secrets_in
 from korrigo_backup.system.files import explained, replace_whole
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ def command(
     table: Annotated[str, typer.Option("--table", "-T", help="Deleted rows of this model or table.")] = "",
     where: Annotated[str, typer.Option(metavar="SQL", help="With --table: only those for which this holds.")] = "",
     source: Annotated[
-        str | None, typer.Option("--from", metavar="ARTIFACT", help="From this backup. Default: the newest that has them.")
+        str | None, typer.Option("--from", metavar="ARTIFACT", help="From this backup; default: the newest with them.")
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="From the newest backup before this time.")] = None,
     on_conflict: Annotated[

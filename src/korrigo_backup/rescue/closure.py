@@ -86,11 +86,11 @@ def refers_to(relation: Relation, child: str, parent: str) -> str:
     return " AND ".join(f"{child}.{mine} = {parent}.{theirs}" for mine, theirs in pairs)
 
 
-def dangling(rows: StagedRows, relations: Sequence[Relation], *, constrained: bool = True) -> list[tuple[int, str, int]]:
+def dangling(rows: StagedRows, relations: Sequence[Relation]) -> list[tuple[int, str, int]]:
     """Return relation, table and number of each picked row that refers to a row which is neither live nor picked."""
     found = []
     for number, one in enumerate(relations):
-        if one.constrained is not constrained or (condition := _dangles(rows, one)) is None:
+        if not one.constrained or (condition := _dangles(rows, one)) is None:
             continue
         child = rows.tables[one.table]
         numbers = rows.session.run(f"SELECT g.{ROW} FROM {child.gone} g WHERE g.{PICKED} AND {condition}").split()
@@ -111,9 +111,7 @@ def _dangles(rows: StagedRows, relation: Relation) -> str | None:
         filled += f" AND g.{identifier(relation.type_column)} = {relation.content_type}"
     nowhere = f"NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {refers_to(relation, 'g', 'l')})"
     if parent and rows.gone(relation):
-        nowhere += (
-            f" AND NOT EXISTS (SELECT FROM {parent.gone} q WHERE q.{PICKED} AND {refers_to(relation, 'g', 'q')})"
-        )
+        nowhere += f" AND NOT EXISTS (SELECT FROM {parent.gone} q WHERE q.{PICKED} AND {refers_to(relation, 'g', 'q')})"
     return f"{filled} AND {nowhere}"
 
 
@@ -136,9 +134,8 @@ def links(rows: StagedRows, relations: Sequence[Relation]) -> list[Link]:
         if both is None or set(one.columns) & set(both[0].key) or not both[0].has_key:
             continue
         child, parent = both
-        query = (
-            f"SELECT coalesce(json_agg(k), '[]') FROM (SELECT {child.key_text('t')} AS k FROM {linked(one, child, parent)}) x"
-        )
+        keys = f"SELECT {child.key_text('t')} AS k FROM {linked(one, child, parent)}"
+        query = f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x"
         found += [Link(number, key) for key in rows.session.ask(query, tuple[tuple[str, ...], ...])]
     return found
 

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from korrigo_backup.rescue.closure import PICKED, dangling, unpick
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
@@ -61,7 +59,8 @@ class Conflicts:
         left = []
         for number, table, row in dangling(self.rows, self.relations):
             relation = self.relations[number]
-            words = f"{', '.join(relation.columns)} refers to a row of {relation.to} that is neither live nor in the backup"
+            columns = ", ".join(relation.columns)
+            words = f"{columns} refers to a row of {relation.to} that is neither live nor in the backup"
             left.append((table, row))
             self._add(ConflictKind.PARENT, table, row, relation.name, relation.columns, words)
         self._leave(left)
@@ -103,8 +102,3 @@ def _columns(conflict: TrialConflict) -> tuple[str, ...]:
         return (conflict.column,)
     found = _KEY.search(conflict.detail)
     return tuple(found[1].split(", ")) if found else ()
-
-
-def named(conflict: Conflict, label: str) -> Conflict:
-    """Return a conflict with another name of its table."""
-    return replace(conflict, table=label)

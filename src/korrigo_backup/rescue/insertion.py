@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import ROW
 from korrigo_backup.system.timings import phase
@@ -124,7 +124,8 @@ def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Se
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}'; EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' THEN NULL;"
         f" WHEN OTHERS THEN {_DIAGNOSTICS} failed := {_FOUND.format(table='coalesce(whose, $q$$q$)', row=0)}; END;\n"
         f"IF failed IS NOT NULL THEN {apart} IF found = '[]' THEN found := found || failed; END IF; END IF;\n"
-        f"INSERT INTO pg_temp.trial VALUES (json_build_object('conflicts', found, 'changed', coalesce(changed, '{{}}')));"
+        "INSERT INTO pg_temp.trial"
+        " VALUES (json_build_object('conflicts', found, 'changed', coalesce(changed, '{}')));"
         f" END {tag}"
     )
     result = rows.session.ask("SELECT result FROM pg_temp.trial", Trial)
@@ -140,7 +141,7 @@ _DECLARE = (
 _DIAGNOSTICS = (
     "GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, words = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL,"
     " named = CONSTRAINT_NAME, place = COLUMN_NAME, whose = TABLE_NAME;"
-    f" IF left(code, 2) IN ({', '.join(map(literal, _TROUBLE))}) THEN RAISE; END IF;"
+    f" IF left(code, 2)::text IN ({', '.join(map(literal, _TROUBLE))}) THEN RAISE; END IF;"
 )
 
 _FOUND = (
@@ -151,10 +152,11 @@ _FOUND = (
 
 def _one_by_one(table: StagedTable) -> str:
     """Return the loop that tries each row of a table alone; a row that misses a parent is none of its conflicts."""
-    insert = f"INSERT INTO {table.live.sql} ({table.listed}) OVERRIDING SYSTEM VALUE SELECT {table.listed} FROM {table.gone}"
+    into, gone = f"INSERT INTO {table.live.sql} ({table.listed}) OVERRIDING SYSTEM VALUE", table.gone
+    insert = f"{into} SELECT {table.listed} FROM {gone}"
     row = _FOUND.format(table=literal(table.live.name), row="one.number")
     return (
-        f"FOR one IN SELECT {ROW} AS number FROM {table.gone} WHERE {PICKED} ORDER BY 1 LOOP"
+        f"FOR one IN SELECT {ROW} AS number FROM {gone} WHERE {PICKED} ORDER BY 1 LOOP"
         f" BEGIN EXECUTE {literal(f'{insert} WHERE {ROW} = $1')} USING one.number;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}';"
         f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' OR foreign_key_violation THEN NULL;"
@@ -168,13 +170,9 @@ def raise_sequences(tables: Iterable[StagedTable]) -> str:
         "DO $raise$ DECLARE s text; BEGIN"
         f" s := pg_get_serial_sequence({literal(one.live.sql)}, {literal(name)}); IF s IS NOT NULL THEN EXECUTE"
         f" format('SELECT setval(%L, m) FROM (SELECT max(%I) AS m FROM %s WHERE %s) x, %s s"
-        f" WHERE m > s.last_value', s, {literal(name)}, {literal(one.gone)}, {literal(PICKED)}, s); END IF; END $raise$;"
+        f" WHERE m > s.last_value', s, {literal(name)}, {literal(one.gone)}, {literal(PICKED)}, s); END IF;"
+        " END $raise$;"
         for one in tables
         for name in one.key
         if name in one.live.columns
     )
-
-
-def quoted_columns(names: Iterable[str]) -> str:
-    """Return names as they stand in a list of a statement."""
-    return ", ".join(map(identifier, names))

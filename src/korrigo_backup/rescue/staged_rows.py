@@ -30,11 +30,9 @@ LOCK_WAIT = "10s"
 SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT})
 """The site's own search path stays: its triggers run in this session."""
 
-ROW, MARK, VIA, LEVEL = (identifier(f"korrigo_backup {name}") for name in ("row", "mark", "via", "level"))
+ROW, MARK, VIA, LEVEL = (identifier(f"korrigo_backup_{name}") for name in ("row", "mark", "via", "level"))
 
-_OWN_COLUMNS = (
-    f"row_number() OVER () AS {ROW}, NULL::smallint AS {MARK}, NULL::int AS {VIA}, NULL::int AS {LEVEL}"
-)
+_OWN_COLUMNS = f"row_number() OVER () AS {ROW}, NULL::smallint AS {MARK}, NULL::int AS {VIA}, NULL::int AS {LEVEL}"
 
 _CHECK_ROLE = "SELECT to_json(has_database_privilege(current_database(), 'TEMP'))"
 

@@ -15,15 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.artifact.components import authenticity
 from korrigo_backup.core.finding import Finding, Level, warning
 from korrigo_backup.errors import (
     Cancelled,
     KorrigoBackupError,
     NotFound,
-    PartlyDone,
     ProofFailed,
     Refused,
     UsageError,
@@ -34,7 +31,7 @@ from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.rescue.closure import PICKED, Mark, close, linked, links
+from korrigo_backup.rescue.closure import PICKED, Mark, close, linked, links, refers_to
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
 from korrigo_backup.rescue.live_tables import downward, read_foreign_keys, read_tables, upward
@@ -124,7 +121,7 @@ def undelete(
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
     if not options.objects and not options.table:
-        raise UsageError("nothing is named", hint="korrigo-backup undelete exams.Exam:12, or --table exams_exam --where …")
+        raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
     with exclusive(site, catalog, "undelete", listen=listen) as (site, _):  # noqa: PLR1704 - now held
         points = read_points(catalog)
         roots = _find_roots(site, points, options)
@@ -215,7 +212,7 @@ class _Work:
         """Raise UsageError for a row that is live: undelete changes none."""
         for row in self._roots.rows:
             live = self._live[row.table.table]
-            condition = _has_key(row, live)
+            condition = _has_key(row)
             if self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool):
                 raise UsageError(
                     f"{row.name} is not deleted: it is live, and undelete changes no live row",
@@ -255,7 +252,7 @@ class _Work:
         count = 0
         for row in self._roots.rows:
             table = self._rows.tables[row.table.table]
-            count += self._marked(table, _has_key(row, table.live))
+            count += self._marked(table, _has_key(row))
         if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
             count += self._marked(staged, f"({self._roots.where or 'true'})")
         return count
@@ -357,7 +354,7 @@ class _Work:
         tables = picked(self._rows, {one.table: one.count for one in plan.tables})
         transaction = ""
         with _rolled_back():
-            self._session.run("BEGIN; SET LOCAL synchronous_commit = local")
+            self._session.run("BEGIN")
             self._insert(plan, tables)
             transaction = self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
             running.note(transaction=transaction)
@@ -404,13 +401,11 @@ class _Work:
 _WHY = {Mark.ROOT: Why.ASKED, Mark.WITH: Why.WITH, Mark.NEEDS: Why.NEEDED}
 
 
-def _has_key(row: NamedRow, live: LiveTable) -> str:
+def _has_key(row: NamedRow) -> str:
     return " AND ".join(f"{identifier(k)} = {literal(v)}" for k, v in zip(row.key, row.values, strict=True))
 
 
 def _changed_columns(relation: Relation, child: StagedTable, parent: StagedTable) -> str:
-    from korrigo_backup.rescue.closure import refers_to
-
     columns = ", ".join(map(literal, parent.columns))
     return (
         "SELECT coalesce(json_agg(DISTINCT e.key), '[]') FROM"

@@ -145,7 +145,7 @@ EXAMPLES = {
     ),
     "undelete": (
         ("korrigo-backup undelete exams.Exam:12 --dry-run", "the plan"),
-        ("korrigo-backup undelete --table exams_copy --where \"exam_id = 12\"", "the rows of a condition"),
+        ('korrigo-backup undelete --table exams_copy --where "exam_id = 12"', "the rows of a condition"),
     ),
     "uninstall": (
         ("korrigo-backup uninstall --dry-run", "what would go, and what would stay"),

@@ -18,11 +18,11 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.rescue.live_tables import Relation
+    from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 
-class Mark(IntEnum):
+class RowMark(IntEnum):
     """Why a row is picked; a greater number wins."""
 
     NEEDS = 1
@@ -34,7 +34,7 @@ PICKED = f"{MARK} IS NOT NULL"
 
 
 @dataclass(frozen=True)
-class Link:
+class LinkedRow:
     """A live row whose reference was emptied by the deletion: its key, and the relation."""
 
     relation: int
@@ -42,7 +42,7 @@ class Link:
 
 
 @phase("closure")
-def close(rows: StagedRows, relations: Sequence[Relation]) -> None:
+def close(rows: StagedRows, relations: Sequence[RowRelation]) -> None:
     """Pick all rows that belong to the roots, which are marked with level 0."""
     level = 0
     while True:
@@ -52,18 +52,18 @@ def close(rows: StagedRows, relations: Sequence[Relation]) -> None:
             return
 
 
-def _steps(rows: StagedRows, relation: Relation, number: int, level: int) -> list[str]:
+def _steps(rows: StagedRows, relation: RowRelation, number: int, level: int) -> list[str]:
     """Return the statements that pick along a relation the rows next to those of the round before."""
     if (both := rows.gone(relation)) is None:
         return []
     child, parent = both
     refers, last = refers_to(relation, "c", "p"), level - 1
     set_ = f"{VIA} = {number}, {LEVEL} = {level}"
-    down, up = f"{Mark.WITH}", f"{Mark.NEEDS}"
-    from_parent, from_child = f"p.{MARK} >= {Mark.WITH}", f"c.{MARK} >= {Mark.NEEDS}"
+    down, up = f"{RowMark.WITH}", f"{RowMark.NEEDS}"
+    from_parent, from_child = f"p.{MARK} >= {RowMark.WITH}", f"c.{MARK} >= {RowMark.NEEDS}"
     if relation.parent_link:  # two rows, one object: both have the same mark, except that of a root
-        down, up = (f"least({alias}.{MARK}, {Mark.WITH})" for alias in "pc")
-        from_parent = f"p.{MARK} >= {Mark.NEEDS}"
+        down, up = (f"least({alias}.{MARK}, {RowMark.WITH})" for alias in "pc")
+        from_parent = f"p.{MARK} >= {RowMark.NEEDS}"
     steps = []
     if relation.cascades or relation.parent_link:
         steps.append(
@@ -77,7 +77,7 @@ def _steps(rows: StagedRows, relation: Relation, number: int, level: int) -> lis
     return [f"WITH u AS ({step} RETURNING 1) SELECT count(*) FROM u" for step in steps]
 
 
-def refers_to(relation: Relation, child: str, parent: str) -> str:
+def refers_to(relation: RowRelation, child: str, parent: str) -> str:
     """Return the condition that a row `child` refers to a row `parent` by a relation."""
     pairs = zip(map(identifier, relation.columns), map(identifier, relation.to_columns), strict=True)
     if relation.generic:
@@ -86,7 +86,7 @@ def refers_to(relation: Relation, child: str, parent: str) -> str:
     return " AND ".join(f"{child}.{mine} = {parent}.{theirs}" for mine, theirs in pairs)
 
 
-def dangling(rows: StagedRows, relations: Sequence[Relation]) -> list[tuple[int, str, int]]:
+def dangling(rows: StagedRows, relations: Sequence[RowRelation]) -> list[tuple[int, str, int]]:
     """Return relation, table and number of each picked row that refers to a row which is neither live nor picked."""
     found = []
     for number, one in enumerate(relations):
@@ -98,7 +98,7 @@ def dangling(rows: StagedRows, relations: Sequence[Relation]) -> list[tuple[int,
     return found
 
 
-def _dangles(rows: StagedRows, relation: Relation) -> str | None:
+def _dangles(rows: StagedRows, relation: RowRelation) -> str | None:
     """Return the condition over alias `g` that the row referred to is nowhere, None if the relation is not staged."""
     child = rows.tables.get(relation.table)
     if child is None or not set(relation.columns) <= set(child.columns):
@@ -126,7 +126,7 @@ def unpick(rows: StagedRows, left: Sequence[tuple[str, int]]) -> None:
 
 
 @phase("links")
-def links(rows: StagedRows, relations: Sequence[Relation]) -> list[Link]:
+def links(rows: StagedRows, relations: Sequence[RowRelation]) -> list[LinkedRow]:
     """Return the live rows that referred to a picked row, and refer to none now."""
     found = []
     for number, one in enumerate(relations):
@@ -136,11 +136,11 @@ def links(rows: StagedRows, relations: Sequence[Relation]) -> list[Link]:
         child, parent = both
         keys = f"SELECT {child.key_text('t')} AS k FROM {linked(one, child, parent)}"
         query = f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x"
-        found += [Link(number, key) for key in rows.session.ask(query, tuple[tuple[str, ...], ...])]
+        found += [LinkedRow(number, key) for key in rows.session.ask(query, tuple[tuple[str, ...], ...])]
     return found
 
 
-def linked(relation: Relation, child: StagedTable, parent: StagedTable) -> str:
+def linked(relation: RowRelation, child: StagedTable, parent: StagedTable) -> str:
     """Return the FROM of the live rows (alias `l`, then `t`) whose reference to a picked row (`p`) was emptied."""
     empty = " AND ".join(f"l.{identifier(name)} IS NULL" for name in relation.columns)
     return (

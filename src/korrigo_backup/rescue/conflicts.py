@@ -14,8 +14,8 @@ from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.rescue.insertion import Trial, TrialConflict
-    from korrigo_backup.rescue.live_tables import Relation
+    from korrigo_backup.rescue.insertion import TriedInsertion, TrialConflict
+    from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
 
 _KINDS = {
@@ -35,7 +35,7 @@ class Conflicts:
     """The conflicts so far; with `skip` their rows, and those that need them, are left out."""
 
     rows: StagedRows
-    relations: Sequence[Relation]
+    relations: Sequence[RowRelation]
     skip: bool
     found: list[Conflict] = field(default_factory=list)
 
@@ -66,7 +66,7 @@ class Conflicts:
         self._leave(left)
         return left
 
-    def _tried(self, trial: Trial) -> list[tuple[str, int]]:
+    def _tried(self, trial: TriedInsertion) -> list[tuple[str, int]]:
         left = []
         for one in trial.conflicts:
             kind = _KINDS.get(one.code, ConflictKind.OTHER)

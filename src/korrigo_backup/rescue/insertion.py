@@ -19,7 +19,7 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from korrigo_backup.rescue.live_tables import Relation
+    from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 _TAKEN_BACK = "KB000"
@@ -44,7 +44,7 @@ class TrialConflict(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Trial(msgspec.Struct, frozen=True):
+class TriedInsertion(msgspec.Struct, frozen=True):
     """The result of a trial: conflicts, or for each table how many of its rows the site's triggers have changed."""
 
     conflicts: tuple[TrialConflict, ...] = ()
@@ -56,12 +56,12 @@ def picked(rows: StagedRows, counts: dict[str, int]) -> list[StagedTable]:
     return [rows.tables[name] for name, count in counts.items() if count]
 
 
-def statements(tables: Sequence[StagedTable], relations: Sequence[Relation], condition: str = PICKED) -> list[str]:
+def statements(tables: Sequence[StagedTable], relations: Sequence[RowRelation], condition: str = PICKED) -> list[str]:
     """Return the statements that insert the picked rows, parents before children."""
     return [_inserting(group, condition) for group in in_order(tables, relations)]
 
 
-def in_order(tables: Sequence[StagedTable], relations: Sequence[Relation]) -> list[list[StagedTable]]:
+def in_order(tables: Sequence[StagedTable], relations: Sequence[RowRelation]) -> list[list[StagedTable]]:
     """Return the tables in groups: each refers to those before it, and in a circle to those of its own group."""
     left = {one.live.name: one for one in tables}
     groups = []
@@ -111,10 +111,10 @@ def proof(tables: Sequence[StagedTable]) -> str:
 
 
 @phase("trial")
-def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Sequence[Relation]) -> Trial:
+def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Sequence[RowRelation]) -> TriedInsertion:
     """Insert and prove the picked rows, take it back, and return what the live database does not take."""
     if not tables:
-        return Trial()
+        return TriedInsertion()
     together = " ".join(f"EXECUTE {literal(one)};" for one in statements(tables, relations))
     apart = " ".join(_one_by_one(one) for one in tables)
     tag = f"$trial_{secrets.token_hex(8)}$"
@@ -128,7 +128,7 @@ def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Se
         " VALUES (json_build_object('conflicts', found, 'changed', coalesce(changed, '{}')));"
         f" END {tag}"
     )
-    result = rows.session.ask("SELECT result FROM pg_temp.trial", Trial)
+    result = rows.session.ask("SELECT result FROM pg_temp.trial", TriedInsertion)
     rows.session.run("DROP TABLE pg_temp.trial; COMMIT")
     return result
 

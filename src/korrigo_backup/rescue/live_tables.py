@@ -51,7 +51,7 @@ WHERE o.contype = 'f' AND c.relkind = 'r' AND d.relkind = 'r' AND n.nspname !~ '
 """
 
 
-class LiveTable(msgspec.Struct, frozen=True):
+class TableLayout(msgspec.Struct, frozen=True):
     """A table of the live database: the columns that an INSERT may name, and its key, () without one.
 
     `name` is written as pg_dump writes it. The key is the primary key, else a unique index over columns without NULL.
@@ -71,7 +71,7 @@ class LiveTable(msgspec.Struct, frozen=True):
         return f"{identifier(self.schema)}.{identifier(self.table)}"
 
 
-class Relation(msgspec.Struct, frozen=True):
+class RowRelation(msgspec.Struct, frozen=True):
     """Rows of `table` refer with `columns` to rows of `to`.
 
     `constrained`: the database holds it. `parent_link`: both rows are one object of Django (multi-table inheritance).
@@ -96,19 +96,19 @@ class Relation(msgspec.Struct, frozen=True):
         return bool(self.type_column)
 
 
-def read_tables(session: Session) -> dict[str, LiveTable]:
+def read_tables(session: Session) -> dict[str, TableLayout]:
     """Return the tables by name."""
-    found = session.ask(_TABLES, tuple[LiveTable, ...])
+    found = session.ask(_TABLES, tuple[TableLayout, ...])
     return {one.name: one for one in (replace(one, name=normal_name(one.name)) for one in found)}
 
 
-def read_foreign_keys(session: Session) -> tuple[Relation, ...]:
+def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
     """Return the foreign keys that the database itself holds."""
-    found = session.ask(_FOREIGN_KEYS, tuple[Relation, ...])
+    found = session.ask(_FOREIGN_KEYS, tuple[RowRelation, ...])
     return tuple(replace(one, table=normal_name(one.table), to=normal_name(one.to)) for one in found)
 
 
-def downward(roots: set[str], relations: tuple[Relation, ...]) -> set[str]:
+def downward(roots: set[str], relations: tuple[RowRelation, ...]) -> set[str]:
     """Return the tables whose rows may have been deleted with rows of `roots`, these among them."""
     found = set(roots)
     while more := {
@@ -121,7 +121,7 @@ def downward(roots: set[str], relations: tuple[Relation, ...]) -> set[str]:
     return found
 
 
-def upward(tables: set[str], relations: tuple[Relation, ...]) -> set[str]:
+def upward(tables: set[str], relations: tuple[RowRelation, ...]) -> set[str]:
     """Return `tables` and those that their rows may refer to, directly or not."""
     found = set(tables)
     while more := {one.to for one in relations if one.table in found} - found:
@@ -130,7 +130,7 @@ def upward(tables: set[str], relations: tuple[Relation, ...]) -> set[str]:
     return upward(found | links, relations) if links else found
 
 
-def by_model(tables: Mapping[str, LiveTable], table: str, schema: str | None) -> LiveTable | None:
+def by_model(tables: Mapping[str, TableLayout], table: str, schema: str | None) -> TableLayout | None:
     """Return the live table of a plain name; without a schema the one in `public`, else the only one."""
     found = [one for one in tables.values() if one.table == table and schema in {None, one.schema}]
     return next((one for one in found if one.schema == "public"), found[0] if len(found) == 1 else None)

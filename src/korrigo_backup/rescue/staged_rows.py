@@ -1,7 +1,7 @@
 """Rows of a backup in temporary tables of one session on the live database: nothing stays when the session ends.
 
 For each table of the backup there are two: `then_N` holds all its rows, `gone_N` those whose key is not live any more,
-with columns of our own: the number of the row, its mark (`Mark`), the relation by which it was found, the round.
+with columns of our own: the number of the row, its mark (`RowMark`), the relation by which it was found, the round.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.rescue.live_tables import LiveTable, Relation
+    from korrigo_backup.rescue.live_tables import TableLayout, RowRelation
 
 LOCK_WAIT = "10s"
 """How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""
@@ -46,7 +46,7 @@ class StagedTable:
     """
 
     number: int
-    live: LiveTable
+    live: TableLayout
     columns: tuple[str, ...]
     lost: tuple[str, ...]
     new: tuple[str, ...]
@@ -106,10 +106,10 @@ class StagedRows:
     """The tables of a backup that were staged in a session, by name; `live` are all tables of the database."""
 
     session: Session
-    live: Mapping[str, LiveTable]
+    live: Mapping[str, TableLayout]
     tables: dict[str, StagedTable] = field(default_factory=dict)
 
-    def gone(self, relation: Relation) -> tuple[StagedTable, StagedTable] | None:
+    def gone(self, relation: RowRelation) -> tuple[StagedTable, StagedTable] | None:
         """Return both tables of a relation, None if one of them is not staged or a column is not in the backup."""
         child, parent = self.tables.get(relation.table), self.tables.get(relation.to)
         if child is None or parent is None:
@@ -120,7 +120,7 @@ class StagedRows:
         return child, parent
 
     @phase("stage rows")
-    def stage(self, text: TableText, live: LiveTable) -> None:
+    def stage(self, text: TableText, live: TableLayout) -> None:
         """Load a table of the backup, and find its deleted rows.
 
         Raises ProofFailed for rows that end in their middle, StatementFailed for a value that the live column does not

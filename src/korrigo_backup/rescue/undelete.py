@@ -31,7 +31,7 @@ from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.rescue.closure import PICKED, Mark, close, linked, links, refers_to
+from korrigo_backup.rescue.closure import PICKED, RowMark, close, linked, links, refers_to
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
 from korrigo_backup.rescue.live_tables import downward, read_foreign_keys, read_tables, upward
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import LiveTable, Relation
+    from korrigo_backup.rescue.live_tables import TableLayout, RowRelation
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.site_tables import NamedRow
@@ -126,7 +126,7 @@ def undelete(
         points = read_points(catalog)
         roots = _find_roots(site, points, options)
         with rescue_session(site.postgres) as session:
-            work = _Work(site, session, roots, options, listen)
+            work = _Undeletion(site, session, roots, options, listen)
             work.choose(catalog, points)
             plan = work.plan()
             if options.dry_run:
@@ -169,7 +169,7 @@ def require_possible(plan: UndeletePlan) -> None:
         raise Refused("no row is left to bring back", hint="see the conflicts above")
 
 
-class _Work:
+class _Undeletion:
     """An undelete in its session."""
 
     def __init__(self, site: Site, session: Session, roots: Roots, options: UndeleteOptions, listen: Listener) -> None:
@@ -179,7 +179,7 @@ class _Work:
         self._options = options
         self._listen = listen
         self._live = read_tables(session)
-        self._relations: tuple[Relation, ...] = read_foreign_keys(session)
+        self._relations: tuple[RowRelation, ...] = read_foreign_keys(session)
         self._rows = StagedRows(session, self._live)
         self._artifact: Artifact | None = None
         self._findings: list[Finding] = []
@@ -233,7 +233,7 @@ class _Work:
             readers = {name: self._reader(self._live[name]) for name in wanted}
             saved.read(readers)
 
-    def _reader(self, live: LiveTable) -> Callable[..., None]:
+    def _reader(self, live: TableLayout) -> Callable[..., None]:
         def read(text: object) -> None:
             try:
                 self._rows.stage(text, live)  # type: ignore[arg-type]
@@ -248,7 +248,7 @@ class _Work:
         self._rows.tables.clear()
 
     def _mark(self) -> int:
-        """Mark the rows that are asked for; return their number. Raises UsageError for a condition that is no SQL."""
+        """RowMark the rows that are asked for; return their number. Raises UsageError for a condition that is no SQL."""
         count = 0
         for row in self._roots.rows:
             table = self._rows.tables[row.table.table]
@@ -258,9 +258,9 @@ class _Work:
         return count
 
     def _marked(self, table: StagedTable, condition: str) -> int:
-        """Mark deleted rows by a condition, which may only read."""
+        """RowMark deleted rows by a condition, which may only read."""
         name = identifier(table.live.table)
-        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {Mark.ROOT}, {LEVEL} = 0 WHERE {condition}"
+        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0 WHERE {condition}"
         try:
             self._session.run(f"BEGIN READ ONLY; DO {literal(f'BEGIN EXECUTE {literal(update)}; END')}; COMMIT")
         except StatementFailed as problem:
@@ -268,7 +268,7 @@ class _Work:
                 f"the condition is not understood: {problem.message}",
                 hint=f"write it in SQL about the columns of {table.live.name}: --where \"name = 'x'\"",
             ) from None
-        return self._rows.count(f"g.{MARK} = {Mark.ROOT}", table)
+        return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
 
     def plan(self) -> UndeletePlan:
         """Find what belongs to the rows, try it, and return the plan."""
@@ -300,7 +300,7 @@ class _Work:
         )
 
     def _planned(self, table: StagedTable) -> PlannedTable:
-        numbers = {mark: self._rows.count(f"g.{MARK} = {mark}", table) for mark in Mark}
+        numbers = {mark: self._rows.count(f"g.{MARK} = {mark}", table) for mark in RowMark}
         query = (
             "SELECT coalesce(json_agg(json_build_array(k, m, n)), '[]') FROM (SELECT"
             f" {table.key_text('g')} AS k, g.{MARK} AS m, {table.name_text('g')} AS n FROM {table.gone} g"
@@ -310,11 +310,11 @@ class _Work:
         rows = self._session.ask(query, tuple[tuple[tuple[str | None, ...], int, str | None], ...])
         return PlannedTable(
             table.live.name,
-            numbers[Mark.ROOT],
-            numbers[Mark.WITH],
-            numbers[Mark.NEEDS],
+            numbers[RowMark.ROOT],
+            numbers[RowMark.WITH],
+            numbers[RowMark.NEEDS],
             table.key if table.has_key else (),
-            tuple(PlannedRow(tuple(k or "" for k in key), _WHY[Mark(mark)], name) for key, mark, name in rows),
+            tuple(PlannedRow(tuple(k or "" for k in key), _WHY[RowMark(mark)], name) for key, mark, name in rows),
         )
 
     def _emptied(self) -> list[EmptiedLink]:
@@ -398,14 +398,14 @@ class _Work:
             )
 
 
-_WHY = {Mark.ROOT: Why.ASKED, Mark.WITH: Why.WITH, Mark.NEEDS: Why.NEEDED}
+_WHY = {RowMark.ROOT: Why.ASKED, RowMark.WITH: Why.WITH, RowMark.NEEDS: Why.NEEDED}
 
 
 def _has_key(row: NamedRow) -> str:
     return " AND ".join(f"{identifier(k)} = {literal(v)}" for k, v in zip(row.key, row.values, strict=True))
 
 
-def _changed_columns(relation: Relation, child: StagedTable, parent: StagedTable) -> str:
+def _changed_columns(relation: RowRelation, child: StagedTable, parent: StagedTable) -> str:
     columns = ", ".join(map(literal, parent.columns))
     return (
         "SELECT coalesce(json_agg(DISTINCT e.key), '[]') FROM"

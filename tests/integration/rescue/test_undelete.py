@@ -70,7 +70,9 @@ def test_a_dry_run_changes_nothing_and_shows_each_table(school):
 
 
 def test_a_row_that_is_needed_comes_back_without_its_other_children(school):
-    school.sql("UPDATE person SET boss_id = NULL WHERE boss_id = 6; UPDATE copy SET corrector_id = 1 WHERE corrector_id = 6")
+    school.sql(
+        "UPDATE person SET boss_id = NULL WHERE boss_id = 6; UPDATE copy SET corrector_id = 1 WHERE corrector_id = 6"
+    )
     school.sql(DELETE_EXAM.format(5) + DELETE_EXAM.format(6) + "DELETE FROM person WHERE id = 6")
     plan = school.json("undelete", "exam:5", "--yes")["plan"]
     assert {one["table"]: one["needed"] for one in plan["tables"] if one["needed"]} == {
@@ -142,8 +144,10 @@ def test_a_conflict_is_named_and_nothing_changes(school, change, kind, columns):
 
 def test_rows_in_conflict_are_left_out_with_those_that_need_them(school):
     school.sql(DELETE_EXAM.format(5))
-    school.sql("ALTER TABLE mark ADD UNIQUE (number); ALTER TABLE remark DROP CONSTRAINT remark_exam_id_number_fkey; "
-               "UPDATE mark SET number = 4 WHERE number = 5; ALTER TABLE remark ADD FOREIGN KEY (exam_id, number) REFERENCES mark NOT VALID")
+    school.sql(
+        "ALTER TABLE mark ADD UNIQUE (number); ALTER TABLE remark DROP CONSTRAINT remark_exam_id_number_fkey; "
+        "UPDATE mark SET number = 4 WHERE number = 5; ALTER TABLE remark ADD FOREIGN KEY (exam_id, number) REFERENCES mark NOT VALID"
+    )
     plan = school.json("undelete", "exam:5", "--on-conflict", "skip", "--yes")["plan"]
     assert [(one["kind"], one["key"], one["left"]) for one in plan["conflicts"]] == [
         ("unique", ["5", "4"], True), ("parent", [plan["conflicts"][1]["key"][0]], True),
@@ -159,7 +163,10 @@ def test_a_sequence_below_the_rows_is_raised(school):
 
 def test_a_role_without_temporary_tables_is_told(school):
     school.sql(DELETE_EXAM.format(5))
-    school.sql(f"ALTER DATABASE {school.database} OWNER TO postgres; REVOKE TEMP ON DATABASE {school.database} FROM public, viatique_user", superuser=True)
+    school.sql(
+        f"ALTER DATABASE {school.database} OWNER TO postgres; REVOKE TEMP ON DATABASE {school.database} FROM public, viatique_user",
+        superuser=True,
+    )
     assert "GRANT TEMPORARY" in school.korrigo("undelete", "exam:5", "--yes", code=4).err
 
 

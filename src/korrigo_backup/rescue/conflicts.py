@@ -14,7 +14,7 @@ from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.rescue.insertion import TriedInsertion, TrialConflict
+    from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
 

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout, RowRelation
+    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.site_tables import NamedRow

@@ -248,7 +248,7 @@ class _Undeletion:
         self._rows.tables.clear()
 
     def _mark(self) -> int:
-        """RowMark the rows that are asked for; return their number. Raises UsageError for a condition that is no SQL."""
+        """Mark the rows that are asked for; return their number. UsageError for a condition that is no SQL."""
         count = 0
         for row in self._roots.rows:
             table = self._rows.tables[row.table.table]

@@ -1,5 +1,5 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
-.PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-oldest test-zoo test-compose test-runbook test-versions bench \
+.PHONY: help setup demo demo-web demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-oldest test-zoo test-compose test-runbook test-versions bench \
 	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist messages clean
 
 VENV := .venv
@@ -17,7 +17,8 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 help:
-	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
+	@echo "make demo   set up, then back up, wreck, restore and prove a site with real data, in five acts"
+	@echo "make demo-web   the reference site and its admin to click on, until Ctrl-C (DEMO_PORT: another port than 8000)"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
 	@echo "make test-embedded   the integration tests on the embedded PostgreSQL, where the machine has one of its own, too"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
@@ -47,6 +48,9 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 
 demo: setup
 	@$(BIN)/python demo/run.py
+
+demo-web: setup
+	@$(BIN)/python demo/web.py
 
 test: setup
 	@$(PYTEST)

@@ -143,6 +143,10 @@ EXAMPLES = {
         ("korrigo-backup status", "one screen"),
         ("korrigo-backup status --nagios", "a line for monitoring"),
     ),
+    "undelete": (
+        ("korrigo-backup undelete exams.Exam:12 --dry-run", "the plan"),
+        ('korrigo-backup undelete --table exams_copy --where "exam_id = 12"', "the rows of a condition"),
+    ),
     "uninstall": (
         ("korrigo-backup uninstall --dry-run", "what would go, and what would stay"),
         ("korrigo-backup uninstall --yes", "without a question"),

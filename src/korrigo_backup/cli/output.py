@@ -11,6 +11,7 @@ import msgspec
 
 from korrigo_backup.cli.program import terminal
 from korrigo_backup.cli.program.document import Document, stream
+from korrigo_backup.cli.program.standard_input import read_line
 from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level
@@ -133,10 +134,13 @@ def ask_yes(question: str) -> bool:
 
 
 def ask(question: str) -> str:
-    """Ask on the terminal and return the line that is answered, "" at the end of the input."""
+    """Ask on the terminal and return the line that is answered, "" at the end of the input.
+
+    Raises UsageError if standard input cannot be read.
+    """
     with screen.above():
         print(in_language(question), end="", flush=True, file=stream())
-        answer = sys.stdin.readline() if sys.stdin else ""
+        answer = read_line()
     if not answer.endswith("\n"):
         say("")
     return answer.rstrip("\r\n")

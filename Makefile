@@ -1,5 +1,5 @@
 # Everything is made inside .venv, and by make dist in dist: make clean removes both.
-.PHONY: help setup demo demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-zoo test-compose test-runbook test-versions bench \
+.PHONY: help setup demo demo-web demo-korrigo test test-embedded test-faults test-law test-django42 test-django60 test-psycopg2 test-oldest test-zoo test-compose test-runbook test-versions bench \
 	bench-django lint docs pictures dist dist-packages dist-shell dist-zipapp dist-image test-dist messages clean
 
 VENV := .venv
@@ -17,7 +17,8 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 help:
-	@echo "make demo   set up, then back up, destroy, restore and prove a site with real data"
+	@echo "make demo   set up, then back up, wreck, restore and prove a site with real data, in five acts"
+	@echo "make demo-web   the reference site and its admin to click on, until Ctrl-C (DEMO_PORT: another port than 8000)"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
 	@echo "make test-embedded   the integration tests on the embedded PostgreSQL, where the machine has one of its own, too"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
@@ -35,7 +36,7 @@ help:
 	@echo "make dist   wheel, source distribution, program as one file, completions, manual pages, in dist/"
 	@echo "make dist-image   the image of the sidecar, as a file for docker load"
 	@echo "make test-dist   what make dist makes, in clean environments; the first minutes of a newcomer"
-	@echo "make test-django42, test-django60, test-psycopg2   the Django app on other versions and drivers"
+	@echo "make test-django42, test-django60, test-psycopg2, test-oldest (4.2 and psycopg2)   the Django app on these"
 	@echo "make test-zoo   sites of popular Django packages, fetched from PyPI, by Method 2"
 	@echo "make bench-django   Method 2 against dumpdata, loaddata and the former command"
 
@@ -48,16 +49,20 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 demo: setup
 	@$(BIN)/python demo/run.py
 
+demo-web: setup
+	@$(BIN)/python demo/web.py
+
 test: setup
 	@$(PYTEST)
 
 # Left out is what another PostgreSQL cannot change: the demonstration takes the embedded one in any case; what is done with
 # backups and how the site is asked is tested by the rest, and make test-versions goes through the main line on six versions.
-WITHOUT_POSTGRES := artifact backup/test_django_from_host.py backup/test_many_writers.py cli compare kit media notify \
-	postgres/test_two_hosts.py recovery restore/django/test_killed.py restore/django/test_restore.py \
-	restore/django/test_stored_media.py restore/test_rebuild.py restore/test_stamps.py retention run/test_journal.py schedule \
-	setup/test_diagnose.py setup/test_init.py status targets validate \
-	test_demo.py test_distribution.py test_how_to.py test_memory.py test_nightly.py test_tutorial.py
+WITHOUT_POSTGRES := artifact backup/test_django_from_host.py backup/test_many_writers.py canary cli compare \
+	drill/test_copies.py drill/test_incident.py drill/test_staging.py drill/test_watched_migrate.py kit media notify \
+	postgres/test_two_hosts.py recovery report restore/django/test_killed.py restore/django/test_restore.py \
+	restore/django/test_stored_media.py restore/test_rebuild.py restore/test_stamps.py retention run schedule \
+	setup site status targets validate test_demo.py test_distribution.py test_how_to.py test_memory.py test_nightly.py \
+	test_runbook_in_french.py test_tutorial.py
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/%); \
@@ -78,7 +83,7 @@ test-law: setup
 test-compose: setup
 	@tests/compose/engine.sh
 	@infra/docker/images/build.sh
-	@$(BIN)/python -m pytest -m compose tests/compose
+	@$(BIN)/python -m pytest -m compose --override-ini cache_dir=$(VENV)/cache/pytest-compose $(PYTEST_ARGS) tests/compose
 
 test-runbook: setup
 	@tests/compose/engine.sh
@@ -107,6 +112,10 @@ $(VENV)/django60/django60: requirements/dev.txt requirements/django60.txt
 	@$(VENV)/django60/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-deps --require-hashes \
 		--requirement requirements/django60.txt
 	@touch $@
+
+# The oldest of both at once, as an old site has them.
+test-oldest: setup $(VENV)/django42/ready $(VENV)/psycopg2/ready
+	@PYTHONPATH=$(CURDIR)/$(VENV)/django42:$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(PYTEST) tests/djangoapp
 
 test-psycopg2: setup $(VENV)/psycopg2/ready
 	@PYTHONPATH=$(CURDIR)/$(VENV)/psycopg2 KORRIGO_TEST_DRIVER=psycopg2 $(PYTEST) tests/djangoapp

@@ -55,8 +55,8 @@ def testify(connection: str, media: Path) -> Testimony:
         tables = {f"public.{name}": _table(link, name, key) for name, key in keys}
     files, size = {}, 0
     for folder, _, names in os.walk(media):
-        if Path(folder).name.startswith(".before-") or "/.before-" in folder:
-            continue
+        if "/.before-" in folder or "/.after-" in folder:
+            continue  # previous copies
         for name in names:
             content = (Path(folder) / name).read_bytes()
             size += len(content)

@@ -18,6 +18,7 @@ from korrigo_backup.core.language import Language
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.run.narrate import finding_text, narrate
 from korrigo_backup.run.step import CommonStep
+from korrigo_backup.system import screen
 from korrigo_backup.system.timings import phase
 from korrigo_backup.translation.catalogue import translator
 
@@ -111,7 +112,8 @@ def say_document(text: str) -> None:
 
 def _print_now(text: str, to: TextIO) -> None:
     try:
-        print(coloured(text, to), file=to, flush=True)
+        with screen.above():
+            print(coloured(text, to), file=to, flush=True)
     except OSError as problem:
         if not isinstance(problem, BrokenPipeError):
             CommandContext.output_lost = problem
@@ -120,7 +122,7 @@ def _print_now(text: str, to: TextIO) -> None:
 
 def warn(finding: Finding) -> None:
     """Print a finding to standard error, where it disturbs no reader of the result."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), screen.above():
         lines = in_language(f"warning: {finding.message}\nhint: {finding.hint}")
         print(coloured(lines, sys.stderr), file=sys.stderr, flush=True)
 
@@ -132,8 +134,9 @@ def ask_yes(question: str) -> bool:
 
 def ask(question: str) -> str:
     """Ask on the terminal and return the line that is answered, "" at the end of the input."""
-    print(in_language(question), end="", flush=True, file=stream())
-    answer = sys.stdin.readline() if sys.stdin else ""
+    with screen.above():
+        print(in_language(question), end="", flush=True, file=stream())
+        answer = sys.stdin.readline() if sys.stdin else ""
     if not answer.endswith("\n"):
         say("")
     return answer.rstrip("\r\n")

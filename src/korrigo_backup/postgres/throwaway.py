@@ -135,6 +135,7 @@ class ThrowawayServer:
         try:
             self._start()
         except BaseException:
+            self.end_left()  # of a start that was interrupted
             self._remove()
             raise
         return self

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec import UNSET
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
@@ -77,6 +78,10 @@ def narrate(step: Step) -> str:
             return "🛑 Stopping backend..." + _unless(configured=step.configured, command="stop")
         case of.LoadingSafety():
             return f"📥 Loading the data of before, from {step.safety}..."
+        case of.UndeleteStaging():
+            return f"🔎 Looking for the deleted rows in {step.artifact}..."
+        case of.UndeleteInserting():
+            return f"📥 Bringing back {counted(step.rows, 'row')}..."
         case of.RolledBack():
             return "🔁 Swapped; starting..."
         case of.CreatingEmpty():

@@ -37,6 +37,7 @@ class Verb(StrEnum):
     RESTORE_BY_DJANGO = "restore by Django"
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
+    UNDELETE = "undelete"
     DOCTOR = "doctor"
     CANARY = "canary"
     BENCH = "bench"

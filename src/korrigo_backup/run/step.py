@@ -530,6 +530,22 @@ RollbackStep = LoadingSafety | RolledBack
 """Steps of a rollback, besides the stop of the services."""
 
 
+class UndeleteStaging(_Tagged, frozen=True, tag="undelete.stage"):
+    """The rows of a backup are staged in temporary tables of the live database."""
+
+    artifact: str
+
+
+class UndeleteInserting(_Tagged, frozen=True, tag="undelete.insert"):
+    """Deleted rows are inserted again."""
+
+    rows: int
+
+
+UndeleteStep = UndeleteStaging | UndeleteInserting
+"""Steps of an undelete."""
+
+
 class CreatingEmpty(_Tagged, frozen=True, tag="rebuild.create"):
     """An empty database is created in the place of the live database."""
 
@@ -677,6 +693,7 @@ Step = (
     | StoppingServices
     | RestoreStep
     | RollbackStep
+    | UndeleteStep
     | RebuildStep
     | ValidateStep
     | DjangoStep

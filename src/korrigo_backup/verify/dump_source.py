@@ -14,7 +14,7 @@ from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.postgres.dump.other_tools import is_ordinary, made_ordinary
 from korrigo_backup.postgres.dump.place import require_plain_transactions
 from korrigo_backup.postgres.dump.scan import TrailingText
-from korrigo_backup.system.files import explained, open_plain
+from korrigo_backup.system.files import explained, open_plain, sha256_of_open
 from korrigo_backup.verify.foreign import code, local_tool, require_loadable, uncounted
 from korrigo_backup.verify.members import require_member, unproven
 
@@ -62,6 +62,22 @@ def open_sql(artifact: Artifact, access: Access | None = None) -> Iterator[SqlSo
                     raise
                 source = _verified_sql(artifact, _made_ordinary(artifact, access, stack))
         yield source  # outside of `explained`: an error from here on is no error of reading
+
+
+@contextmanager
+def open_unread(artifact: Artifact, access: Access | None = None) -> Iterator[IO[bytes]]:
+    """Open a dump whose checksum is that of its manifest; its text is not read, so it is quicker than `open_sql`.
+
+    For text that is looked at and never loaded. A dump of another tool is converted first. Raises ProofFailed for a
+    file that is not the saved file, UsageError for a dump that cannot be converted.
+    """
+    with ExitStack() as stack:
+        with explained(f"read {artifact.path}"):
+            file = _opened(artifact, access, stack)
+            if manifest := usable_manifest(artifact):
+                require_member(artifact, manifest, artifact.name, *sha256_of_open(file))
+                file.seek(0)
+        yield file
 
 
 def _opened(artifact: Artifact, access: Access | None, stack: ExitStack) -> IO[bytes]:

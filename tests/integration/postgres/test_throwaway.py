@@ -142,12 +142,27 @@ def test_a_socket_directory_of_a_run_that_was_killed_before_its_server_began_is_
 
     with monkeypatch.context() as patched:
         patched.setattr(ThrowawayServer, "_create", killed)
-        patched.setattr(ThrowawayServer, "_remove", lambda _server: None)
+        for undo in ("_remove", "end_left"):
+            patched.setattr(ThrowawayServer, undo, lambda _server: None)
         with pytest.raises(SystemExit):
             ThrowawayServer(bindir(), home=home).__enter__()
     assert list(tmp_path.glob("kpg-*"))
     ThrowawayServer(bindir(), home=home).end_left()
     assert not list(tmp_path.glob("kpg-*"))
+
+
+def test_an_interrupt_while_the_server_starts_leaves_no_server(tmp_path, monkeypatch):
+    home, plain = tmp_path / "server", ThrowawayServer._run
+
+    def interrupted(server, program, *arguments, **options):
+        plain(server, program, *arguments, **options)
+        if arguments[-1] == "start":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ThrowawayServer, "_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ThrowawayServer(bindir(), home=home).__enter__()
+    assert not _servers_of(home)
 
 
 def _servers_of(home):

@@ -63,6 +63,10 @@ EXAMPLES = {
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),
         ("korrigo-backup guard --on-failure restore -- ./deploy.sh", "goes back by itself"),
     ),
+    "history": (
+        ("korrigo-backup history exams.Exam:12", "an object in each backup, and now"),
+        ("korrigo-backup history exams.Exam:12 --field mark --since 2026-05-01", "one value, since a day"),
+    ),
     "hold": (
         ('korrigo-backup hold add latest-point --reason "appeal" --until 2027-01-31', ""),
         ("korrigo-backup hold release latest-point", ""),
@@ -142,6 +146,10 @@ EXAMPLES = {
     "status": (
         ("korrigo-backup status", "one screen"),
         ("korrigo-backup status --nagios", "a line for monitoring"),
+    ),
+    "undelete": (
+        ("korrigo-backup undelete exams.Exam:12 --dry-run", "the plan"),
+        ('korrigo-backup undelete --table exams_copy --where "exam_id = 12"', "the rows of a condition"),
     ),
     "uninstall": (
         ("korrigo-backup uninstall --dry-run", "what would go, and what would stay"),

@@ -35,6 +35,16 @@ class TableRows:
 
 
 @dataclass(frozen=True)
+class TableText:
+    """As `TableRows`, with the rows as text: blocks of whole rows, each row with its line break, in constant memory."""
+
+    table: str
+    columns: tuple[str, ...]
+    encoding: str
+    blocks: Iterator[bytes]
+
+
+@dataclass(frozen=True)
 class _Begin:
     table: str
     columns: bytes
@@ -53,11 +63,14 @@ def tables(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iter
 
     Raises ProofFailed as the scanner does: for a dump that is cut, or contains text that psql must not be given.
     """
-    events = _events(pieces, _RowScanner(source, wanted))
-    for event in events:
-        if isinstance(event, _Begin):
-            columns = _column_names(event.columns.decode(errors="backslashreplace"))
-            yield TableRows(event.table, columns, event.encoding, _lines(_until_end(events)))
+    for begin, columns, rest in _copies(pieces, source, wanted):
+        yield TableRows(begin.table, columns, begin.encoding, _lines(rest))
+
+
+def texts(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iterator[TableText]:
+    """Yield the `wanted` tables as `tables` does, for a search that splits no rows."""
+    for begin, columns, rest in _copies(pieces, source, wanted):
+        yield TableText(begin.table, columns, begin.encoding, _whole(rest))
 
 
 def layouts(pieces: Iterable[bytes], source: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -151,6 +164,16 @@ class _RowScanner(DumpScanner):
         return after
 
 
+def _copies(
+    pieces: Iterable[bytes], source: str, wanted: Container[str]
+) -> Iterator[tuple[_Begin, tuple[str, ...], Iterator[bytes]]]:
+    """Yield the beginning of each wanted table, its columns and the pieces of its rows."""
+    events = _events(pieces, _RowScanner(source, wanted))
+    for event in events:
+        if isinstance(event, _Begin):
+            yield event, _column_names(event.columns.decode(errors="backslashreplace")), _until_end(events)
+
+
 def _events(pieces: Iterable[bytes], scanner: _RowScanner) -> Iterator[_Event]:
     for piece in pieces:
         scanner.feed(piece)
@@ -175,6 +198,18 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield b"".join(begun)
             begun = [others.pop()]
             yield from others
+
+
+def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    begun: list[bytes] = []
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1
+        if end:
+            begun.append(piece[:end])
+            yield b"".join(begun) if len(begun) > 1 else begun[0]
+            begun = [piece[end:]] if end < len(piece) else []
+        else:
+            begun.append(piece)
 
 
 def _column_names(text: str) -> tuple[str, ...]:

@@ -1,0 +1,119 @@
+"""`korrigo-backup undelete`: bring deleted rows back, with all that belongs to them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
+from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.rescue.points import read_moment
+from korrigo_backup.rescue.undelete import UndeleteOptions, require_possible, undelete
+from korrigo_backup.rescue.undelete_plan import Why
+from korrigo_backup.run.step import UndeleteStep
+
+if TYPE_CHECKING:
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.rescue.undelete_plan import Conflict, PlannedTable, UndeletePlan
+
+QUESTION = "⚠️  This inserts the rows above into the live database. Continue? (yes/no): "
+
+NAMED = 3
+"""Rows of a table that are named; --json has more."""
+
+
+class OnConflict(StrEnum):
+    """What is done with a row that the live database does not take."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+def command(
+    context: typer.Context,
+    objects: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL:PK", help="The deleted objects: exams.Exam:12, exams_exam:12.")
+    ] = None,
+    table: Annotated[str, typer.Option("--table", "-T", help="Deleted rows of this model or table.")] = "",
+    where: Annotated[str, typer.Option(metavar="SQL", help="With --table: only those for which this holds.")] = "",
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="ARTIFACT", help="From this backup; default: the newest with them.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="From the newest backup before this time.")] = None,
+    on_conflict: Annotated[
+        OnConflict, typer.Option(help="A row that the live database does not take: stop, or skip it and what needs it.")
+    ] = OnConflict.STOP,
+    relink: Annotated[
+        bool, typer.Option("--relink", help="Also set the references that the deletion has emptied.")
+    ] = False,
+    allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Bring deleted rows back, with all that was deleted with them and all that they need, while the site serves.
+
+    The rows of the plan are inserted and proven in one transaction; no live row is changed. A conflict is named.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    options = UndeleteOptions(
+        objects=tuple(objects or ()),
+        table=table,
+        where=where,
+        source=source,
+        at=read_moment(at) if at else None,
+        dry_run=dry_run,
+        skip=on_conflict is OnConflict.SKIP,
+        relink=relink,
+        allow_unsigned=allow_unsigned,
+    )
+
+    def confirm(plan: UndeletePlan) -> bool:
+        say_undelete_plan(plan)
+        return yes or ask_yes(QUESTION)
+
+    plan = undelete(wired.site(), wired.catalog, options, confirm=confirm, listen=narrator(UndeleteStep))
+    add_to_document(plan=plan)
+    if dry_run:
+        say_undelete_plan(plan)
+        require_possible(plan)
+        say_unchanged()
+        return
+    add_to_document(applied=True)
+    say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup")
+
+
+def say_undelete_plan(plan: UndeletePlan) -> None:
+    """Print a plan: each table with its rows by reason, the emptied references, the conflicts."""
+    say(f"Plan: undelete {first_of(plan.asked, NAMED)}")
+    say(f"  from      {plan.artifact}, made {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    say(f"  rows      {plan.count} come back, no live row is changed")
+    for one in plan.tables:
+        say(f"  table     {one.table}: {_numbers(one)}")
+        for row in one.rows[:NAMED]:
+            say(f"            + {', '.join(row.key)}{f' ({row.name})' if row.name else ''}")
+    for link in plan.links:
+        does = "set again" if plan.relink else "stays empty"
+        say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
+    say("  downtime  none: the site goes on serving")
+    for conflict in plan.conflicts[: 2 * NAMED]:
+        say(_conflict(conflict))
+    if len(plan.conflicts) > 2 * NAMED:
+        say(f"   and {len(plan.conflicts) - 2 * NAMED} more conflicts: --json shows all")
+    say_findings(plan.findings)
+
+
+def _numbers(table: PlannedTable) -> str:
+    reasons = {Why.ASKED: table.asked, Why.WITH: table.with_asked, Why.NEEDED: table.needed}
+    words = {Why.ASKED: "asked for", Why.WITH: "deleted with them", Why.NEEDED: "needed by them"}
+    return ", ".join(f"{number} {words[why]}" for why, number in reasons.items() if number)
+
+
+def _conflict(conflict: Conflict) -> str:
+    mark, does = ("⚠️", " (left out)") if conflict.left else ("❌", "")
+    row = f"{conflict.table}:{','.join(conflict.key)}" if conflict.key else conflict.table
+    return f"{mark} {row}{does}: {conflict.message}"

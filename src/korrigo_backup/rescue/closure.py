@@ -1,0 +1,149 @@
+"""The rows that belong to deleted objects: those deleted with them, and those that they need.
+
+All of it is decided by the server on the temporary tables of `staged_rows`. A row is picked once, by the strongest
+reason: `ROOT` was asked for, `WITH` refers to a picked row and was deleted, `NEEDS` is referred to by a picked row and
+is not live. Rows that refer to a row which is only needed are not picked: they were deleted for another reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.rescue.staged_rows import LEVEL, MARK, ROW, VIA
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
+
+
+class RowMark(IntEnum):
+    """Why a row is picked; a greater number wins."""
+
+    NEEDS = 1
+    WITH = 2
+    ROOT = 3
+
+
+PICKED = f"{MARK} IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class LinkedRow:
+    """A live row whose reference was emptied by the deletion: its key, and the relation."""
+
+    relation: int
+    key: tuple[str, ...]
+
+
+@phase("closure")
+def close(rows: StagedRows, relations: Sequence[RowRelation]) -> None:
+    """Pick all rows that belong to the roots, which are marked with level 0."""
+    level = 0
+    while True:
+        level += 1
+        steps = [step for number, one in enumerate(relations) for step in _steps(rows, one, number, level)]
+        if not steps or not sum(map(int, rows.session.run("; ".join(steps)).split())):
+            return
+
+
+def _steps(rows: StagedRows, relation: RowRelation, number: int, level: int) -> list[str]:
+    """Return the statements that pick along a relation the rows next to those of the round before."""
+    if (both := rows.gone(relation)) is None:
+        return []
+    child, parent = both
+    refers, last = refers_to(relation, "c", "p"), level - 1
+    set_ = f"{VIA} = {number}, {LEVEL} = {level}"
+    down, up = f"{RowMark.WITH}", f"{RowMark.NEEDS}"
+    from_parent, from_child = f"p.{MARK} >= {RowMark.WITH}", f"c.{MARK} >= {RowMark.NEEDS}"
+    if relation.parent_link:  # two rows, one object: both have the same mark, except that of a root
+        down, up = (f"least({alias}.{MARK}, {RowMark.WITH})" for alias in "pc")
+        from_parent = f"p.{MARK} >= {RowMark.NEEDS}"
+    steps = []
+    if relation.cascades or relation.parent_link:
+        steps.append(
+            f"UPDATE {child.gone} c SET {MARK} = {down}, {set_} FROM {parent.gone} p"
+            f" WHERE p.{LEVEL} = {last} AND {from_parent} AND coalesce(c.{MARK}, 0) < {down} AND {refers}"
+        )
+    steps.append(
+        f"UPDATE {parent.gone} p SET {MARK} = {up}, {set_} FROM {child.gone} c"
+        f" WHERE c.{LEVEL} = {last} AND {from_child} AND coalesce(p.{MARK}, 0) < {up} AND {refers}"
+    )
+    return [f"WITH u AS ({step} RETURNING 1) SELECT count(*) FROM u" for step in steps]
+
+
+def refers_to(relation: RowRelation, child: str, parent: str) -> str:
+    """Return the condition that a row `child` refers to a row `parent` by a relation."""
+    pairs = zip(map(identifier, relation.columns), map(identifier, relation.to_columns), strict=True)
+    if relation.generic:
+        texts = " AND ".join(f"{child}.{mine}::text = {parent}.{theirs}::text" for mine, theirs in pairs)
+        return f"{child}.{identifier(relation.type_column)} = {relation.content_type} AND {texts}"
+    return " AND ".join(f"{child}.{mine} = {parent}.{theirs}" for mine, theirs in pairs)
+
+
+def dangling(rows: StagedRows, relations: Sequence[RowRelation]) -> list[tuple[int, str, int]]:
+    """Return relation, table and number of each picked row that refers to a row which is neither live nor picked."""
+    found = []
+    for number, one in enumerate(relations):
+        if not one.constrained or (condition := _dangles(rows, one)) is None:
+            continue
+        child = rows.tables[one.table]
+        numbers = rows.session.run(f"SELECT g.{ROW} FROM {child.gone} g WHERE g.{PICKED} AND {condition}").split()
+        found += [(number, one.table, int(row)) for row in numbers]
+    return found
+
+
+def _dangles(rows: StagedRows, relation: RowRelation) -> str | None:
+    """Return the condition over alias `g` that the row referred to is nowhere, None if the relation is not staged."""
+    child = rows.tables.get(relation.table)
+    if child is None or not set(relation.columns) <= set(child.columns):
+        return None
+    parent, live = rows.tables.get(relation.to), rows.live.get(relation.to)
+    if live is None:
+        return None
+    filled = " AND ".join(f"g.{identifier(name)} IS NOT NULL" for name in relation.columns)
+    if relation.generic:
+        filled += f" AND g.{identifier(relation.type_column)} = {relation.content_type}"
+    nowhere = f"NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {refers_to(relation, 'g', 'l')})"
+    if parent and rows.gone(relation):
+        nowhere += f" AND NOT EXISTS (SELECT FROM {parent.gone} q WHERE q.{PICKED} AND {refers_to(relation, 'g', 'q')})"
+    return f"{filled} AND {nowhere}"
+
+
+def unpick(rows: StagedRows, left: Sequence[tuple[str, int]]) -> None:
+    """Leave rows of the backup where they are: they are not picked any more."""
+    by_table: dict[str, list[str]] = {}
+    for table, row in left:
+        by_table.setdefault(table, []).append(str(row))
+    for table, numbers in by_table.items():
+        gone = rows.tables[table].gone
+        rows.session.run(f"UPDATE {gone} SET {MARK} = NULL WHERE {ROW} IN ({', '.join(numbers)})")
+
+
+@phase("links")
+def links(rows: StagedRows, relations: Sequence[RowRelation]) -> list[LinkedRow]:
+    """Return the live rows that referred to a picked row, and refer to none now."""
+    found = []
+    for number, one in enumerate(relations):
+        both = None if one.generic else rows.gone(one)
+        if both is None or set(one.columns) & set(both[0].key) or not both[0].has_key:
+            continue
+        child, parent = both
+        keys = f"SELECT {child.key_text('t')} AS k FROM {linked(one, child, parent)}"
+        query = f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x"
+        found += [LinkedRow(number, key) for key in rows.session.ask(query, tuple[tuple[str, ...], ...])]
+    return found
+
+
+def linked(relation: RowRelation, child: StagedTable, parent: StagedTable) -> str:
+    """Return the FROM of the live rows (alias `l`, then `t`) whose reference to a picked row (`p`) was emptied."""
+    empty = " AND ".join(f"l.{identifier(name)} IS NULL" for name in relation.columns)
+    return (
+        f"{parent.gone} p JOIN {child.then} t ON {refers_to(relation, 't', 'p')}"
+        f" JOIN ONLY {child.live.sql} l ON {child.same('l', 't')} WHERE p.{PICKED} AND {empty}"
+    )

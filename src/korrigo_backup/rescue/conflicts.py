@@ -1,0 +1,104 @@
+"""The conflicts between picked rows and the live database, found by a trial; rows that are left out, with their own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from korrigo_backup.rescue.closure import PICKED, dangling, unpick
+from korrigo_backup.rescue.insertion import picked, try_insertion
+from korrigo_backup.rescue.staged_rows import ROW
+from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
+    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.staged_rows import StagedRows
+
+_KINDS = {
+    "23505": ConflictKind.UNIQUE,
+    "23502": ConflictKind.NOT_NULL,
+    "23514": ConflictKind.CHECK,
+    "23P01": ConflictKind.EXCLUSION,
+    "23503": ConflictKind.PARENT,
+}
+_KEY = re.compile(r"Key \((.+?)\)=\(")
+_LIMIT = 2000
+"""Conflicts that are named; a plan with more is refused as a whole anyway."""
+
+
+@dataclass
+class Conflicts:
+    """The conflicts so far; with `skip` their rows, and those that need them, are left out."""
+
+    rows: StagedRows
+    relations: Sequence[RowRelation]
+    skip: bool
+    found: list[Conflict] = field(default_factory=list)
+
+    def settle(self) -> dict[str, int]:
+        """Find all conflicts; return the number of rows of each table that are picked in the end."""
+        while True:
+            left = self._parents()
+            counts = self.counts()
+            if left and self.skip:
+                continue
+            trial = try_insertion(self.rows, picked(self.rows, counts), self.relations)
+            left = self._tried(trial)
+            if not left or not self.skip:
+                return self.counts()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of picked rows of each table."""
+        return {name: self.rows.count(PICKED, table) for name, table in self.rows.tables.items()}
+
+    def _parents(self) -> list[tuple[str, int]]:
+        left = []
+        for number, table, row in dangling(self.rows, self.relations):
+            relation = self.relations[number]
+            columns = ", ".join(relation.columns)
+            words = f"{columns} refers to a row of {relation.to} that is neither live nor in the backup"
+            left.append((table, row))
+            self._add(ConflictKind.PARENT, table, row, relation.name, relation.columns, words)
+        self._leave(left)
+        return left
+
+    def _tried(self, trial: TriedInsertion) -> list[tuple[str, int]]:
+        left = []
+        for one in trial.conflicts:
+            kind = _KINDS.get(one.code, ConflictKind.OTHER)
+            words = ": ".join(filter(None, (one.message, one.detail)))
+            self._add(kind, one.table, one.row, one.constraint, _columns(one), words)
+            if one.row:
+                left.append((one.table, one.row))
+        for table, count in trial.changed.items():
+            words = f"a trigger of the site changes {count} of the rows while they are inserted"
+            self._add(ConflictKind.TRIGGER, table, 0, "", (), words)
+        self._leave(left)
+        return left
+
+    def _leave(self, left: list[tuple[str, int]]) -> None:
+        if self.skip and left:
+            unpick(self.rows, left)
+
+    def _add(
+        self, kind: ConflictKind, table: str, row: int, constraint: str, columns: tuple[str, ...], words: str
+    ) -> None:
+        if len(self.found) < _LIMIT:
+            key = self._key(table, row) if row else ()
+            self.found.append(Conflict(kind, table, key, constraint, columns, words, left=self.skip and bool(row)))
+
+    def _key(self, table: str, row: int) -> tuple[str, ...]:
+        staged = self.rows.tables[table]
+        query = f"SELECT to_json({staged.key_text('g')}) FROM {staged.gone} g WHERE g.{ROW} = {row}"
+        return self.rows.session.ask(query, tuple[str, ...])
+
+
+def _columns(conflict: TrialConflict) -> tuple[str, ...]:
+    if conflict.column:
+        return (conflict.column,)
+    found = _KEY.search(conflict.detail)
+    return tuple(found[1].split(", ")) if found else ()

@@ -1,0 +1,178 @@
+"""Insert the picked rows into the live tables, and prove them; a trial does the same and takes it back.
+
+The rows of tables that refer to each other in a circle are inserted by one statement: the server looks at foreign keys
+at the end of a statement.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.postgres.sql import literal
+from korrigo_backup.rescue.closure import PICKED
+from korrigo_backup.rescue.staged_rows import ROW
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
+
+_TAKEN_BACK = "KB000"
+"""SQLSTATE of ours with which a trial takes its changes back."""
+
+_TROUBLE = ("40", "53", "55", "57", "58", "XX")
+"""Classes of SQLSTATE that say nothing about the rows: locks, a full disk, a server that stops."""
+
+
+class TrialConflict(msgspec.Struct, frozen=True):
+    """A row that the live database does not take: the server's code, constraint, column and words.
+
+    `row` is 0 for rows that are refused only together.
+    """
+
+    table: str
+    row: int
+    code: str
+    constraint: str
+    column: str
+    message: str
+    detail: str
+
+
+class TriedInsertion(msgspec.Struct, frozen=True):
+    """The result of a trial: conflicts, or for each table how many of its rows the site's triggers have changed."""
+
+    conflicts: tuple[TrialConflict, ...] = ()
+    changed: dict[str, int] = {}
+
+
+def picked(rows: StagedRows, counts: dict[str, int]) -> list[StagedTable]:
+    """Return the tables that have picked rows."""
+    return [rows.tables[name] for name, count in counts.items() if count]
+
+
+def statements(tables: Sequence[StagedTable], relations: Sequence[RowRelation], condition: str = PICKED) -> list[str]:
+    """Return the statements that insert the picked rows, parents before children."""
+    return [_inserting(group, condition) for group in in_order(tables, relations)]
+
+
+def in_order(tables: Sequence[StagedTable], relations: Sequence[RowRelation]) -> list[list[StagedTable]]:
+    """Return the tables in groups: each refers to those before it, and in a circle to those of its own group."""
+    left = {one.live.name: one for one in tables}
+    groups = []
+    while left:
+        needs = {
+            name: {r.to for r in relations if r.table == name and r.constrained and r.to != name and r.to in left}
+            for name in left
+        }
+        free = [name for name, others in needs.items() if not others]
+        for name in free or [""]:
+            group = [name] if name else sorted(_smallest_circle(needs))
+            groups.append([left.pop(one) for one in group])
+    return groups
+
+
+def _smallest_circle(needs: dict[str, set[str]]) -> set[str]:
+    """Return a set of tables, as small as possible, that refer to no other table of `needs`."""
+    best = set(needs)
+    for name in needs:
+        reached, waiting = {name}, [name]
+        while waiting:
+            fresh = needs[waiting.pop()] - reached
+            reached |= fresh
+            waiting += fresh
+        best = min(best, reached, key=len)
+    return best
+
+
+def _inserting(group: Sequence[StagedTable], condition: str) -> str:
+    parts = [
+        f"i{one.number} AS (INSERT INTO {one.live.sql} ({one.listed}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {one.listed} FROM {one.gone} WHERE {condition} RETURNING 1)"
+        for one in group
+    ]
+    counts = ", ".join(f"(SELECT count(*) FROM i{one.number})" for one in group)
+    return f"WITH {', '.join(parts)} SELECT json_build_array({counts})"
+
+
+def proof(tables: Sequence[StagedTable]) -> str:
+    """Return the query for the number of picked rows of each table that are not live with exactly this content."""
+    counts = [
+        f"SELECT {literal(one.live.name)} AS name, count(*) AS rows FROM {one.gone} g WHERE g.{PICKED} AND NOT EXISTS"
+        f" (SELECT FROM ONLY {one.live.sql} l WHERE {one.same('l', 'g')} AND {one.content('l')} = {one.content('g')})"
+        for one in tables
+    ]
+    return f"SELECT coalesce(json_object_agg(name, rows), '{{}}') FROM ({' UNION ALL '.join(counts)}) c WHERE rows > 0"
+
+
+@phase("trial")
+def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Sequence[RowRelation]) -> TriedInsertion:
+    """Insert and prove the picked rows, take it back, and return what the live database does not take."""
+    if not tables:
+        return TriedInsertion()
+    together = " ".join(f"EXECUTE {literal(one)};" for one in statements(tables, relations))
+    apart = " ".join(_one_by_one(one) for one in tables)
+    tag = f"$trial_{secrets.token_hex(8)}$"
+    rows.session.run(
+        f"BEGIN; CREATE TEMP TABLE trial (result json) ON COMMIT PRESERVE ROWS; DO {tag} {_DECLARE}\n"
+        f"BEGIN SET CONSTRAINTS ALL IMMEDIATE; BEGIN {together} EXECUTE {literal(proof(tables))} INTO changed;"
+        f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}'; EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' THEN NULL;"
+        f" WHEN OTHERS THEN {_DIAGNOSTICS} failed := {_FOUND.format(table='coalesce(whose, $q$$q$)', row=0)}; END;\n"
+        f"IF failed IS NOT NULL THEN {apart} IF found = '[]' THEN found := found || failed; END IF; END IF;\n"
+        "INSERT INTO pg_temp.trial"
+        " VALUES (json_build_object('conflicts', found, 'changed', coalesce(changed, '{}')));"
+        f" END {tag}"
+    )
+    result = rows.session.ask("SELECT result FROM pg_temp.trial", TriedInsertion)
+    rows.session.run("DROP TABLE pg_temp.trial; COMMIT")
+    return result
+
+
+_DECLARE = (
+    "DECLARE found jsonb := '[]'; failed jsonb; changed json; one record; code text; words text; more text;"
+    " named text; place text; whose text;"
+)
+
+_DIAGNOSTICS = (
+    "GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, words = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL,"
+    " named = CONSTRAINT_NAME, place = COLUMN_NAME, whose = TABLE_NAME;"
+    f" IF left(code, 2)::text IN ({', '.join(map(literal, _TROUBLE))}) THEN RAISE; END IF;"
+)
+
+_FOUND = (
+    "jsonb_build_object('table', {table}, 'row', {row}, 'code', code, 'constraint', named, 'column', place,"
+    " 'message', words, 'detail', more)"
+)
+
+
+def _one_by_one(table: StagedTable) -> str:
+    """Return the loop that tries each row of a table alone; a row that misses a parent is none of its conflicts."""
+    into, gone = f"INSERT INTO {table.live.sql} ({table.listed}) OVERRIDING SYSTEM VALUE", table.gone
+    insert = f"{into} SELECT {table.listed} FROM {gone}"
+    row = _FOUND.format(table=literal(table.live.name), row="one.number")
+    return (
+        f"FOR one IN SELECT {ROW} AS number FROM {gone} WHERE {PICKED} ORDER BY 1 LOOP"
+        f" BEGIN EXECUTE {literal(f'{insert} WHERE {ROW} = $1')} USING one.number;"
+        f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}';"
+        f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' OR foreign_key_violation THEN NULL;"
+        f" WHEN OTHERS THEN {_DIAGNOSTICS} found := found || {row}; END; END LOOP;"
+    )
+
+
+def raise_sequences(tables: Iterable[StagedTable]) -> str:
+    """Return statements that raise the sequences of the tables' columns above the inserted values."""
+    return " ".join(
+        "DO $raise$ DECLARE s text; BEGIN"
+        f" s := pg_get_serial_sequence({literal(one.live.sql)}, {literal(name)}); IF s IS NOT NULL THEN EXECUTE"
+        f" format('SELECT setval(%L, m) FROM (SELECT max(%I) AS m FROM %s WHERE %s) x, %s s"
+        f" WHERE m > s.last_value', s, {literal(name)}, {literal(one.gone)}, {literal(PICKED)}, s); END IF;"
+        " END $raise$;"
+        for one in tables
+        for name in one.key
+        if name in one.live.columns
+    )

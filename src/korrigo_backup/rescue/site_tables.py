@@ -1,0 +1,197 @@
+"""The tables of a site, live and saved, and the rows that a person names in them.
+
+A table that is not live any more is found in the newest dump; so everything here works without the database, too.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.core.site_description import Description
+from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.errors import KorrigoBackupError, Unreachable, UsageError
+from korrigo_backup.postgres.digest import snapshot
+from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.postgres.sql import literal
+from korrigo_backup.rescue.objects import find_table, parse_object, written_object
+from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.site.manage import DESCRIBE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.core.site_description import TableName
+    from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.rescue.objects import NamedTable
+    from korrigo_backup.site.site import Site
+
+# Tables whose rows pg_dump writes, with the types that the values of the primary key are read as.
+_TABLES = """
+SELECT coalesce(json_agg(json_build_object(
+  'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+  'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+  'key', (SELECT coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod))
+                                   ORDER BY k.place), '[]')
+          FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (number, place), pg_attribute a
+          WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
+            AND a.attrelid = c.oid AND a.attnum = k.number))), '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
+"""
+
+
+@dataclass(frozen=True)
+class LiveDatabase:
+    """A snapshot of the live database, or why there is none."""
+
+    taken: Snapshot | None
+    away: str = ""
+
+
+@contextmanager
+def live_database(site: Site) -> Iterator[LiveDatabase]:
+    """Yield the live database in one snapshot; a database that cannot be reached is no error, and named."""
+    with ExitStack() as stack:
+        try:
+            live = LiveDatabase(stack.enter_context(snapshot(site.postgres)))
+        except Unreachable as problem:
+            live = LiveDatabase(None, problem.message)
+        yield live
+
+
+class LiveTable(msgspec.Struct, frozen=True):
+    """A live table: its qualified name as a dump has it, its columns, and its primary key with the types."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class NamedRow:
+    """A row that a person has named: its table, and the cells of its primary key as COPY writes them in UTF-8."""
+
+    table: NamedTable
+    key: dict[str, bytes]
+    values: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The row as a person writes it."""
+        return written_object(self.table.label or self.table.table, self.values)
+
+
+class SiteTables:
+    """The tables of a site.
+
+    `dumps` are its saved dumps, oldest first. `taken` is a snapshot of the live database, None if it does not answer.
+    """
+
+    def __init__(self, site: Site, dumps: Sequence[Artifact], taken: Snapshot | None) -> None:
+        self._site = site
+        self._dumps = dumps
+        self._taken = taken
+        self.not_asked = ""
+        """Why the site's Django was not asked; "" if it was, or was not needed."""
+
+    @cached_property
+    def live(self) -> dict[str, LiveTable]:
+        """The live tables by the names that a dump gives them; none without the database."""
+        if self._taken is None:
+            return {}
+        found = self._taken.ask(_TABLES, tuple[LiveTable, ...])
+        return {normal_name(one.name): one for one in found}
+
+    @cached_property
+    def saved(self) -> frozenset[str]:
+        """The tables of the newest dump that has a manifest."""
+        for dump in reversed(self._dumps):
+            if dump.manifest and dump.manifest.database:
+                return frozenset(normal_name(table.name) for table in dump.manifest.database.tables)
+        return frozenset()
+
+    def find(self, model: str) -> NamedTable:
+        """Return the table of a model or table name; raises as `find_table`."""
+        tables, visible = self.live.keys() | self.saved, self._taken.search_path if self._taken else ()
+        labels = (
+            {}
+            if normal_name(model.strip()) in {*tables, *(name.rpartition(".")[2] for name in tables)}
+            else self._labels
+        )
+        return find_table(model, labels, tables, visible)
+
+    def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:
+        """Return columns and types of a table's primary key; of one that is not live from a dump, without types.
+
+        Raises UsageError for a table without a primary key: its rows have no names.
+        """
+        live = self.live.get(table.table)
+        if live is None:
+            for dump in reversed(self._dumps):
+                manifest = dump.manifest
+                saved = manifest.database.tables if manifest and manifest.database else ()
+                if manifest is None or any(normal_name(one.name) == table.table for one in saved):
+                    with open_saved_rows(dump, self._site.postgres.access) as rows:
+                        if (layout := rows.layouts().get(table.table)) and layout[1]:
+                            return tuple((column, "") for column in layout[1])
+                        break
+        if live is None or not live.key:
+            raise UsageError(
+                f"the table {table.table} has no primary key: its rows cannot be named",
+                hint=f"korrigo-backup compare latest -T {table.table} shows which rows differ",
+            )
+        return live.key
+
+    def row(self, text: str) -> NamedRow:
+        """Return the row of `MODEL:KEY`; raises as `parse_object` and `find`, UsageError for a wrong key."""
+        typed = parse_object(text)
+        table = self.find(typed.model)
+        key = self.key(table)
+        if len(typed.values) != len(key):
+            names = ", ".join(name for name, _ in key)
+            raise UsageError(
+                f"the key of {table.table} has {len(key)} values ({names}), {text!r} has {len(typed.values)}",
+                hint=f"write it as {written_object(typed.model, [f'<{name}>' for name, _ in key])}",
+            )
+        return NamedRow(table, self._cells(table, key, typed.values), typed.values)
+
+    def _cells(self, table: NamedTable, key: tuple[tuple[str, str], ...], values: tuple[str, ...]) -> dict[str, bytes]:
+        """Return the values as COPY writes them: the server reads them as the types of their columns."""
+        names = [name for name, _ in key]
+        if self._taken is None or not all(kind for _, kind in key):
+            return {name: _escaped(value) for name, value in zip(names, values, strict=True)}
+        wanted = ", ".join(f"{literal(value)}::{kind}" for value, (_, kind) in zip(values, key, strict=True))
+        try:
+            line = self._site.postgres.script(f"{PROVING} COPY (SELECT {wanted}) TO STDOUT (ENCODING 'UTF8')")
+        except Unreachable:
+            raise
+        except KorrigoBackupError as problem:
+            kinds = ", ".join(f"{name} is {kind}" for name, kind in key)
+            raise UsageError(f"no key of {table.table}: {problem.message}", hint=f"its primary key: {kinds}") from None
+        return dict(zip(names, line.removesuffix(b"\n").split(b"\t"), strict=True))
+
+    @cached_property
+    def _labels(self) -> dict[str, TableName] | None:
+        """The table of each model by its label, None if Django cannot be asked; `not_asked` then says why."""
+        if self._site.django is None:
+            self.not_asked = "there is no way to run manage.py"
+            return None
+        try:
+            return self._site.django.ask(DESCRIBE, Description).tables
+        except KorrigoBackupError as problem:
+            self.not_asked = problem.message
+            return None
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
+
+
+def _escaped(value: str) -> bytes:
+    return value.translate(_ESCAPES).encode("utf-8", "surrogateescape")

@@ -1,0 +1,186 @@
+"""Rows of a backup in temporary tables of one session on the live database: nothing stays when the session ends.
+
+For each table of the backup there are two: `then_N` holds all its rows, `gone_N` those whose key is not live any more,
+with columns of our own: the number of the row, its mark (`RowMark`), the relation by which it was found, the round.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
+from korrigo_backup.postgres.session_settings import options
+from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from korrigo_backup.postgres.client import Postgres, Session
+    from korrigo_backup.postgres.dump.rows import TableText
+    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+
+LOCK_WAIT = "10s"
+"""How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""
+
+SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT})
+"""The site's own search path stays: its triggers run in this session."""
+
+ROW, MARK, VIA, LEVEL = (identifier(f"korrigo_backup_{name}") for name in ("row", "mark", "via", "level"))
+
+_OWN_COLUMNS = f"row_number() OVER () AS {ROW}, NULL::smallint AS {MARK}, NULL::int AS {VIA}, NULL::int AS {LEVEL}"
+
+_CHECK_ROLE = "SELECT to_json(has_database_privilege(current_database(), 'TEMP'))"
+
+
+@dataclass(frozen=True)
+class StagedTable:
+    """A table of the backup: its live table, the columns that both have, the columns that the live table lacks.
+
+    `new` are the columns that the backup does not have. `key` are the columns by which a row is the same row; without a
+    key in the database all columns are.
+    """
+
+    number: int
+    live: TableLayout
+    columns: tuple[str, ...]
+    lost: tuple[str, ...]
+    new: tuple[str, ...]
+
+    @property
+    def then(self) -> str:
+        """The temporary table of all rows."""
+        return f"pg_temp.then_{self.number}"
+
+    @property
+    def gone(self) -> str:
+        """The temporary table of the deleted rows."""
+        return f"pg_temp.gone_{self.number}"
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key of the live table is in the backup, too."""
+        return bool(self.live.key) and set(self.live.key) <= set(self.columns)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that say which row it is."""
+        return self.live.key if self.has_key else self.columns
+
+    @property
+    def listed(self) -> str:
+        """The columns of a statement."""
+        return ", ".join(map(identifier, self.columns))
+
+    def same(self, one: str, other: str) -> str:
+        """Return the condition that two aliases are the same row."""
+        if self.has_key:
+            return " AND ".join(f"{one}.{name} = {other}.{name}" for name in map(identifier, self.key))
+        return f"{self.content(one)} = {self.content(other)}"
+
+    def content(self, alias: str) -> str:
+        """Return the expression of all columns of a row, as text."""
+        return f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in self.columns)})::text"
+
+    def key_text(self, alias: str) -> str:
+        """Return the expression of the values of the key, as an array of text."""
+        return f"ARRAY[{', '.join(f'{alias}.{identifier(name)}::text' for name in self.key)}]::text[]"
+
+    def name_text(self, alias: str) -> str:
+        """Return the expression of the value by which people know the row, NULL if no column looks like it."""
+        texts = [name for name in self.live.texts if name in self.columns and name not in self.key]
+        named = next((name for name in _NAMES if name in texts), None)
+        return f"left({alias}.{identifier(named)}, 60)" if named else "NULL::text"
+
+
+_NAMES = ("name", "title", "label", "username", "code", "slug", "subject", "filename")
+"""Columns by which people know a row, the best first."""
+
+
+@dataclass
+class StagedRows:
+    """The tables of a backup that were staged in a session, by name; `live` are all tables of the database."""
+
+    session: Session
+    live: Mapping[str, TableLayout]
+    tables: dict[str, StagedTable] = field(default_factory=dict)
+
+    def gone(self, relation: RowRelation) -> tuple[StagedTable, StagedTable] | None:
+        """Return both tables of a relation, None if one of them is not staged or a column is not in the backup."""
+        child, parent = self.tables.get(relation.table), self.tables.get(relation.to)
+        if child is None or parent is None:
+            return None
+        known = set(relation.columns) | ({relation.type_column} if relation.generic else set())
+        if not known <= set(child.columns) or not set(relation.to_columns) <= set(parent.columns):
+            return None
+        return child, parent
+
+    @phase("stage rows")
+    def stage(self, text: TableText, live: TableLayout) -> None:
+        """Load a table of the backup, and find its deleted rows.
+
+        Raises ProofFailed for rows that end in their middle, StatementFailed for a value that the live column does not
+        take.
+        """
+        here = set(live.columns)
+        columns = tuple(name for name in text.columns if name in here)
+        if not columns:
+            return
+        lost = tuple(name for name in text.columns if name not in here)
+        new = tuple(name for name in live.columns if name not in text.columns)
+        table = StagedTable(len(self.tables) + 1, live, columns, lost, new)
+        more = "".join(f"ALTER TABLE {table.then} ADD {identifier(name)} text; " for name in lost)
+        self.session.run(
+            f"CREATE TEMP TABLE then_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql} WITH NO DATA; {more}"
+        )
+        self.session.feed(_copy(table.then, text))
+        self.session.run(
+            f"ANALYZE {table.then}; CREATE TEMP TABLE gone_{table.number} AS"
+            f" SELECT {_OWN_COLUMNS}, {', '.join(f't.{identifier(name)}' for name in columns)} FROM {table.then} t"
+            f" WHERE NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')}); ANALYZE {table.gone}"
+        )
+        self.tables[live.name] = table
+
+    def count(self, condition: str, table: StagedTable) -> int:
+        """Return the number of deleted rows, alias `g`, for which a condition holds."""
+        return self.session.ask(f"SELECT to_json(count(*)) FROM {table.gone} g WHERE {condition}", int)
+
+
+@contextmanager
+def rescue_session(server: Postgres) -> Iterator[Session]:
+    """Yield a session on the live database that may make temporary tables; NotPermitted if its role may not."""
+    with server.session(options=SETTINGS) as session:
+        if not session.ask(_CHECK_ROLE, bool):
+            raise NotPermitted(
+                f"the site's role may not make temporary tables in {server.database}",
+                hint=f"as a superuser: GRANT TEMPORARY ON DATABASE {identifier(server.database)} TO the site's role",
+            )
+        yield session
+
+
+def _copy(target: str, text: TableText) -> Iterable[bytes]:
+    columns = ", ".join(map(identifier, text.columns))
+    head = f"COPY {target} ({columns}) FROM STDIN WITH (ENCODING {literal(text.encoding)});\n"
+    return chain((head.encode(),), _plain(text), (b"\\.\n",))
+
+
+def _plain(text: TableText) -> Iterator[bytes]:
+    """Yield the rows; ProofFailed for text that psql would take for the end of the rows."""
+    for block in text.blocks:
+        if block.startswith(b"\\.") or b"\n\\." in block:
+            raise ProofFailed(
+                f"the rows of {text.table} hold a line that pg_dump does not write",
+                hint="use another backup: korrigo-backup list",
+            )
+        yield block
+
+
+def misfit(problem: StatementFailed, table: str) -> StatementFailed:
+    """Return the error for rows of the backup that a live table does not take any more."""
+    problem.message = f"the rows of {table} in the backup do not fit the live table: {problem.message}"
+    problem.hint = "a column has another type now: bring the rows back with the code of then, or restore the point"
+    return problem

@@ -1,0 +1,429 @@
+"""Undelete: deleted rows come back into the live database, with all that was deleted with them and all that they need.
+
+    lock > recover > find the dump > stage > close > try > plan > confirm      nothing changed
+      insert and prove in one transaction, while the site serves > commit
+
+Nothing is loaded but temporary tables of one session (decision 53). A plan says each row; what is carried out is
+exactly the plan.
+
+One file: the straight line of an undelete, readable from top to bottom.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.components import authenticity
+from korrigo_backup.core.finding import Finding, Level, warning
+from korrigo_backup.errors import (
+    Cancelled,
+    KorrigoBackupError,
+    NotFound,
+    ProofFailed,
+    Refused,
+    UsageError,
+    World,
+)
+from korrigo_backup.postgres.digest import snapshot
+from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.recovery.django import committed
+from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.rescue.closure import PICKED, RowMark, close, linked, links, refers_to
+from korrigo_backup.rescue.conflicts import Conflicts
+from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
+from korrigo_backup.rescue.live_tables import downward, read_foreign_keys, read_tables, upward
+from korrigo_backup.rescue.points import find_dump, read_points
+from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.site_tables import SiteTables
+from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit, rescue_session
+from korrigo_backup.rescue.undelete_plan import (
+    SHOWN_ROWS,
+    EmptiedLink,
+    PlannedRow,
+    PlannedTable,
+    UndeletePlan,
+    Why,
+)
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Verb
+from korrigo_backup.run.step import Listener, UndeleteInserting, UndeleteStaging, silent
+from korrigo_backup.run.undo import ROLLED_BACK
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.rescue.objects import NamedTable
+    from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.site_tables import NamedRow
+    from korrigo_backup.rescue.staged_rows import StagedTable
+    from korrigo_backup.site.site import Site
+
+
+@dataclass(frozen=True)
+class UndeleteOptions:
+    """The choices of the operator: objects, or a table and an SQL condition; the backup by name or time.
+
+    With `skip`, rows in conflict are left out with those that need them. With `relink`, references that the deletion
+    has emptied are set again.
+    """
+
+    objects: tuple[str, ...] = ()
+    table: str = ""
+    where: str = ""
+    source: str | None = None
+    at: datetime | None = None
+    dry_run: bool = False
+    skip: bool = False
+    relink: bool = False
+    allow_unsigned: bool = False
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The rows that are asked for: of each table their keys, or those for which an SQL condition holds."""
+
+    rows: tuple[NamedRow, ...] = ()
+    table: NamedTable | None = None
+    where: str = ""
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that they are in."""
+        return {row.table.table for row in self.rows} | ({self.table.table} if self.table else set())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rows as a person writes them."""
+        where = f" where {self.where}" if self.where else ""
+        return (*(row.name for row in self.rows), *((f"{self.table.table}{where}",) if self.table else ()))
+
+
+def undelete(
+    site: Site,
+    catalog: Catalog,
+    options: UndeleteOptions,
+    *,
+    confirm: Callable[[UndeletePlan], bool],
+    listen: Listener = silent,
+) -> UndeletePlan:
+    """Bring deleted rows back; return the plan that was carried out, with `dry_run` that would be.
+
+    Raises NotFound for rows that no backup has, UsageError for rows that are live, Refused for a conflict, Cancelled,
+    ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
+    """
+    if not options.objects and not options.table:
+        raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
+    with exclusive(site, catalog, "undelete", listen=listen) as (site, _):  # noqa: PLR1704 - now held
+        points = read_points(catalog)
+        roots = _find_roots(site, points, options)
+        with rescue_session(site.postgres) as session:
+            work = _Undeletion(site, session, roots, options, listen)
+            work.choose(catalog, points)
+            plan = work.plan()
+            if options.dry_run:
+                return plan
+            require_possible(plan)
+            if not confirm(plan):
+                raise Cancelled("Undelete cancelled", hint="to continue, run it again and answer yes")
+            subject = ", ".join(plan.asked)[:200]
+            with journal.recorded(catalog.directory, site, Verb.UNDELETE, subject, listener=listen) as running:
+                work.carry_out(plan, running)
+    return plan
+
+
+def _find_roots(site: Site, points: Points, options: UndeleteOptions) -> Roots:
+    with snapshot(site.postgres) as taken:
+        tables = SiteTables(site, points.dumps, taken)
+        rows = tuple(tables.row(text) for text in options.objects)
+        named = tables.find(options.table) if options.table else None
+        live = tables.live
+    for name in {row.table.table for row in rows} | ({named.table} if named else set()):
+        if name not in live:
+            raise Refused(
+                f"the table {name} is not live: rows cannot be put into it",
+                hint="bring the table back first, with its migration or by a restore of the point",
+            )
+    return Roots(rows, named, options.where)
+
+
+def require_possible(plan: UndeletePlan) -> None:
+    """Raise Refused for a plan with conflicts at which the undelete stops, or without rows."""
+    if bad := plan.refused:
+        first = bad[0]
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise Refused(
+            f"the live database does not take a row of {first.table}: {first.message}{more}",
+            hint="mend the live row that is in the way, or go on without such rows: --on-conflict skip",
+            id_="undelete.conflict",
+        )
+    if not plan.count:
+        raise Refused("no row is left to bring back", hint="see the conflicts above")
+
+
+class _Undeletion:
+    """An undelete in its session."""
+
+    def __init__(self, site: Site, session: Session, roots: Roots, options: UndeleteOptions, listen: Listener) -> None:
+        self._site = site
+        self._session = session
+        self._roots = roots
+        self._options = options
+        self._listen = listen
+        self._live = read_tables(session)
+        self._relations: tuple[RowRelation, ...] = read_foreign_keys(session)
+        self._rows = StagedRows(session, self._live)
+        self._artifact: Artifact | None = None
+        self._findings: list[Finding] = []
+        self._links: list[EmptiedLink] = []
+
+    def choose(self, catalog: Catalog, points: Points) -> None:
+        """Stage the dump that is named, or the newest that has the rows; mark the rows that are asked for."""
+        self._require_gone()
+        named = find_dump(catalog, self._options.source, self._options.at)
+        for dump in [named] if named else reversed(points.require_dumps()):
+            if self._has_roots(dump):
+                found = authenticity(dump, allow_unsigned=self._options.allow_unsigned)
+                if bad := next((one for one in found if one.level is Level.ERROR), None):
+                    raise Refused(bad.message, hint=bad.hint, id_=bad.id)
+                self._findings += [one for one in found if one.level is not Level.OK]
+                self._listen(UndeleteStaging(dump.name))
+                self._stage(dump)
+                if self._mark():
+                    self._artifact = dump
+                    return
+                self._forget()
+        where = named.name if named else "any backup"
+        raise NotFound(
+            f"{', '.join(self._roots.names)}: not found among the deleted rows of {where}",
+            hint="korrigo-backup history MODEL:PK shows in which backups a row is",
+            id_="undelete.absent",
+        )
+
+    def _require_gone(self) -> None:
+        """Raise UsageError for a row that is live: undelete changes none."""
+        for row in self._roots.rows:
+            live = self._live[row.table.table]
+            condition = _has_key(row)
+            if self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool):
+                raise UsageError(
+                    f"{row.name} is not deleted: it is live, and undelete changes no live row",
+                    hint=f"korrigo-backup history {row.name} shows how it changed",
+                )
+
+    def _has_roots(self, dump: Artifact) -> bool:
+        """Return whether a dump has all rows that are named by key; a condition is tried on the staged rows."""
+        if not self._roots.rows:
+            return True
+        with open_saved_rows(dump, self._site.postgres.access) as saved:
+            return all(saved.find(row.table.table, row.key) for row in self._roots.rows)
+
+    def _stage(self, dump: Artifact) -> None:
+        down = downward(self._roots.tables, self._relations)
+        wanted = [name for name in upward(down, self._relations) if name in self._live]
+        with open_saved_rows(dump, self._site.postgres.access) as saved:
+            readers = {name: self._reader(self._live[name]) for name in wanted}
+            saved.read(readers)
+
+    def _reader(self, live: TableLayout) -> Callable[..., None]:
+        def read(text: object) -> None:
+            try:
+                self._rows.stage(text, live)  # type: ignore[arg-type]
+            except StatementFailed as problem:
+                raise misfit(problem, live.name) from None
+
+        return read
+
+    def _forget(self) -> None:
+        for table in self._rows.tables.values():
+            self._session.run(f"DROP TABLE {table.then}, {table.gone}")
+        self._rows.tables.clear()
+
+    def _mark(self) -> int:
+        """Mark the rows that are asked for; return their number. UsageError for a condition that is no SQL."""
+        count = 0
+        for row in self._roots.rows:
+            table = self._rows.tables[row.table.table]
+            count += self._marked(table, _has_key(row))
+        if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
+            count += self._marked(staged, f"({self._roots.where or 'true'})")
+        return count
+
+    def _marked(self, table: StagedTable, condition: str) -> int:
+        """RowMark deleted rows by a condition, which may only read."""
+        name = identifier(table.live.table)
+        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0 WHERE {condition}"
+        try:
+            self._session.run(f"BEGIN READ ONLY; DO {literal(f'BEGIN EXECUTE {literal(update)}; END')}; COMMIT")
+        except StatementFailed as problem:
+            raise UsageError(
+                f"the condition is not understood: {problem.message}",
+                hint=f"write it in SQL about the columns of {table.live.name}: --where \"name = 'x'\"",
+            ) from None
+        return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
+
+    def plan(self) -> UndeletePlan:
+        """Find what belongs to the rows, try it, and return the plan."""
+        assert self._artifact is not None  # noqa: S101 - `choose` has found it
+        close(self._rows, self._relations)
+        conflicts = Conflicts(self._rows, self._relations, self._options.skip)
+        counts = conflicts.settle()
+        self._links = self._emptied()
+        self._findings += self._changed_parents()
+        if self._links and not self._options.relink:
+            total = sum(len(one.keys) for one in self._links)
+            self._findings.append(
+                warning(
+                    "undelete.links",
+                    f"{total} live rows referred to these rows before the deletion, and stay without them",
+                    "--relink sets the references again",
+                )
+            )
+        tables = tuple(self._planned(one) for one in picked(self._rows, counts))
+        return UndeletePlan(
+            self._artifact.name,
+            self._artifact.created,
+            self._roots.names,
+            tables,
+            tuple(self._links),
+            self._options.relink,
+            tuple(conflicts.found),
+            tuple(self._findings),
+        )
+
+    def _planned(self, table: StagedTable) -> PlannedTable:
+        numbers = {mark: self._rows.count(f"g.{MARK} = {mark}", table) for mark in RowMark}
+        query = (
+            "SELECT coalesce(json_agg(json_build_array(k, m, n)), '[]') FROM (SELECT"
+            f" {table.key_text('g')} AS k, g.{MARK} AS m, {table.name_text('g')} AS n FROM {table.gone} g"
+            f" WHERE g.{PICKED} ORDER BY g.{MARK} DESC, {', '.join(f'g.{identifier(one)}::text' for one in table.key)}"
+            f" LIMIT {SHOWN_ROWS}) x"
+        )
+        rows = self._session.ask(query, tuple[tuple[tuple[str | None, ...], int, str | None], ...])
+        return PlannedTable(
+            table.live.name,
+            numbers[RowMark.ROOT],
+            numbers[RowMark.WITH],
+            numbers[RowMark.NEEDS],
+            table.key if table.has_key else (),
+            tuple(PlannedRow(tuple(k or "" for k in key), _WHY[RowMark(mark)], name) for key, mark, name in rows),
+        )
+
+    def _emptied(self) -> list[EmptiedLink]:
+        by_relation: dict[int, list[tuple[str, ...]]] = {}
+        for link in links(self._rows, self._relations):
+            by_relation.setdefault(link.relation, []).append(link.key)
+        return [
+            EmptiedLink(self._relations[n].table, self._relations[n].columns, self._relations[n].to, tuple(keys))
+            for n, keys in by_relation.items()
+        ]
+
+    def _changed_parents(self) -> list[Finding]:
+        """Return a warning for each table with live rows that picked rows refer to and that have changed since."""
+        found: dict[str, set[str]] = {}
+        for relation in self._relations:
+            both = None if relation.generic else self._rows.gone(relation)
+            if both is None or not both[1].has_key:
+                continue
+            child, parent = both
+            found.setdefault(parent.live.name, set()).update(
+                self._session.ask(_changed_columns(relation, child, parent), set[str])
+            )
+        return [
+            warning(
+                "undelete.parent_changed",
+                f"rows of {name} to which these rows refer have changed since: {', '.join(sorted(columns))}",
+                "they stay as they are now",
+            )
+            for name, columns in found.items()
+            if columns
+        ]
+
+    @phase("insert")
+    def carry_out(self, plan: UndeletePlan, running: journal.Running) -> None:
+        """Insert the rows of the plan and prove them, all or nothing."""
+        running.listen(UndeleteInserting(plan.count))
+        tables = picked(self._rows, {one.table: one.count for one in plan.tables})
+        transaction = ""
+        with _rolled_back():
+            self._session.run("BEGIN")
+            self._insert(plan, tables)
+            transaction = self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
+            running.note(transaction=transaction)
+        try:
+            self._session.run("COMMIT")
+        except KorrigoBackupError as problem:
+            if not committed(self._site.postgres, transaction):
+                problem.leave(World.ROLLED_BACK, ROLLED_BACK)
+                raise
+
+    def _insert(self, plan: UndeletePlan, tables: Sequence[StagedTable]) -> None:
+        inserted = 0
+        for statement in statements(tables, self._relations):
+            inserted += sum(self._session.ask(statement, tuple[int, ...]))
+        if inserted != plan.count:
+            raise _changed_meanwhile()
+        if plan.relink:
+            for link in self._relinking():
+                self._session.run(link)
+        self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
+        if different := self._session.ask(proof(tables), dict[str, int]):
+            names = ", ".join(f"{count} of {name}" for name, count in different.items())
+            raise ProofFailed(
+                f"the inserted rows are not those of the backup: {names}",
+                hint="a trigger of the site changes rows while they are inserted",
+                id_="undelete.trigger",
+            )
+        self._session.run(raise_sequences(tables) + " SELECT 1")
+
+    def _relinking(self) -> Iterator[str]:
+        for relation in self._relations:
+            both = None if relation.generic else self._rows.gone(relation)
+            if both is None or set(relation.columns) & set(both[0].key) or not both[0].has_key:
+                continue
+            child, parent = both
+            values = ", ".join(f"{identifier(name)} = t.{identifier(name)}" for name in relation.columns)
+            from_ = linked(relation, child, parent)
+            yield (
+                f"UPDATE ONLY {child.live.sql} u SET {values} FROM {child.then} t WHERE {child.same('u', 't')}"
+                f" AND ({child.key_text('u')}) IN (SELECT {child.key_text('l')} FROM {from_})"
+            )
+
+
+_WHY = {RowMark.ROOT: Why.ASKED, RowMark.WITH: Why.WITH, RowMark.NEEDS: Why.NEEDED}
+
+
+def _has_key(row: NamedRow) -> str:
+    return " AND ".join(f"{identifier(k)} = {literal(v)}" for k, v in zip(row.key, row.values, strict=True))
+
+
+def _changed_columns(relation: RowRelation, child: StagedTable, parent: StagedTable) -> str:
+    columns = ", ".join(map(literal, parent.columns))
+    return (
+        "SELECT coalesce(json_agg(DISTINCT e.key), '[]') FROM"
+        f" {child.gone} g JOIN {parent.then} t ON {refers_to(relation, 'g', 't')}"
+        f" JOIN ONLY {parent.live.sql} l ON {parent.same('l', 't')}, jsonb_each(to_jsonb(t)) e"
+        f" WHERE g.{PICKED} AND e.value IS DISTINCT FROM to_jsonb(l) -> e.key AND e.key IN ({columns})"
+    )
+
+
+def _changed_meanwhile() -> Refused:
+    return Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
+
+
+@contextmanager
+def _rolled_back() -> Iterator[None]:
+    """Set the state of an error before the commit: the session ends, and its transaction with it."""
+    try:
+        yield
+    except KorrigoBackupError as problem:
+        problem.leave(World.ROLLED_BACK, ROLLED_BACK)
+        raise

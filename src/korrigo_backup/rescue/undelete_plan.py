@@ -1,0 +1,105 @@
+"""The plan of an undelete: which rows and files come back, and which the live site does not take."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
+from enum import StrEnum
+
+import msgspec
+
+from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it encodes
+
+SHOWN_ROWS = 1000
+"""Rows of a table that are in the plan by name; the others are counted."""
+
+
+class Why(StrEnum):
+    """Why a row comes back: it was asked for, was deleted with such a row, or is needed by one."""
+
+    ASKED = "asked"
+    WITH = "with"
+    NEEDED = "needed"
+
+
+class ConflictKind(StrEnum):
+    """How the live database refuses a row."""
+
+    UNIQUE = "unique"
+    PARENT = "parent"
+    NOT_NULL = "not_null"
+    CHECK = "check"
+    EXCLUSION = "exclusion"
+    TRIGGER = "trigger"
+    FILE = "file"
+    OTHER = "other"
+
+
+class PlannedRow(msgspec.Struct, frozen=True):
+    """A row that comes back: the values of its key as text, and a value by which people know it, if there is one."""
+
+    key: tuple[str, ...]
+    why: Why
+    name: str | None = None
+
+
+class PlannedTable(msgspec.Struct, frozen=True):
+    """The rows of a table that come back: their numbers by reason, the columns of the key, the first rows."""
+
+    table: str
+    asked: int
+    with_asked: int
+    needed: int
+    key: tuple[str, ...]
+    rows: tuple[PlannedRow, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of all rows."""
+        return self.asked + self.with_asked + self.needed
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """A row or a file that the live site does not take, with the server's words.
+
+    `columns` are those of the constraint where the server names them. `left`: the plan goes on without it.
+    """
+
+    kind: ConflictKind
+    table: str
+    key: tuple[str, ...]
+    constraint: str
+    columns: tuple[str, ...]
+    message: str
+    left: bool = False
+
+
+class EmptiedLink(msgspec.Struct, frozen=True):
+    """Live rows of a table that referred to rows which come back, and whose columns are NULL now."""
+
+    table: str
+    columns: tuple[str, ...]
+    to: str
+    keys: tuple[tuple[str, ...], ...]
+
+
+class UndeletePlan(msgspec.Struct, frozen=True):
+    """What an undelete would do. `relink`: the emptied references are set again."""
+
+    artifact: str
+    created: datetime
+    asked: tuple[str, ...]
+    tables: tuple[PlannedTable, ...]
+    links: tuple[EmptiedLink, ...] = ()
+    relink: bool = False
+    conflicts: tuple[Conflict, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of rows that come back."""
+        return sum(one.count for one in self.tables)
+
+    @property
+    def refused(self) -> tuple[Conflict, ...]:
+        """The conflicts at which the undelete stops."""
+        return tuple(one for one in self.conflicts if not one.left)

@@ -64,16 +64,16 @@ def _canary(facts: Facts) -> tuple[Finding, ...]:
 
     A monitor asks each minute, and the comparison reads a month of manifests.
     """
-    lived_with = accepted()
+    accept = accepted()
     seen = (
-        lived_with,
+        accept,
         tuple((one.name, one.created, one.authenticity) for one in facts.artifacts),
         tuple((hold.name, hold.holder, hold.until) for hold in facts.holds),
         tuple((one.id, one.outcome) for one in facts.records),
     )
     last = _Compared.last
     if last is None or last[0] != seen:
-        last = _Compared.last = (seen, findings(facts, watch(facts, lived_with=lived_with)))
+        last = _Compared.last = (seen, findings(facts, watch(facts, accept=accept)))
     return last[1]
 
 

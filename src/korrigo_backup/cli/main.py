@@ -162,7 +162,7 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
     try:
         with displayed(verb):
             code, error = _guarded(words)
-        note_failure(verb, error)
+        note_failure(verb, error, CommandContext.known_secrets)
         if document and wanted and not document.is_printed:
             say_document(document.text(error, code))
     finally:
@@ -203,8 +203,8 @@ def _asked_language(words: Sequence[str]) -> Language | None:
 
 def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     """Run a command line; return its exit code and, if it failed, the fields of its error."""
-    words, LazyVerbs.typed_in = go_to_site(words)
     try:
+        LazyVerbs.typed_in = go_to_site(words)
         result = app(words, prog_name=PROGRAM, standalone_mode=False)
     except KorrigoBackupError as problem:
         return _failed(problem)

@@ -23,7 +23,7 @@ from korrigo_backup.system.timings import phase
 from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from types import UnionType
     from typing import TextIO
 
@@ -186,9 +186,14 @@ def say_json_now(schema: str, document: object) -> None:
         say_document(Document.current.text(None, 0))
 
 
-def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns that fit the terminal; the first is text, the others are numbers or short words."""
-    head, *cells = [[in_language(cell) for cell in row] for row in [header, *rows]]
+def say_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, data: Collection[str]) -> None:
+    """Print aligned columns that fit the terminal; the first is text, the others are numbers or short words.
+
+    The columns named in `data` hold names and words of the site and its people, which are not translated.
+    """
+    head = [in_language(name) for name in header]
+    is_data = [name in data for name in header]
+    cells = [[cell if keep else in_language(cell) for cell, keep in zip(row, is_data, strict=True)] for row in rows]
     for line in terminal.table_lines(head, cells, terminal.width(stream())):
         say_data(line)
 

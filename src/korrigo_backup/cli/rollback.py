@@ -10,7 +10,7 @@ import typer
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, planned
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.restore.restore import RestoreOptions
@@ -64,15 +64,18 @@ def command(
         options = RestoreOptions(dry_run=dry_run, allow_unsigned=allow_unsigned, in_place=in_place, keep=keep)
         restore_and_say(wired, artifact, options, Questions(yes))
         return
-    with planned():
+    with ends_at_plan():
         done = rollback(
             wired.site(),
             wired.catalog,
-            RollbackOptions(media_only=media_only, redo=to is RollbackTarget.AFTER, keep=keep),
+            RollbackOptions(media_only=media_only, redo=to is RollbackTarget.AFTER, keep=keep, dry_run=dry_run),
             confirm=lambda plan: _confirm(plan, yes=yes, dry_run=dry_run),
             listen=narrator(RollbackStep, StoppingServices),
         )
         add_to_document(plan=done.plan if done else None)
+        if done is None and dry_run:
+            say("Plan: undo the interrupted restore, and take no other step")
+            raise PlanShown
         if done is None:
             say("✅ The interrupted restore is undone: the site is as it was before it")
             return

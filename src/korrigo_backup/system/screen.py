@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import TextIO
+    from collections.abc import Iterator
 
-_CLEAR = "\r\x1b[K"
-_CLEAR_ABOVE = "\x1b[1A\x1b[K"
+
+class Drawing(Protocol):
+    """Lines at the end of a terminal."""
+
+    def erase(self) -> None:
+        """Take the lines off the terminal, if there are any. OSError or ValueError if that is gone."""
+        ...
 
 
 class _Drawn:
     lock: ClassVar[threading.RLock] = threading.RLock()
     """Held by who writes to the terminal, for a question until it is answered."""
 
-    stream: ClassVar[TextIO | None] = None
-    rows: ClassVar[int] = 0
+    drawing: ClassVar[Drawing | None] = None
 
 
 @contextmanager
@@ -30,30 +33,20 @@ def above() -> Iterator[None]:
         yield
 
 
-def draw(lines: Sequence[str], stream: TextIO) -> None:
-    """Draw these lines in place of those drawn before; each must fit the terminal. OSError if that is gone."""
+@contextmanager
+def drawn(drawing: Drawing) -> Iterator[None]:
+    """Let the block draw the lines that the next other output erases."""
     with _Drawn.lock:
-        text = _erasing() + "\n".join(lines)
-        _Drawn.stream, _Drawn.rows = stream, len(lines)
-        _write(text, stream)
+        _Drawn.drawing = drawing
+        yield
 
 
 def erase() -> None:
     """Erase the drawn lines; a terminal that is gone has none."""
     with _Drawn.lock:
-        text, stream = _erasing(), _Drawn.stream
-        _Drawn.stream, _Drawn.rows = None, 0
-        if text and stream:
+        drawing, _Drawn.drawing = _Drawn.drawing, None
+        if drawing:
             try:
-                _write(text, stream)
+                drawing.erase()
             except (OSError, ValueError):  # closed
                 return
-
-
-def _erasing() -> str:
-    return _CLEAR + _CLEAR_ABOVE * (_Drawn.rows - 1) if _Drawn.rows else ""
-
-
-def _write(text: str, stream: TextIO) -> None:
-    stream.write(text)
-    stream.flush()

@@ -1,6 +1,7 @@
 """The words and numbers of a display: its lines in any width, the place among the steps, the time left."""
 
 import io
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from korrigo_backup.core.language import Language
 from korrigo_backup.run.progress.display import Display
 from korrigo_backup.run.progress.estimate import Rate, former_run, time_left, work_left
-from korrigo_backup.run.progress.lines import RunPosition, clock, cut, plain_line, terminal_lines, width
+from korrigo_backup.run.progress.lines import Bar, RunPosition, clock, cut, plain_line, terminal_lines, width
 from korrigo_backup.run.progress.operation import Operation, under_way
 from korrigo_backup.run.progress.style import Style, style
 from korrigo_backup.run.record import Outcome, Record, Timed
@@ -48,11 +49,17 @@ FULL = record("full", ("backup.create", 1.0), ("backup.verify", 11.0), ("media.c
 DB = record("db", ("backup.create", 1.0), ("backup.verify", 11.0), seconds=12.0)
 
 
+def texts(lines):
+    """The lines as text; a bar of ten columns is `[fraction]`, filled up with points."""
+    return ["  ".join(f"[{part.fraction:.2f}]".ljust(10, ".") if isinstance(part, Bar) else part for part in line)
+            for line in lines]  # fmt: skip
+
+
 @pytest.mark.parametrize("language", list(Language))
 @pytest.mark.parametrize("columns", [20, 40, 59, 79, 120])
 def test_every_line_fits_the_terminal_and_names_the_work(columns, language):
     place = RunPosition(step=2, of=8, elapsed=72, left=40)
-    shown = terminal_lines(place, [(DUMP, 5.0 * MIB), (FILES, None)], columns, translator(language))
+    shown = texts(terminal_lines(place, [(DUMP, 5.0 * MIB), (FILES, None)], columns, translator(language)))
     assert [width(line) <= columns for line in shown] == [True] * 3
     if columns >= 40:
         assert shown[0].startswith("step 2 of 8" if language is Language.ENGLISH else "étape 2 sur 8")
@@ -63,20 +70,21 @@ def test_every_line_fits_the_terminal_and_names_the_work(columns, language):
 
 
 def test_a_wide_terminal_shows_all():
-    (_, line) = terminal_lines(RunPosition(), [(DUMP, 5.0 * MIB)], 120, str)
-    assert line == "dumping the database  ██████░░░░  62 %  62M/~100M  tables: 12 of 36  5.0M/s  public.order_lines"
+    (_, line) = texts(terminal_lines(RunPosition(), [(DUMP, 5.0 * MIB)], 120, str))
+    assert line == "dumping the database  [0.62]....  62 %  62M/~100M  tables: 12 of 36  5.0M/s  public.order_lines"
 
 
 def test_without_a_total_there_is_no_part_and_no_time_left():
     work = Work(name="dumping the database", size=62 * MIB)
-    assert terminal_lines(RunPosition(), [(work, 5.0 * MIB)], 79, str) == ["0:00", "dumping the database  62M  5.0M/s"]
+    shown = texts(terminal_lines(RunPosition(), [(work, 5.0 * MIB)], 79, str))
+    assert shown == ["0:00", "dumping the database  62M  5.0M/s"]
     assert work_left(work, 5.0 * MIB) is None
 
 
 def test_more_bytes_than_the_former_backup_had_are_no_part_of_it():
     work = Work(name="dumping the database", size=120 * MIB, whole=100 * MIB, is_estimate=True)
-    (_, line) = terminal_lines(RunPosition(), [(work, None)], 79, str)
-    assert line == "dumping the database  ██████████  120M"
+    (_, line) = texts(terminal_lines(RunPosition(), [(work, None)], 79, str))
+    assert line == "dumping the database  [1.00]....  120M"
     assert work_left(work, 5.0 * MIB) is None
 
 
@@ -126,6 +134,12 @@ class Stream(io.StringIO):
 
     def isatty(self):
         return self._terminal
+
+
+def test_without_rich_a_terminal_gets_the_lines_of_a_log(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    watched = {"quiet": False, "scheduled": False, "document": False}
+    assert style(Stream(terminal=True), {"TERM": "xterm"}, **watched) is Style.LOG
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,11 @@ def say_status(found: Status, people: Sequence[Contact]) -> None:
         say(f"  {label:<10} {text}")
     if found.good:
         say("")
-        say_table(("NEWEST GOOD", "AGE", "SIZE", "CONTENT", "TOOK", "COUNT", "IN ALL"), [_row(g) for g in found.good])
+        say_table(
+            ("NEWEST GOOD", "AGE", "SIZE", "CONTENT", "TOOK", "COUNT", "IN ALL"),
+            [_row(g) for g in found.good],
+            data={"NEWEST GOOD"},
+        )
     if found.facts.strangers:
         say("")
         say(f"Not ours, never touched: {named([stranger.name for stranger in found.facts.strangers])}")

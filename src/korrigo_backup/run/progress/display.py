@@ -6,7 +6,6 @@ less than a second has none.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
+    from korrigo_backup.run.progress.terminal import Terminal
     from korrigo_backup.run.record import Record
     from korrigo_backup.system.progress import Work
 
@@ -52,6 +52,7 @@ class Display:
         self._translate = translate
         self._clock = clock
         self._began: float | None = None
+        self._drawing: Terminal | None = None
         self._rates: dict[Work, estimate.Rate] = {}
         self._former: tuple[object, list[Record]] | None = None
         self._ended = threading.Event()
@@ -88,10 +89,18 @@ class Display:
         place = self._place(now - self._began, [estimate.work_left(*one) for one in rated])
         rated = rated[-_MOST_WORKS:]
         if self._how is Style.TERMINAL:
-            screen.draw(lines.terminal_lines(place, rated, _columns(self._stream) - 1, self._translate), self._stream)
+            terminal = self._terminal()
+            terminal.draw(lines.terminal_lines(place, rated, terminal.columns, self._translate))
         else:
             self._stream.write(lines.plain_line(place, rated, self._translate) + "\n")
             self._stream.flush()
+
+    def _terminal(self) -> Terminal:
+        if self._drawing is None:
+            from korrigo_backup.run.progress.terminal import Terminal  # noqa: PLC0415 - after the first second alone
+
+            self._drawing = Terminal(self._stream)
+        return self._drawing
 
     def _place(self, elapsed: float, left: list[float | None]) -> lines.RunPosition:
         found = operation()
@@ -116,10 +125,3 @@ class Display:
             self.show()
             while not self._ended.wait(every):
                 self.show()
-
-
-def _columns(stream: TextIO) -> int:
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or lines.NARROW
-    except (OSError, ValueError):
-        return lines.NARROW

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     Translator = Callable[[str], str]
 
-_BAR = 10
+BAR = 10
+"""Columns of a bar."""
+
 _ITEM_AT_LEAST = 10
 _RATE = 9
 """Columns of the longest rate, and of what is between it and the next part."""
@@ -32,6 +34,17 @@ _LONGEST_PATH = 120
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A bar of `BAR` columns, of which a fraction is filled."""
+
+    fraction: float
+
+
+Line = list[str | Bar]
+"""The parts of a line, with `_BETWEEN` between them."""
+
+
+@dataclass(frozen=True)
 class RunPosition:
     """The place of a run among its steps. `of` is their number in a former run, None if there was none."""
 
@@ -43,10 +56,10 @@ class RunPosition:
 
 def terminal_lines(
     place: RunPosition, works: Sequence[tuple[Work, float | None]], columns: int, translate: Translator
-) -> list[str]:
+) -> list[Line]:
     """Return the lines for a terminal of so many columns: the run, then each work with its rate in bytes a second."""
     head = _BETWEEN.join([*_steps(place, translate), clock(place.elapsed), *_left(place, translate)])
-    return [cut(head, columns), *(_work_line(work, rate, columns, translate) for work, rate in works)]
+    return [[cut(head, columns)], *(_work_line(work, rate, columns, translate) for work, rate in works)]
 
 
 def plain_line(place: RunPosition, works: Sequence[tuple[Work, float | None]], translate: Translator) -> str:
@@ -97,27 +110,31 @@ def _columns(letter: str) -> int:
     return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
-def _work_line(work: Work, rate: float | None, columns: int, translate: Translator) -> str:
+def _work_line(work: Work, rate: float | None, columns: int, translate: Translator) -> Line:
     """Return the line of a work. Where room is short, its bar goes first, then rate, item and count."""
     name = cut(translate(work.name), columns)
-    optional = {
+    optional: dict[str, str | Bar] = {
         "sizes": _sizes(work),
         "percent": _percent(work),
         "count": _count(work, translate),
         "item": cut(_item(work), _ITEM_AT_LEAST),
         "rate": _rate(rate),
-        "bar": _bar(work),
+        "bar": _bar(work) or "",
     }
-    room, shown = columns - width(name), {}
+    room, shown = columns - width(name), dict[str, str | Bar]()
     for part, text in optional.items():
         spare = 0 if part != "bar" or rate else _RATE  # a bar that a rate would push out is not begun
-        if text and width(text) + len(_BETWEEN) + spare <= room:
+        if text and _width(text) + len(_BETWEEN) + spare <= room:
             shown[part] = text
-            room -= width(text) + len(_BETWEEN)
+            room -= _width(text) + len(_BETWEEN)
     if "item" in shown:
-        shown["item"] = cut(_item(work), room + width(shown["item"]))
+        shown["item"] = cut(_item(work), room + _width(shown["item"]))
     order = ("bar", "percent", "sizes", "count", "rate", "item")
-    return _BETWEEN.join([name, *(shown[part] for part in order if part in shown)])
+    return [name, *(shown[part] for part in order if part in shown)]
+
+
+def _width(part: str | Bar) -> int:
+    return BAR if isinstance(part, Bar) else width(part)
 
 
 def _steps(place: RunPosition, translate: Translator) -> list[str]:
@@ -138,12 +155,9 @@ def _fraction(work: Work) -> float | None:
     return None
 
 
-def _bar(work: Work) -> str:
+def _bar(work: Work) -> Bar | None:
     fraction = _fraction(work)
-    if fraction is None:
-        return ""
-    done = int(fraction * _BAR)
-    return "█" * done + "░" * (_BAR - done)
+    return None if fraction is None else Bar(fraction)
 
 
 def _percent(work: Work) -> str:

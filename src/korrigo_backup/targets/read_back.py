@@ -205,8 +205,9 @@ class TargetReader:
         def look(work: Work) -> None:
             work.size = done + place.stat().st_size
 
-        name, size = f"fetching from {self.destination.name}", sum(one.size for one in wanted)
-        with under_way(Work(name=name, whole=size, unit=Unit.FILES, number=len(wanted), look=look)) as work:
+        work = Work(name=f"fetching from {self.destination.name}", unit=Unit.FILES, number=len(wanted), look=look)
+        work.whole = sum(one.size for one in wanted)
+        with under_way(work):
             for one in wanted:
                 work.item = one.name
                 place.unlink(missing_ok=True)
@@ -224,12 +225,9 @@ class TargetReader:
             return one.name, None, problem.message
         if digest != one.sha256:
             return one.name, None, f"{one.name} has another content than was sent"
-        if not sealed:
-            return one.name, place, ""
-        if not age.is_sealed(place):
-            return one.name, None, f"{one.name} is not sealed"
-        opened = self._opened(place, to, one.name)
-        name = plain_name(one.name)
+        if not sealed or not age.is_sealed(place):
+            return (one.name, None, f"{one.name} is not sealed") if sealed else (one.name, place, "")
+        opened, name = self._opened(place, to, one.name), plain_name(one.name)
         if opened and is_stored(name):
             name = stored_name(sha256_of(opened)[0], None)
         return name, opened, ""

@@ -264,6 +264,7 @@ def _means_it(wired: Wired, plan: RestorePlan, *, into_other_site: bool) -> bool
     """Ask; to put another site's data in the place of this site's, its name must be typed."""
     say(f"This restore: {effect(plan)}")
     if not into_other_site:
+        say("Type yes to go on; any other answer cancels.")
         return ask_yes(QUESTION)
     name = wired.config.site.name
     return (

@@ -23,9 +23,7 @@ def translator(language: Language) -> Callable[[str], str]:
 
     with as_file(files("korrigo_backup") / "locale") as directory:
         catalogue = gettext.translation(DOMAIN, directory, [language], fallback=True)
-    from korrigo_backup.translation.numbers import french_numbers  # noqa: PLC0415
     from korrigo_backup.translation.translator import Translator  # noqa: PLC0415
 
     texts: dict[str, str] = getattr(catalogue, "_catalog", {})
-    found = Translator({text: translated for text, translated in texts.items() if text and isinstance(text, str)})
-    return lambda text: french_numbers(found(text), text)
+    return Translator({text: translated for text, translated in texts.items() if text and isinstance(text, str)})

@@ -1,38 +1,43 @@
-"""Numbers of a French text are written as a French reader writes them; data, versions and commands stay."""
+"""Numbers in French texts: a narrow space between thousands, a decimal comma; nothing else is touched."""
 
 import pytest
 
 from korrigo_backup.core.language import Language
 from korrigo_backup.translation.catalogue import translator
-from korrigo_backup.translation.numbers import french_numbers
+from korrigo_backup.translation.numbers import in_french
 
 
 @pytest.mark.parametrize(
     ("text", "french"),
     [
-        ("24,943,975 octets", "24\u202f943\u202f975 octets"),
-        ("temps mesuré : 3.5 s", "temps mesuré : 3,5 s"),
-        ("1.4K, 16.2G libres", "1,4K, 16,2G libres"),
-        ("6% du disque, 99.5% ailleurs", "6\u202f% du disque, 99,5\u202f% ailleurs"),
-        ("PostgreSQL 15.20, pg_dump 15.20", "PostgreSQL 15.20, pg_dump 15.20"),
-        ("Python 3.11", "Python 3.11"),
-        ("127.0.0.1 s", "127.0.0.1 s"),
-        ("fichier a,123,456 et /x/1,234", "fichier a,123,456 et /x/1,234"),
-        ("OK | age=12.5h;26;52", "OK | age=12.5h;26;52"),
-        ("les tables 1,2,3", "les tables 1,2,3"),
+        ("1,234 lignes, 12,345,678 octets", "1\u202f234 lignes, 12\u202f345\u202f678 octets"),
+        ("(2,500 tables)", "(2\u202f500 tables)"),
+        ("sains après 1.5 s, 12.5 % libres", "sains après 1,5 s, 12,5 % libres"),
+        ("5.0M nécessaires, 1.5K (3.0G)", "5,0M nécessaires, 1,5K (3,0G)"),
+        ("clés 1,2, 3,45", "clés 1,2, 3,45"),
+        ("PostgreSQL 15.3, 127.0.0.1:8000", "PostgreSQL 15.3, 127.0.0.1:8000"),
+        ("/srv/1,234/a, a,123.txt, v1.5 s", "/srv/1,234/a, a,123.txt, v1.5 s"),
+        ("1,234.txt et 1,234-5", "1,234.txt et 1,234-5"),
     ],
 )
-def test_numbers_of_a_translated_text(text, french):
-    assert french_numbers(text, "English") == french
+def test_only_numbers_that_people_read_are_written_in_french(text, french):
+    assert in_french(text) == french
 
 
-def test_a_text_that_stays_english_keeps_its_numbers_but_for_a_cell_of_a_table():
-    line = "✅ Backup created: restore_point.json (1.4K)"
-    assert french_numbers(line, line) == line
-    assert french_numbers("1.1 s", "1.1 s") == "1,1 s"
+def test_a_translated_text_has_french_numbers():
+    french = translator(Language.FRENCH)
+    assert french("   healthy after 1.5 s") == "   sains après 1,5 s"
+    assert french("all 1,234 files that rows name are there").endswith("1\u202f234 fichiers référencés par des lignes")
 
 
-def test_a_finding_of_the_command_has_french_numbers():
-    text = translator(Language.FRENCH)("18,449,022,976 bytes free for backups, twice the data is 51,110,696")
-    assert "18\u202f449\u202f022\u202f976 octets libres" in text
-    assert "51\u202f110\u202f696 octets" in text
+@pytest.mark.parametrize(
+    "line", ["✅ Backup created: /b/db_backup_1.sql.gz (5.0M)", "Starting restoration of 1,234 objects..."]
+)
+def test_a_line_of_the_runbook_stays_as_it_is(line):
+    assert translator(Language.FRENCH)(line) == line
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_one_has_no_plural(number):
+    french = translator(Language.FRENCH)(f"{number} day{'' if number == 1 else 's'} old")
+    assert french == f"âge {number} jour{'' if number == 1 else 's'}"

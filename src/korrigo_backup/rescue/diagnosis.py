@@ -6,7 +6,7 @@ newest loss; a table that has only changed since the newest dump, with that.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.verify.dump_source import open_unread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -71,12 +71,11 @@ class LiveSite:
 def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
     """Return the losses since the first of the points; raises ProofFailed for a dump that is not the saved one."""
     unseen = [f"{name} {why}" for name, why in points.passed_over]
-    states = saved_tables(points.dumps)
-    if live.taken is not None and states:
-        states.append(live_tables(live.taken, states[-1], live.now))
-    changes = moments(states)
+    newest = deque[PointTables](maxlen=1)
+    changes = moments(_states(points, live, newest))
+    present = newest[0] if newest and newest[0].source == LIVE else None
     losses = tuple(one for one in changes if one.is_loss and not _is_passing(one.table))
-    tables = _table_states(points, live, states, changes) if live.taken is not None and len(states) > 1 else ()
+    tables = _table_states(points, live, present, changes) if present else ()
     files, file_moments = None, tuple[TableMoment, ...]()
     try:
         file_moments = _file_moments(points)
@@ -94,12 +93,22 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
     )
 
 
+def _states(points: Points, live: LiveSite, newest: deque[PointTables]) -> Iterator[PointTables]:
+    """Yield the saved states and then the live one; `newest` holds the last that was yielded."""
+    for state in saved_tables(points.dumps):
+        newest.append(state)
+        yield state
+    if live.taken is not None and newest:
+        newest.append(live_tables(live.taken, newest[0], live.now))
+        yield newest[0]
+
+
 def _is_passing(table: str) -> bool:
     return table.rpartition(".")[2] in PASSING
 
 
 def _table_states(
-    points: Points, live: LiveSite, states: Sequence[PointTables], changes: Sequence[TableMoment]
+    points: Points, live: LiveSite, present: PointTables, changes: Sequence[TableMoment]
 ) -> tuple[TableState, ...]:
     """Return the live tables that differ from before their newest loss, or from the newest dump."""
     since = {one.table: one for one in changes if one.source == LIVE and one.kind is not MomentKind.NEW}
@@ -112,7 +121,7 @@ def _table_states(
     found = [
         TableState(table=table, reference=name, moment=moment, change=changes_of.get(table))
         for name, wanted in by_dump.items()
-        for changes_of in [_row_changes(dumps[name], live, states, wanted)]
+        for changes_of in [_row_changes(dumps[name], live, present, wanted)]
         for table, moment in wanted.items()
     ]
     differing = (one for one in found if one.change is None or one.change.removed or one.change.changed)
@@ -126,11 +135,11 @@ def _weight(state: TableState) -> tuple[bool, int, str]:
 
 
 def _row_changes(
-    dump: Artifact, live: LiveSite, states: Sequence[PointTables], wanted: Mapping[str, TableMoment]
+    dump: Artifact, live: LiveSite, present: PointTables, wanted: Mapping[str, TableMoment]
 ) -> dict[str, RowChange]:
     """Return the rows that differ, of those tables of a dump that are still live."""
-    rows = {name: max(moment.rows_before or 0, states[-1].tables[name][0]) for name, moment in wanted.items()
-            if name in states[-1].tables}  # fmt: skip
+    rows = {name: max(moment.rows_before or 0, present.tables[name][0]) for name, moment in wanted.items()
+            if name in present.tables}  # fmt: skip
     if not rows or live.taken is None:
         return {}
     foreign = dump.manifest is None or dump.manifest.database is None

@@ -126,7 +126,7 @@ def _of_rows(state: TableState, commands: Container[str]) -> list[Offer]:
 
 def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
     change = state.change
-    if change is None or not change.changed or REVERT not in commands:
+    if change is None or not state.is_changed_as_a_whole or REVERT not in commands:
         return []
     return [
         Offer(

@@ -38,10 +38,9 @@ def test_many_missing_rows_are_those_of_the_table():
 def test_what_loses_least_comes_first():
     files = FileState(reference="media", change=FileChange(removed=Counted(1, ("a b.pdf",)), added=Counted(2)))
     gone = state("public.gone", kind=MomentKind.GONE)
-    assert commands(state(changed=5), gone, state("public.copy", removed=9, changed=1), files=files) == [
+    assert commands(state(changed=15), gone, state("public.copy", removed=9, changed=1), files=files) == [
         "korrigo-backup undelete --table public.copy --from dump",
         "korrigo-backup revert --table public.exam --from dump",
-        "korrigo-backup revert --table public.copy --from dump",
         "korrigo-backup restore --table public.gone dump",
         "korrigo-backup restore --file 'a b.pdf' media",
         "korrigo-backup restore point",

@@ -297,7 +297,7 @@ def span(seconds: int) -> str:
     minutes = abs(seconds) // 60
     if minutes < 2 * 60:
         return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 3 * 24 * 60 else f"{minutes // (24 * 60)} days"
+    return f"{minutes // 60} h" if minutes < 3 * 24 * 60 else f"{counted(minutes // (24 * 60), 'day')}"
 
 
 def named(names: Sequence[str], most: int = 3) -> str:

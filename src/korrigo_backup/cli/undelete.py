@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.points import read_moment
 from korrigo_backup.rescue.undelete import UndeleteOptions, require_possible, undelete
 from korrigo_backup.rescue.undelete_plan import Why
@@ -51,6 +53,9 @@ def command(
     relink: Annotated[
         bool, typer.Option("--relink", help="Also set the references that the deletion has emptied.")
     ] = False,
+    files: Annotated[
+        bool, typer.Option("--files/--no-files", help="Also bring back the media files of the rows.")
+    ] = True,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: DryRun = False,
@@ -69,6 +74,7 @@ def command(
         dry_run=dry_run,
         skip=on_conflict is OnConflict.SKIP,
         relink=relink,
+        files=files,
         allow_unsigned=allow_unsigned,
     )
 
@@ -76,7 +82,9 @@ def command(
         say_undelete_plan(plan)
         return yes or ask_yes(QUESTION)
 
-    plan = undelete(wired.site(), wired.catalog, options, confirm=confirm, listen=narrator(UndeleteStep))
+    plan = undelete(
+        wired.site(), wired.catalog, options, now=local_now(), confirm=confirm, listen=narrator(UndeleteStep)
+    )
     add_to_document(plan=plan)
     if dry_run:
         say_undelete_plan(plan)
@@ -85,6 +93,9 @@ def command(
         return
     add_to_document(applied=True)
     say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup")
+    if plan.file_count:
+        say(f"✅ {counted(plan.file_count, 'file')} brought back, each with the checksum of the backup")
+    say("   to undo it: korrigo-backup rollback")
 
 
 def say_undelete_plan(plan: UndeletePlan) -> None:
@@ -99,6 +110,10 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     for link in plan.links:
         does = "set again" if plan.relink else "stays empty"
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
+    if plan.file_count:
+        say(f"  files     {plan.file_count} come back among the media")
+        for path in plan.files[:NAMED]:
+            say(f"            + {printable(path)}")
     say("  downtime  none: the site goes on serving")
     for conflict in plan.conflicts[: 2 * NAMED]:
         say(_conflict(conflict))

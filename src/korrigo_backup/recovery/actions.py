@@ -21,6 +21,10 @@ class ActionKind(StrEnum):
     SERVICES_STARTED = "services started"
     DRILL_PLACE_REMOVED = "drill place removed"
     PRIVATE_PROJECT_REMOVED = "private project removed"
+    UNDELETE_FINISHED = "undelete finished"
+    UNDELETE_ROLLED_BACK = "undelete rolled back"
+    UNDELETE_UNDONE = "undelete undone"
+    UNDELETE_STAYS = "undelete stays"
 
 
 _SENTENCES = {
@@ -36,6 +40,10 @@ _SENTENCES = {
     ActionKind.SERVICES_STARTED: "started the services again",
     ActionKind.DRILL_PLACE_REMOVED: "removed the leftover of a killed drill: {of}",
     ActionKind.PRIVATE_PROJECT_REMOVED: "removed the private Compose project {of} of a killed run",
+    ActionKind.UNDELETE_FINISHED: "finished the interrupted undelete of {of}",
+    ActionKind.UNDELETE_ROLLED_BACK: "undid the unfinished undelete of {of}",
+    ActionKind.UNDELETE_UNDONE: "finished the interrupted rollback of the undelete of {of}",
+    ActionKind.UNDELETE_STAYS: "undid the unfinished rollback of the undelete of {of}",
 }
 
 _UNDOES_A_RESTORE = frozenset(

@@ -29,6 +29,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachab
 from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
+from korrigo_backup.recovery import undelete
 from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
 from korrigo_backup.run.step import Listener, RecoveryDone, RecoveryLeft, SiteRenamed, StrangerOwner, silent
 from korrigo_backup.system.files import explained
@@ -86,6 +87,7 @@ def exclusive(
         site = replace(site, postgres=server)
         recover_places(catalog, listen)
         _remove_private(site, catalog, listen)
+        _finish_undeletes(site, catalog, listen)
         recovered = recover(site)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
@@ -120,6 +122,17 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
     try:
         for name in remove_dead(access.project, catalog.directory):
             _tell(RecoveryAction(ActionKind.PRIVATE_PROJECT_REMOVED, name), listen)
+    except KorrigoBackupError as problem:
+        listen(RecoveryLeft(problem.message, problem.hint))
+
+
+def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> None:
+    """Finish the undeletes of killed runs. A server that cannot say how they ended keeps no backup from being made."""
+    try:
+        for action in undelete.finish(site, catalog.directory):
+            _tell(action, listen)
+    except (Unreachable, Locked):
+        raise
     except KorrigoBackupError as problem:
         listen(RecoveryLeft(problem.message, problem.hint))
 

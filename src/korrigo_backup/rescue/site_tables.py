@@ -152,14 +152,19 @@ class SiteTables:
             raise UsageError(f"no key of {table.table}: {problem.message}", hint=f"its primary key: {kinds}") from None
         return dict(zip(names, line.removesuffix(b"\n").split(b"\t"), strict=True))
 
-    @cached_property
+    @property
     def _labels(self) -> dict[str, TableName] | None:
         """The table of each model by its label, None if Django cannot be asked; `not_asked` then says why."""
+        return self.description.tables if self.description else None
+
+    @cached_property
+    def description(self) -> Description | None:
+        """The site as its Django describes it, None if it cannot be asked; `not_asked` then says why."""
         if self._site.django is None:
             self.not_asked = "there is no way to run manage.py"
             return None
         try:
-            return self._site.django.ask(DESCRIBE, Description).tables
+            return self._site.django.ask(DESCRIBE, Description)
         except KorrigoBackupError as problem:
             self.not_asked = problem.message
             return None

@@ -63,7 +63,7 @@ class AppMigrations(msgspec.Struct, frozen=True):
     replaces: dict[str, tuple[tuple[str, str], ...]] = {}
 
 
-class ModelRelation(msgspec.Struct, frozen=True):
+class DeclaredRelation(msgspec.Struct, frozen=True):
     """A reference between the tables of two models: a foreign key, also one that the database does not hold.
 
     `parent_link`: both rows are one object (multi-table inheritance). In a generic relation `columns` hold a key of
@@ -105,7 +105,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     stages: bool = False
     media_url: str = ""
-    relations: tuple[ModelRelation, ...] = ()
+    relations: tuple[DeclaredRelation, ...] = ()
 
 
 class Check(msgspec.Struct, frozen=True):

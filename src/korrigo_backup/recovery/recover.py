@@ -67,6 +67,18 @@ class Recovered:
     stranger: str | None = None
     names: frozenset[str] = frozenset()
     """All databases of the server."""
+    undeletes: tuple[RecoveryAction, ...] = ()
+    """What was done about interrupted undeletes."""
+
+    def require_no_undelete(self) -> None:
+        """Raise Refused if an interrupted undelete was finished or undone: what to undo now is for a person to say."""
+        if self.undeletes:
+            words = self.undeletes[-1].sentence
+            raise Refused(
+                f"this run {words} first, and did nothing else",
+                hint="look at the site, then run the same command again if you still want it",
+                state=f"{words}; no other change was made",
+            )
 
     @property
     def restore(self) -> bool:
@@ -87,8 +99,8 @@ def exclusive(
         site = replace(site, postgres=server)
         recover_places(catalog, listen)
         _remove_private(site, catalog, listen)
-        _finish_undeletes(site, catalog, listen)
-        recovered = recover(site)
+        undeletes = _finish_undeletes(site, catalog, listen)
+        recovered = replace(recover(site), undeletes=undeletes)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
             _tell(action, listen)
@@ -126,15 +138,19 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
         listen(RecoveryLeft(problem.message, problem.hint))
 
 
-def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> None:
+def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[RecoveryAction, ...]:
     """Finish the undeletes of killed runs. A server that cannot say how they ended keeps no backup from being made."""
     try:
-        for action in undelete.finish(site, catalog.directory):
+        with explained("finish the interrupted undelete"):
+            done = tuple(undelete.finish(site, catalog.directory))
+        for action in done:
             _tell(action, listen)
     except (Unreachable, Locked):
         raise
     except KorrigoBackupError as problem:
         listen(RecoveryLeft(problem.message, problem.hint))
+        return ()
+    return done
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:

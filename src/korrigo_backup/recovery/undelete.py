@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.artifact.naming import PARTIAL_PREFIX
 from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.system.files import (
@@ -98,15 +99,18 @@ def record_path(directory: Path, stamp: str, state: str) -> Path:
 def write_record(directory: Path, head: UndeleteHead, rows: Iterable[bytes] = (), *, state: str = PENDING) -> Path:
     """Write a record, whole and forced to disk; one that is there is replaced."""
     path = record_path(directory, head.stamp, state)
-    fresh = path.with_name(f"{path.name}.new")
+    fresh = path.with_name(f"{PARTIAL_PREFIX}{path.name}")  # after a kill the next run removes it as a draft
     with explained(f"write {path}"):
-        fresh.unlink(missing_ok=True)
-        with create_private(fresh) as file:
-            write_all(file, msgspec.json.encode(head) + b"\n")
-            for row in rows:
-                write_all(file, row + b"\n")
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        try:
+            fresh.unlink(missing_ok=True)
+            with create_private(fresh) as file:
+                write_all(file, msgspec.json.encode(head) + b"\n")
+                for row in rows:
+                    write_all(file, row + b"\n")
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
         fsync_directory(directory)
     return path
 

@@ -17,7 +17,7 @@ from korrigo_backup.site.manage import DESCRIBE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from korrigo_backup.core.site_description import ModelRelation, TableName
+    from korrigo_backup.core.site_description import DeclaredRelation, TableName
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.site.site import Site
 
@@ -139,7 +139,7 @@ def with_models(
     session: Session,
     tables: Mapping[str, TableLayout],
     relations: tuple[RowRelation, ...],
-    declared: Sequence[ModelRelation],
+    declared: Sequence[DeclaredRelation],
 ) -> tuple[RowRelation, ...]:
     """Return the relations of the database with those that the site's models declare besides."""
     held: dict[tuple[object, ...], RowRelation] = {(one.table, one.columns, one.to): one for one in relations}
@@ -165,7 +165,7 @@ def with_models(
     return tuple(held.values())
 
 
-def _declared(one: ModelRelation, child: TableLayout, parent: TableLayout, number: int) -> RowRelation:
+def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, number: int) -> RowRelation:
     name = f"{child.table}.{', '.join(one.columns)}"
     return RowRelation(
         name,
@@ -196,7 +196,7 @@ def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[
 
 def described_relations(site: Site, session: Session, tables: Mapping[str, TableLayout]) -> tuple[RowRelation, ...]:
     """Return all relations; those that only the site's Django knows are left out where it does not answer."""
-    declared: tuple[ModelRelation, ...] = ()
+    declared: tuple[DeclaredRelation, ...] = ()
     if site.django:
         with suppress(KorrigoBackupError):
             declared = site.django.ask(DESCRIBE, Description).relations

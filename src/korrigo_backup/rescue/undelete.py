@@ -68,7 +68,7 @@ from korrigo_backup.rescue.undelete_plan import (
     UndeletePlan,
     Why,
 )
-from korrigo_backup.rescue.undo_undelete import content_hash
+from korrigo_backup.rescue.undo_undelete import content_hash, partly
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, UndeleteStaging, silent
@@ -165,12 +165,14 @@ def undelete(
                 raise Cancelled("Undelete cancelled", hint="to continue, run it again and answer yes")
             subject = ", ".join(plan.asked)[:200]
             with journal.recorded(catalog.directory, site, Verb.UNDELETE, subject, listener=listen) as running:
-                work.carry_out(plan, _Place(catalog.directory, points, naming.stamp(own_stamp(site, now))), running)
+                work.carry_out(
+                    plan, _RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now))), running
+                )
     return plan
 
 
 @dataclass(frozen=True)
-class _Place:
+class _RecordPlace:
     """Where an undelete is recorded, under which stamp, and where its files come from."""
 
     directory: Path
@@ -400,7 +402,7 @@ class _Undeletion:
         ]
 
     @phase("insert")
-    def carry_out(self, plan: UndeletePlan, place: _Place, running: journal.Running) -> None:
+    def carry_out(self, plan: UndeletePlan, place: _RecordPlace, running: journal.Running) -> None:
         """Insert the rows of the plan, prove them, and put their files in their places: all or nothing."""
         tables = picked(self._rows, {one.table: one.count for one in plan.tables})
         head = self._head(plan, place, tables)
@@ -419,8 +421,10 @@ class _Undeletion:
                 with explained("put the files among the media", lambda: ROLLED_BACK):
                     put(Path(head.media), self._stage_path(place), [file.path for file in head.files], head.directories)
             self._commit(transaction)
-        turn(place.directory, place.stamp, PENDING, RECORD_DONE)
-        discard_staged(self._site, head)
+        with partly("the rows and files are back"):
+            turn(place.directory, place.stamp, PENDING, RECORD_DONE)
+            with explained("remove the staged directory"):
+                discard_staged(self._site, head)
 
     def _commit(self, transaction: str) -> None:
         """Commit; an error or a signal meanwhile is none if the server says that it has committed."""
@@ -431,7 +435,7 @@ class _Undeletion:
             if not committed(self._site.postgres, transaction):
                 raise
 
-    def _head(self, plan: UndeletePlan, place: _Place, tables: Sequence[StagedTable]) -> UndeleteHead:
+    def _head(self, plan: UndeletePlan, place: _RecordPlace, tables: Sequence[StagedTable]) -> UndeleteHead:
         linked_tables = [self._rows.tables[link.table] for link in self._links if plan.relink]
         media = self._site.media.root if self._files.sources and self._site.media else ""
         return UndeleteHead(
@@ -448,7 +452,7 @@ class _Undeletion:
             ),
         )
 
-    def _staged(self, head: UndeleteHead, place: _Place, running: journal.Running) -> UndeleteHead:
+    def _staged(self, head: UndeleteHead, place: _RecordPlace, running: journal.Running) -> UndeleteHead:
         """Stage the files next to the live files; return the head with their names. The record is there before."""
         media = self._site.required_media()
         paths = self._files.paths
@@ -465,7 +469,7 @@ class _Undeletion:
         directories = missing_directories(media.root, [file.path for file in files])
         return msgspec.structs.replace(head, files=files, directories=directories)
 
-    def _stage_path(self, place: _Place) -> Path:
+    def _stage_path(self, place: _RecordPlace) -> Path:
         return self._site.required_media().beside("stage", place.stamp)
 
     def _insert(self, plan: UndeletePlan, tables: Sequence[StagedTable]) -> list[bytes]:
@@ -531,7 +535,7 @@ def _recorded(tables: Sequence[StagedTable]) -> str:
     )
 
 
-def _take_back(site: Site, place: _Place, head: UndeleteHead) -> None:
+def _take_back(site: Site, place: _RecordPlace, head: UndeleteHead) -> None:
     """Remove what an undelete that is not committed has left on disk."""
     for one in records(place.directory, site.name, PENDING):
         if one.stamp == head.stamp:

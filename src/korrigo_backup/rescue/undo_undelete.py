@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -82,7 +83,8 @@ def undo_undelete(
 
     Raises NotFound without one; Refused if a row was changed, or if other rows refer to it now; Cancelled.
     """
-    with exclusive(site, catalog, "rollback of an undelete", listen=listen) as (site, _):  # noqa: PLR1704 - now held
+    with exclusive(site, catalog, "rollback of an undelete", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
+        recovered.require_no_undelete()
         head = newest_undelete(catalog, site.name)
         if head is None:
             raise NotFound("no undelete is left to undo", hint="korrigo-backup list shows the backups")
@@ -167,8 +169,10 @@ class _Undo:
         if self._session.ask(f"SELECT to_json(count(*)) FROM pg_temp.undo_{number}", int) == count:
             return
         found = f"SELECT korrigo_backup_key FROM pg_temp.undo_{number}"
-        lost = f"u.number = {number} AND u.link = '{{}}' AND u.key NOT IN ({found})"
-        query = f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE {lost}"
+        query = (
+            f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE u.number = {number}"
+            f" AND u.link = '{{}}' AND u.key NOT IN ({found})"
+        )
         keys = [",".join(key) for key in self._session.ask(query, list[tuple[str, ...]])]
         raise Refused(
             f"rows of {live.name} were changed or deleted since the undelete: {first_of(keys, _SHOWN)}",
@@ -192,10 +196,11 @@ class _Undo:
                 forget(directory, self._head.stamp, UNDOING)
                 problem.leave(World.ROLLED_BACK, ROLLED_BACK)
                 raise
-        with explained("remove the files of the undelete"):
-            left = remove_files(self._site, self._head)
-        forget(directory, self._head.stamp, DONE)
-        forget(directory, self._head.stamp, UNDOING)
+        with partly("the rows are deleted again"):
+            with explained("remove the files of the undelete"):
+                left = remove_files(self._site, self._head)
+            forget(directory, self._head.stamp, DONE)
+            forget(directory, self._head.stamp, UNDOING)
         if left:
             raise PartlyDone(
                 f"the rows are deleted again; {len(left)} files were changed since and stay: {first_of(left, _SHOWN)}",
@@ -284,6 +289,19 @@ def _texts(names: tuple[str, ...], alias: str) -> str:
 
 def _hash(names: tuple[str, ...], alias: str) -> str:
     return content_hash(f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in names)})::text")
+
+
+@contextmanager
+def partly(done: str) -> Iterator[None]:
+    """Raise PartlyDone for an error after the commit: the next run does the rest."""
+    try:
+        yield
+    except PartlyDone:
+        raise
+    except KorrigoBackupError as problem:
+        raise PartlyDone(
+            f"{done}, but {problem.message}", hint=problem.hint, state=f"{done}; the next run does the rest"
+        ) from None
 
 
 def content_hash(content: str) -> str:

@@ -103,6 +103,7 @@ def rollback(
     require_here(site)
     move = REDO if options.redo else ROLLBACK
     with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
+        recovered.require_no_undelete()
         if recovered.restore:
             _finished(options)
             return None

@@ -6,7 +6,7 @@ import pytest
 
 from demosite import MANAGE
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.core.site_description import DatabaseName, Description, ModelRelation, TableName
+from korrigo_backup.core.site_description import DatabaseName, DeclaredRelation, Description, TableName
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 
 DELETE = """
@@ -52,9 +52,9 @@ INSERT INTO note VALUES (1, 7, '1'), (2, 8, '1'), (3, 7, '2');
 INSERT INTO visit VALUES (1, 1), (2, 2);
 """
 DECLARED = (
-    ModelRelation(TableName("child"), ("base_ptr_id",), TableName("base"), ("id",), parent_link=True),
-    ModelRelation(TableName("loose"), ("base_id",), TableName("base"), ("id",)),
-    ModelRelation(
+    DeclaredRelation(TableName("child"), ("base_ptr_id",), TableName("base"), ("id",), parent_link=True),
+    DeclaredRelation(TableName("loose"), ("base_id",), TableName("base"), ("id",)),
+    DeclaredRelation(
         TableName("note"), ("object_id",), TableName("child"), ("base_ptr_id",),
         type_column="content_type_id", content_type=("app", "child"),
     ),

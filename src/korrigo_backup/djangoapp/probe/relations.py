@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 
-from korrigo_backup.core.site_description import ModelRelation
+from korrigo_backup.core.site_description import DeclaredRelation
 from korrigo_backup.djangoapp.fixture.path_columns import models_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def relations_of(alias: str) -> tuple[ModelRelation, ...]:
+def relations_of(alias: str) -> tuple[DeclaredRelation, ...]:
     """Return every reference between tables of models: foreign keys, parent links, generic relations."""
     return tuple(one for model in models_of(alias) for one in (*_foreign_keys(model), *_generic(model)))
 
 
-def _foreign_keys(model: Any) -> Iterator[ModelRelation]:
+def _foreign_keys(model: Any) -> Iterator[DeclaredRelation]:
     for field in model._meta.local_concrete_fields:  # noqa: SLF001 - Django's documented name
         if not (field.is_relation and (field.many_to_one or field.one_to_one)):
             continue
         pairs = [(mine.column, theirs) for mine, theirs in field.related_fields]
-        yield ModelRelation(
+        yield DeclaredRelation(
             table=table_of(model),
             columns=tuple(mine for mine, _ in pairs),
             to=table_of(pairs[0][1].model),
@@ -32,7 +32,7 @@ def _foreign_keys(model: Any) -> Iterator[ModelRelation]:
         )
 
 
-def _generic(model: Any) -> Iterator[ModelRelation]:
+def _generic(model: Any) -> Iterator[DeclaredRelation]:
     """Yield the relations that a model declares with GenericRelation: their rows are deleted with its own."""
     if not apps.is_installed("django.contrib.contenttypes"):
         return
@@ -43,7 +43,7 @@ def _generic(model: Any) -> Iterator[ModelRelation]:
             continue
         child, meta = field.related_model, model._meta.concrete_model._meta  # noqa: SLF001
         named = {name: child._meta.get_field(name).column for name in _columns_of(field)}  # noqa: SLF001
-        yield ModelRelation(
+        yield DeclaredRelation(
             table=table_of(child),
             columns=(named[field.object_id_field_name],),
             to=table_of(model),

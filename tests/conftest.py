@@ -21,6 +21,7 @@ def pytest_collection_finish(session):
 def _home(tmp_path, monkeypatch):
     """The home of whoever runs the tests is not theirs to write in: a signing key is made in it on first use."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ class Night:
 
     `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `settings`
     saves the other files for a rebuild, if they have changed, and returns findings. Without `canary` the backup is not
-    compared with the history; findings of the ids in `lived_with` are no alarm. `copy` copies to the targets, after
+    compared with the history; findings of the ids in `accept` are no alarm. `copy` copies to the targets, after
     the lock is given back: a slow target must not keep the next backup from being made.
     """
 
@@ -73,7 +73,7 @@ class Night:
     settings: Callable[[], Sequence[Finding]] = tuple
     drill: bool = False
     canary: bool = True
-    lived_with: tuple[str, ...] = ()
+    accept: tuple[str, ...] = ()
     copy: Callable[[], Sequence[Finding]] = tuple
 
     @property
@@ -235,7 +235,7 @@ def _canary(site: Site, catalog: Catalog, night: Night, running: Running, done: 
     del running
     if not night.canary:
         return
-    found = look(catalog, site, now=night.now, lived_with=night.lived_with)
+    found = look(catalog, site, now=night.now, accept=night.accept)
     done.findings += found
     require_calm(found)
 

@@ -15,7 +15,8 @@ from sandbox import until
 PASSWORD = "pw-of-the-browser"
 
 STRICT = """
-MIDDLEWARE = ["own_settings.strict", *MIDDLEWARE]
+at = MIDDLEWARE.index("django.contrib.sessions.middleware.SessionMiddleware") + 1
+MIDDLEWARE = ["own_settings.strict", *MIDDLEWARE[:at], "django.middleware.locale.LocaleMiddleware", *MIDDLEWARE[at:]]
 
 def strict(get_response):
     def answer(request):
@@ -54,7 +55,10 @@ def chromium():
 
 @pytest.fixture
 def served(demo):
-    """The address of the reference site, with a strict content security policy and two members of staff."""
+    """The address of the reference site, with a strict content security policy and two members of staff.
+
+    It speaks the language of the browser.
+    """
     demo.settings(STRICT)
     demo.backups.mkdir(mode=0o700)
     demo.run([*shlex.split(MANAGE), "shell", "-c", USERS], env={"DEBUG": "1"})

@@ -78,7 +78,7 @@ def test_one_that_a_verification_has_found_bad_does_not_count(made):
     line = {"id": "1", "verb": "verify", "subject": made.name, "site": "s", "by": "b", "started": ago(hours=0)}
     (made.parent / ".journal.jsonl").write_text(json.dumps(line | {"outcome": "failed", "exit_code": 9}) + "\n")
     assert set(check_warnings(made.parent)) == {"W003"}
-    assert page_says(made.parent, "found damaged when it was verified")
+    assert page_says(made.parent, "was found bad")
 
 
 def page_says(directory, words):

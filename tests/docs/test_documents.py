@@ -60,6 +60,15 @@ def test_a_reference_page_names_no_id_twice(page):
         assert twice(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)) == []
 
 
+def test_the_french_readme_has_the_commands_of_the_english_one():
+    def commands(name):
+        blocks = re.findall(r"```console\n(.*?)```", text(PROJECT / name), re.DOTALL)
+        return [re.sub(r"\s+#.*", "", line) for line in "".join(blocks).splitlines()]
+
+    assert commands("LISEZMOI.md") == commands("README.md")
+    assert "[Lisez-moi en français](LISEZMOI.md)" in text(PROJECT / "README.md").split("## ")[0]
+
+
 def test_no_paragraph_stands_twice():
     assert twice(found for path in DOCUMENTS for found in paragraphs(path) if len(found) > 80) == []
 

@@ -343,7 +343,7 @@ def test_a_night_leaves_the_status_for_the_admin_page_and_the_metrics_for_node_e
     assert "korrigo_backup_last_success" in (site.home / "shown" / "korrigo.prom").read_text()
     (site.home / "shown" / "backups.json").unlink()
     (site.home / "shown" / "backups.json").mkdir()
-    assert "the backup is good, but" in site.korrigo("nightly", code=3).err
+    assert "the run is done, but its status is not published: " in site.korrigo("nightly", code=3).err
 
 
 @pytest.mark.promise("P1")

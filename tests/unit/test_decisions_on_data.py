@@ -15,8 +15,7 @@ from korrigo_backup.cli.restore import _way_back
 from korrigo_backup.drill.drill import REFUSED_DUMP
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, Unreachable, World
 from korrigo_backup.postgres.server_error import ServerError, client_error, statement_error
-from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
-from korrigo_backup.recovery.recover import Recovered
+from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
 from korrigo_backup.restore.plan import Replacement, RestorePlan
 from korrigo_backup.run.record import Outcome, Record, Verb
 from korrigo_backup.run.undo import UndoStack, all_or_nothing

@@ -85,7 +85,7 @@ def facts(wired: Wired, *, now: datetime, ask: bool) -> Facts:
     found = collect(wired.catalog, given(wired, now=now), sources(wired, ask=ask))
     if not wired.config.nightly.canary:
         return found
-    return structs.replace(found, canary=findings(found, watch(found, lived_with=wired.config.status.accept)))
+    return structs.replace(found, canary=findings(found, watch(found, accept=wired.config.status.accept)))
 
 
 def status(wired: Wired, *, now: datetime, ask: bool) -> Status:

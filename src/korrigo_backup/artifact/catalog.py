@@ -22,7 +22,7 @@ from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.history import suspects
 from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind, Origin
-from korrigo_backup.artifact.meaning import meant_by, the_one
+from korrigo_backup.artifact.meaning import matching_names, only_match
 from korrigo_backup.artifact.naming import (
     DIRECTORY_MANIFEST,
     LATEST_SQL,
@@ -180,8 +180,8 @@ class Catalog:
     def _meant(self, named: str, kind: Kind | None) -> str | None:
         """Return the name that a date or the beginning of a name means here, one of this site if there is any."""
         artifacts = self.artifacts()
-        own = meant_by(named, (a.name for a in artifacts if a.ours), kind)
-        return the_one(named, own or meant_by(named, (a.name for a in artifacts), kind))
+        own = matching_names(named, (a.name for a in artifacts if a.ours), kind)
+        return only_match(named, own or matching_names(named, (a.name for a in artifacts), kind))
 
     def find_before(self, moment: datetime) -> Artifact:
         """Return the newest good restore point of this site that was made at `moment` or before; raises NotFound."""

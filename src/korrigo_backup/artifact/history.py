@@ -223,6 +223,11 @@ def partly(records: Sequence[Record]) -> Record | None:
     return newest if newest and newest.outcome is Outcome.PARTLY else None
 
 
+def last_incident(records: Sequence[Record]) -> Record | None:
+    """Return the last incident simulation that has a score, in `why`."""
+    return next((one for one in reversed(records) if one.verb == Verb.INCIDENT and "tried" in one.why), None)
+
+
 def is_proof(record: Record) -> bool:
     """Return whether an operation that ended well has shown that a backup equals the saved data."""
     if record.verb == Verb.COMPARE:

@@ -18,7 +18,7 @@ _SHORTEST = 4
 """Characters of a beginning: fewer are rather a slip of the hand."""
 
 
-def meant_by(named: str, names: Iterable[str], kind: Kind | None = None) -> list[str]:
+def matching_names(named: str, names: Iterable[str], kind: Kind | None = None) -> list[str]:
     """Return the names of artifacts that `named` means, sorted; with `kind` only those of this kind.
 
     A local date ("2026-05-04"), a time ("2026-05-04 14:05") or a stamp means the artifacts that were made then, without
@@ -38,7 +38,7 @@ def meant_by(named: str, names: Iterable[str], kind: Kind | None = None) -> list
     return sorted(name for _, name in points or then)
 
 
-def the_one(named: str, meant: Iterable[str]) -> str | None:
+def only_match(named: str, meant: Iterable[str]) -> str | None:
     """Return the only artifact that is meant, None without one; UsageError, with the candidates, for several."""
     found = list(meant)
     if len(found) > 1:

@@ -102,7 +102,12 @@ def dump(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetime, li
         ):
             target = HashingWriter(file, behind.grown)
             proof = sqldump.create(
-                site.postgres, target, database=wish.database, digest=wish.digest, observe=wish.observe
+                site.postgres,
+                target,
+                database=wish.database,
+                digest=wish.digest,
+                observe=wish.observe,
+                expected=_last_size(catalog, Kind.SQL),
             )
             os.fsync(file.fileno())
             if proof.left_out:
@@ -130,12 +135,17 @@ def _size(site: Site, database: str | None) -> int:
         return taken.facts().size
 
 
+def _last_size(catalog: Catalog, kind: Kind) -> int | None:
+    """Return the size of the last backup of a kind in bytes, None without one."""
+    return next((a.size for a in catalog.artifacts() if a.kind is kind and a.header), None)
+
+
 def room_wanted(catalog: Catalog, kind: Kind, *, otherwise: Callable[[], int]) -> int:
     """Return the bytes without which no backup of this kind is begun.
 
     Twice the size of the last backup of the kind; without it, the result of `otherwise`.
     """
-    last = next((a.size for a in catalog.artifacts() if a.kind is kind and a.header), None)
+    last = _last_size(catalog, kind)
     return SPACE_FACTOR * last if last is not None else otherwise()
 
 

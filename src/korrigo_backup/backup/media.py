@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from korrigo_backup.run.step import ArchivingAgain, CreatingArchive, Listener, R
 from korrigo_backup.site.site import is_large
 from korrigo_backup.system.files import create_private, explained, sha256_of
 from korrigo_backup.system.follow import followed
+from korrigo_backup.system.progress import Work, under_way
 from korrigo_backup.system.streams import HashingWriter
 from korrigo_backup.system.timings import phase
 
@@ -149,7 +151,8 @@ def archive(
 ) -> Artifact:
     """Make and publish a `media` artifact; the caller holds the lock."""
     started = time.monotonic()
-    require_space(catalog, Kind.MEDIA, otherwise=lambda: sum(e.info.st_size for e in tree.walk() if e.is_file))
+    seen = _Seen()
+    require_space(catalog, Kind.MEDIA, otherwise=lambda: seen.look(tree))
     last = last_media(site, catalog)
     stored = belongs_in_store(site, tree, last)
     with explained("write the media backup"), catalog.draft(Kind.MEDIA, origin, now, stored=stored) as draft:
@@ -158,11 +161,14 @@ def archive(
         def restart(changed: str) -> None:
             listen(ArchivingAgain(changed))
             draft.empty()
+            work.size = work.count = 0
 
-        if stored:
-            proof, members = store_tree(site, tree, catalog, draft.path(), last, now, restart)
-        else:
-            proof, members = made(partial(_archived, tree, draft, site.archive_root, listen), restart)
+        work = media_format.saving(*expected_media(last)) if last else media_format.saving(seen.files, seen.bytes)
+        with under_way(work):
+            if stored:
+                proof, members = store_tree(site, tree, catalog, draft.path(), last, now, restart, work)
+            else:
+                proof, members = made(partial(_archived, tree, draft, site.archive_root, listen, work), restart)
         facts = tree.facts()
         outside = accepted(proof.outside, site.accepted_links)
         proof = replace(proof, outside=outside, mounts=facts.live_mounts, file_system=facts.file_system)
@@ -183,6 +189,30 @@ def archive(
     return published(catalog, path, listen)
 
 
+@dataclass
+class _Seen:
+    """The files of a tree and their bytes; None until it is looked at."""
+
+    files: int | None = None
+    bytes: int | None = None
+
+    def look(self, tree: Tree) -> int:
+        """Walk the tree; return the bytes of its files."""
+        self.files = size = 0
+        for entry in tree.walk():
+            if entry.is_file:
+                self.files += 1
+                size += entry.info.st_size
+        self.bytes = size
+        return size
+
+
+def expected_media(last: Artifact) -> tuple[int | None, int | None]:
+    """Return the files and bytes that a tree probably has: those of the last backup."""
+    media = last.manifest.media if last.manifest else None
+    return (media.files, media.bytes) if media else (None, None)
+
+
 def belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
     """Return whether the files go to the media store: as configured, else for a large tree, and then for ever."""
     if site.store.use is not None:
@@ -201,7 +231,7 @@ def belongs_in_store(site: Site, tree: Tree, last: Artifact | None) -> bool:
 
 @phase("media archive")
 def _archived(
-    tree: Tree, draft: ArtifactDraft, root: str, listen: Listener, *, again: bool
+    tree: Tree, draft: ArtifactDraft, root: str, listen: Listener, work: Work, *, again: bool
 ) -> tuple[MediaProof, tuple[Member, ...]]:
     """Write the archive and its listing into the draft, read back behind the writer."""
     listing_name = draft.name + MEMBERS_SUFFIX
@@ -214,7 +244,7 @@ def _archived(
         ) as behind,
     ):
         target, listing = HashingWriter(file, behind.grown), HashingWriter(list_file, behind.grown)
-        proof = media_format.create(tree, target, listing, root=root, members_name=listing_name, again=again)
+        proof = media_format.create(tree, target, listing, root=root, members_name=listing_name, again=again, work=work)
         os.fsync(file.fileno())
         os.fsync(list_file.fileno())
         listen(ReadingBack())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.port import Tree
     from korrigo_backup.media.store.objects import ObjectWriter
     from korrigo_backup.site.site import Site
+    from korrigo_backup.system.progress import Work
 
 _REREAD = ".reread"
 """The file in the media store with the share that was read last."""
@@ -56,6 +57,7 @@ def store_tree(
     last: Artifact | None,
     now: datetime,
     restart: Callable[[str], None],
+    work: Work | None = None,
 ) -> _Made:
     """Store the files of a tree and write their listing to `target`; return the proof and the members.
 
@@ -65,7 +67,7 @@ def store_tree(
     store = MediaStore(catalog.directory)
     reread, bad = reread_share(store, now, site.store.reread_nights)
     with store.writing() as writer:
-        proof, members = made(partial(_saved, tree, writer, store, target, last, site.archive_root), restart)
+        proof, members = made(partial(_saved, tree, writer, store, target, last, site.archive_root, work), restart)
     lost = tuple(name for name in bad if not store.path(name).exists())
     counted = replace(proof.store, reread=reread, damaged=lost) if proof.store else None
     return replace(proof, store=counted), members
@@ -122,6 +124,7 @@ def _saved(
     path: Path,
     last: Artifact | None,
     root: str,
+    work: Work | None,
     *,
     again: bool,
 ) -> _Made:
@@ -129,7 +132,7 @@ def _saved(
         former = _former(last, store, stack)
         with create_private(path) as file:
             target = HashingWriter(file)
-            proof = save(tree, writer, target, root=root, name=path.name, former=former, again=again)
+            proof = save(tree, writer, target, root=root, name=path.name, former=former, again=again, work=work)
             os.fsync(file.fileno())
     require_same(sha256_of(path)[0], target.sha256, path.name)
     return proof, (Member(path.name, target.size, target.sha256),)

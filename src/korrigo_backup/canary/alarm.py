@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
-def look(catalog: Catalog, site: Site, *, now: datetime, lived_with: Collection[str] = ()) -> tuple[Finding, ...]:
+def look(catalog: Catalog, site: Site, *, now: datetime, accept: Collection[str] = ()) -> tuple[Finding, ...]:
     """Compare the newest backups with the history, keep the last calm ones if there is an alarm, and return findings.
 
-    `lived_with` are ids of findings that are no alarm for this site. While the holds cannot be read nothing is kept:
+    `accept` are ids of findings that are no alarm for this site. While the holds cannot be read nothing is kept:
     then no backup is pruned either.
     """
     facts = read_facts(catalog, site.name, site.environment, now=now)
-    watched = watch(facts, lived_with=lived_with)
+    watched = watch(facts, accept=accept)
     if not facts.held_unread:
         _keep_calm(catalog, facts, watched)
     return findings(facts, watched)

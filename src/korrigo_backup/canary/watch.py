@@ -29,10 +29,10 @@ HOLDER = "canary"
 """The holder of the hold that keeps the last calm backup while an alarm stands."""
 
 
-def watch(facts: Facts, *, lived_with: Collection[str] = ()) -> tuple[Watch, ...]:
+def watch(facts: Facts, *, accept: Collection[str] = ()) -> tuple[Watch, ...]:
     """Return the result for the newest good backup of each kind; the files of the backup directory are read.
 
-    A finding whose id is in `lived_with` is no alarm: its level is ok.
+    A finding whose id is in `accept` is no alarm: its level is ok.
     """
     good = [one for one in good_artifacts(facts) if one.created <= facts.taken + CLOCKS_DIFFER]
     accepted = _accepted(facts, good)
@@ -43,12 +43,12 @@ def watch(facts: Facts, *, lived_with: Collection[str] = ()) -> tuple[Watch, ...
         if (alike := [one for one in good if one.kind is kind])
     )
     return tuple(
-        dataclass_replace(one, findings=tuple(_lived_with(finding, lived_with) for finding in one.findings))
+        dataclass_replace(one, findings=tuple(_without_alarm(finding, accept) for finding in one.findings))
         for one in watched
     )
 
 
-def _lived_with(finding: Finding, ids: Collection[str]) -> Finding:
+def _without_alarm(finding: Finding, ids: Collection[str]) -> Finding:
     return ok(finding.id, f"{finding.message} ([status] accept)") if finding.id in ids else finding
 
 

@@ -9,10 +9,11 @@ import typer
 
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, planned
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
 from korrigo_backup.compare.identity import adopt, adoptable, former_names
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Refused
+from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def command(
     wired: Wired = context.ensure_object(CommandContext).wired()
     live = wired.site()
     require_here(live)
-    with planned(), exclusive(live, wired.catalog, "adopt", listen=narrator()) as (site, recovered):
+    with ends_at_plan(), exclusive(live, wired.catalog, "adopt", listen=narrator(), dry_run=dry_run) as held:
+        site, recovered = held
+        if dry_run:
+            require_plannable(site, recovered)
         if not new_key:
             wired.catalog.require_key()
         record = adoptable(site, wired.catalog, database, new_key=new_key) if not new_key or database else None

@@ -78,7 +78,7 @@ def _say_report(found: Sequence[Measured]) -> None:
         )
         for one in found
     ]
-    say_table(("STEP", "SECONDS", "DATA", "BACKUP", "DATA MB/S", "SHARES"), rows)
+    say_table(("STEP", "SECONDS", "DATA", "BACKUP", "DATA MB/S", "SHARES"), rows, data=())
 
 
 def _document(one: Measured) -> dict[str, object]:

@@ -15,6 +15,7 @@ from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.cli.program.names import say_passed_over
 from korrigo_backup.core.size import human
 from korrigo_backup.run.step import CopyStep, silent
+from korrigo_backup.system import screen
 from korrigo_backup.system.files import explained, read_plain
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def reader(
 def private_key(identity: str) -> bytes:
     """Return the content of a file with a private key; `-` reads it here, without showing it."""
     if identity == "-" and sys.stdin.isatty():
-        return getpass.getpass("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
+        with screen.above():
+            return getpass.getpass("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
     if identity == "-":
         return sys.stdin.buffer.read(_LARGEST_IDENTITY)
     path = Path(identity).expanduser()

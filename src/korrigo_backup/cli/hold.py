@@ -154,7 +154,7 @@ def _list(wired: Wired, *, as_json: bool) -> None:
     elif not found:
         say("no hold is set")
     else:
-        say_table(("NAME", "HOLDER", "SINCE", "UNTIL", "REASON"), _rows(found, now))
+        say_table(("NAME", "HOLDER", "SINCE", "UNTIL", "REASON"), _rows(found, now), data={"NAME", "HOLDER", "REASON"})
 
 
 def _rows(found: Sequence[Hold], now: datetime) -> list[tuple[str, ...]]:

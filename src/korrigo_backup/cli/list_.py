@@ -49,7 +49,7 @@ def command(
     else:
         bad = suspects(read(wired.catalog.directory), survey.artifacts)
         rows = [_row(artifact, bad.get(artifact.name)) for artifact in found]
-        say_table(("NAME", "CREATED", "SIZE", "CONTENT", "PROOF"), rows)
+        say_table(("NAME", "CREATED", "SIZE", "CONTENT", "PROOF"), rows, data={"NAME"})
         for artifact in found:
             if why := bad.get(artifact.name):
                 say(f"⚠️ {artifact.name} {why}")
@@ -71,7 +71,7 @@ def _list_copies(wired: Wired, on: str, site: str | None, kind: Kind | None, *, 
         return
     rows = [(one.name, human(one.size), "sealed" if one.sealed else "plain", _day(one.sent), _day(one.read),
              _state(one)) for one in found]  # fmt: skip
-    say_table(("NAME", "SIZE", "FORM", "COPIED", "READ BACK", "STATE"), rows)
+    say_table(("NAME", "SIZE", "FORM", "COPIED", "READ BACK", "STATE"), rows, data={"NAME"})
 
 
 def _state(copy: RemoteCopy) -> str:

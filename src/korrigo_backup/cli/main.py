@@ -23,6 +23,7 @@ from korrigo_backup.cli.program.commands import PROGRAM, WAY, LazyVerbs, Program
 from korrigo_backup.cli.program.directory import go_to_site
 from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
 from korrigo_backup.cli.program.last_failure import note_failure
+from korrigo_backup.cli.program.progress import displayed
 from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.core.language import Language, language
@@ -39,7 +40,7 @@ from korrigo_backup.errors import (
     World,
     hint_with_id,
 )
-from korrigo_backup.system import timings
+from korrigo_backup.system import screen, timings
 from korrigo_backup.system.run import forbid_core_dumps
 from korrigo_backup.system.signals import EndingSignals
 
@@ -155,11 +156,13 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
     words = common_first(list(sys.argv[1:] if arguments is None else arguments))
     CommandContext.language = _asked_language(words) or language(os.environ)
     outer, wanted = Document.current, wants_json(words)
-    document = Document(next((word for word in words if word in VERBS), None)) if wanted or outer else None
+    verb = next((word for word in words if word in VERBS), None)
+    document = Document(verb) if wanted or outer else None
     Document.current = document
     try:
-        code, error = _guarded(words)
-        note_failure(next((word for word in words if word in VERBS), None), error)
+        with displayed(verb):
+            code, error = _guarded(words)
+        note_failure(verb, error, CommandContext.known_secrets)
         if document and wanted and not document.is_printed:
             say_document(document.text(error, code))
     finally:
@@ -200,8 +203,8 @@ def _asked_language(words: Sequence[str]) -> Language | None:
 
 def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     """Run a command line; return its exit code and, if it failed, the fields of its error."""
-    words, LazyVerbs.typed_in = go_to_site(words)
     try:
+        LazyVerbs.typed_in = go_to_site(words)
         result = app(words, prog_name=PROGRAM, standalone_mode=False)
     except KorrigoBackupError as problem:
         return _failed(problem)
@@ -288,6 +291,7 @@ def _contacts(world: World) -> str:
 def _print(lines: str) -> None:
     """Print an error; a closed stream does not change how the run ended."""
     try:
-        print(coloured(lines, sys.stderr), file=sys.stderr, flush=True)
+        with screen.above():
+            print(coloured(lines, sys.stderr), file=sys.stderr, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

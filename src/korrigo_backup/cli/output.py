@@ -18,11 +18,12 @@ from korrigo_backup.core.language import Language
 from korrigo_backup.errors import PartlyDone
 from korrigo_backup.run.narrate import finding_text, narrate
 from korrigo_backup.run.step import CommonStep
+from korrigo_backup.system import screen
 from korrigo_backup.system.timings import phase
 from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from types import UnionType
     from typing import TextIO
 
@@ -111,7 +112,8 @@ def say_document(text: str) -> None:
 
 def _print_now(text: str, to: TextIO) -> None:
     try:
-        print(coloured(text, to), file=to, flush=True)
+        with screen.above():
+            print(coloured(text, to), file=to, flush=True)
     except OSError as problem:
         if not isinstance(problem, BrokenPipeError):
             CommandContext.output_lost = problem
@@ -120,7 +122,7 @@ def _print_now(text: str, to: TextIO) -> None:
 
 def warn(finding: Finding) -> None:
     """Print a finding to standard error, where it disturbs no reader of the result."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), screen.above():
         lines = in_language(f"warning: {finding.message}\nhint: {finding.hint}")
         print(coloured(lines, sys.stderr), file=sys.stderr, flush=True)
 
@@ -132,8 +134,9 @@ def ask_yes(question: str) -> bool:
 
 def ask(question: str) -> str:
     """Ask on the terminal and return the line that is answered, "" at the end of the input."""
-    print(in_language(question), end="", flush=True, file=stream())
-    answer = sys.stdin.readline() if sys.stdin else ""
+    with screen.above():
+        print(in_language(question), end="", flush=True, file=stream())
+        answer = sys.stdin.readline() if sys.stdin else ""
     if not answer.endswith("\n"):
         say("")
     return answer.rstrip("\r\n")
@@ -183,9 +186,14 @@ def say_json_now(schema: str, document: object) -> None:
         say_document(Document.current.text(None, 0))
 
 
-def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns that fit the terminal; the first is text, the others are numbers or short words."""
-    head, *cells = [[in_language(cell) for cell in row] for row in [header, *rows]]
+def say_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, data: Collection[str]) -> None:
+    """Print aligned columns that fit the terminal; the first is text, the others are numbers or short words.
+
+    The columns named in `data` hold names and words of the site and its people, which are not translated.
+    """
+    head = [in_language(name) for name in header]
+    is_data = [name in data for name in header]
+    cells = [[cell if keep else in_language(cell) for cell, keep in zip(row, is_data, strict=True)] for row in rows]
     for line in terminal.table_lines(head, cells, terminal.width(stream())):
         say_data(line)
 

@@ -150,9 +150,11 @@ def _say_changes(tables: list[TableChange], *, compared: bool) -> None:
     since = [(_count(t.added), _count(t.changed), _count(t.removed)) for t in tables]
     if any(t.added is not None for t in tables):
         say("  rows since the backup: + added, ~ changed, - removed; a restore undoes these changes")
-        say_table((*header, "+", "~", "-"), [(*row, *more) for row, more in zip(rows, since, strict=True)])
+        say_table(
+            (*header, "+", "~", "-"), [(*row, *more) for row, more in zip(rows, since, strict=True)], data={"  TABLE"}
+        )
     else:
-        say_table(header, rows)
+        say_table(header, rows, data={"  TABLE"})
 
 
 def _count(rows: int | None) -> str:

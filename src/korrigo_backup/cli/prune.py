@@ -11,7 +11,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json, say_table
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import UsageError
-from korrigo_backup.retention.command import PruneOptions, Retention, applied, planned
+from korrigo_backup.retention.command import PruneOptions, Retention, applied, plan_removals
 from korrigo_backup.retention.prune import Meant
 from korrigo_backup.run.journal import SiteName
 from korrigo_backup.run.step import PruneStep, silent
@@ -70,7 +70,7 @@ def command(
     if apply:
         plan, count = applied(wired.catalog, request)
     else:
-        plan, count = planned(wired.catalog, request), 0
+        plan, count = plan_removals(wired.catalog, request), 0
     if as_json:
         say_json("prune", _document(plan, applied=apply))
     else:
@@ -95,7 +95,7 @@ def _prune_on(wired: Wired, on: str, meant: Meant, *, apply: bool, removed_only:
         return
     rows = [_row(one) for one in pruning.decisions if one.remove or not (removed_only or apply)]
     if rows:
-        say_table(("NAME", "PLAN", "SIZE", "REASON"), rows)
+        say_table(("NAME", "PLAN", "SIZE", "REASON"), rows, data={"NAME"})
     if record:
         more = f", {record.waiting} objects wait" if record.waiting else ""
         if record.removed or record.swept:
@@ -156,7 +156,7 @@ def _say_plan(plan: Retention, *, removed_only: bool) -> None:
         for name in one.kept.names
     ]
     if rows:
-        say_table(("NAME", "PLAN", "SIZE", "REASON"), rows)
+        say_table(("NAME", "PLAN", "SIZE", "REASON"), rows, data={"NAME"})
     if plan.unseen:
         say(f"⚠️ the previous copies of restores were not examined: {plan.unseen}")
 

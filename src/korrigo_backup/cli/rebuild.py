@@ -10,7 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, planned
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
 from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import UsageError
@@ -53,7 +53,7 @@ def command(
             hint="give a single --from BACKUP, or --from FIXTURE.json (may be given again), or --empty",
         )
     if empty or fixtures:
-        with planned():
+        with ends_at_plan():
             _anew(wired, fixtures, yes=yes, keep=keep, dry_run=dry_run)
         return
     artifact = find_artifact(wired, named[0]) if named else _newest_good(wired)
@@ -78,7 +78,7 @@ def _anew(wired: Wired, fixtures: tuple[Path, ...], *, yes: bool, keep: bool, dr
     done = rebuild(
         wired.site(say_made),
         wired.catalog,
-        RebuildOptions(fixtures, keep),
+        RebuildOptions(fixtures, keep, dry_run),
         now=local_now(),
         confirm=lambda plan: _confirm(plan, yes=yes, dry_run=dry_run),
         listen=narrator(RebuildStep, StoppingServices),

@@ -10,7 +10,7 @@ import typer
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, planned
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
@@ -71,18 +71,21 @@ def command(
         options = RestoreOptions(dry_run=dry_run, allow_unsigned=allow_unsigned, in_place=in_place, keep=keep)
         restore_and_say(wired, artifact, options, Questions(yes))
         return
-    with planned():
+    with ends_at_plan():
         if to is RollbackTarget.BEFORE and not media_only and newest_undelete(wired.catalog, wired.config.site.name):
             _undo_undelete(wired, yes=yes, dry_run=dry_run)
             return
         done = rollback(
             wired.site(),
             wired.catalog,
-            RollbackOptions(media_only=media_only, redo=to is RollbackTarget.AFTER, keep=keep),
+            RollbackOptions(media_only=media_only, redo=to is RollbackTarget.AFTER, keep=keep, dry_run=dry_run),
             confirm=lambda plan: _confirm(plan, yes=yes, dry_run=dry_run),
             listen=narrator(RollbackStep, StoppingServices),
         )
         add_to_document(plan=done.plan if done else None)
+        if done is None and dry_run:
+            say("Plan: undo the interrupted restore, and take no other step")
+            raise PlanShown
         if done is None:
             say("✅ The interrupted restore is undone: the site is as it was before it")
             return
@@ -110,7 +113,8 @@ def _undo_undelete(wired: Wired, *, yes: bool, dry_run: bool) -> None:
             raise PlanShown
         return yes or ask_yes(UNDELETE_QUESTION)
 
-    done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, listen=narrator(RollbackStep))
+    listen = narrator(RollbackStep)
+    done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, listen=listen, dry_run=dry_run)
     add_to_document(plan=done)
     say("✅ The undelete is undone: its rows are deleted again")
 

@@ -61,4 +61,8 @@ def _say_details(manifest: Manifest) -> None:
     tables = manifest.django.models if manifest.django else tables
     if tables:
         say("")
-        say_table(("TABLE", "ROWS", "DIGEST"), [(t.name, str(t.rows), t.digest or "-") for t in tables])
+        say_table(
+            ("TABLE", "ROWS", "DIGEST"),
+            [(t.name, str(t.rows), t.digest or "-") for t in tables],
+            data={"TABLE", "DIGEST"},
+        )

@@ -37,7 +37,8 @@ def _leave(number: int, frame: object) -> None:
     del number, frame
     try:
         os.write(2, _WORDS)
-        if "--json" in sys.argv:
+        ours = sys.argv[: sys.argv.index("--")] if "--" in sys.argv else sys.argv
+        if "--json" in ours:
             os.write(1, _DOCUMENT)
     finally:
         os._exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,11 @@ class ComposeAccess:
         script = (_AS_GIVEN if self.password else _AS_THE_CONTAINER) + AS_THE_SERVER
         command = self.project.exec(self.service, "sh", "-c", script, program, *arguments, settings=settings)
         return replace(command, first=self.password) if self.password else command
+
+    def typed(self, program: str, *arguments: str) -> str:
+        """Return the command line with which a person runs a client in the container of the database."""
+        command = (*self.project.program, *self.project.options, "exec", self.service, program, "-U", self.user)
+        return shlex.join((*command, *arguments))
 
     def tool(self, program: str, *arguments: str) -> Command:
         """Return the command; it runs in the container, as the server's user, without a password."""

@@ -17,6 +17,7 @@ from korrigo_backup.config.site import (
     DatabaseSection,
     DjangoSection,
     MediaSection,
+    RescueSection,
     RestoreSection,
     ServicesSection,
     SiteSection,
@@ -53,6 +54,7 @@ class Configuration(Section, frozen=True):
     backup: BackupSection = BackupSection()
     services: ServicesSection = ServicesSection()
     restore: RestoreSection = RestoreSection()
+    rescue: RescueSection = RescueSection()
     validate: ValidateSection = ValidateSection()
     django: DjangoSection = DjangoSection()
     compose: ComposeSection = ComposeSection()

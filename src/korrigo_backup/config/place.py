@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FILE_NAME = "korrigo-backup.toml"
 
@@ -11,14 +19,36 @@ FILE_NAME = "korrigo-backup.toml"
 def directory_above(start: Path) -> Path | None:
     """Return the nearest directory above `start` with a configuration, None if `start` has one or no directory has.
 
-    A configuration names commands that are run. One that belongs to another user than root, this user and the owner of
-    `start` is passed over, and so is a link that another user has made to a file of one of these.
+    A configuration names commands that are run. Raises UsageError for one of another user than root, this user, and for
+    root the user who called sudo, and for a link that another user has made.
     """
     if os.path.lexists(start / FILE_NAME):
         return None
-    trusted = {0, os.geteuid(), start.stat().st_uid}
-    found = (above for above in start.absolute().parents if (above / FILE_NAME).is_file())
-    return next((above for above in found if _owners(above / FILE_NAME) <= trusted), None)
+    found = next((above for above in start.absolute().parents if (above / FILE_NAME).is_file()), None)
+    if found is None:
+        return None
+    if strangers := _owners(found / FILE_NAME) - _trusted(os.environ):
+        raise UsageError(
+            f"{found / FILE_NAME} belongs to {_named(min(strangers))}, and is not used from a directory below it",
+            hint=f"if you trust it, go there: cd {shlex.quote(str(found))}; or name it: --config"
+            f" {shlex.quote(str(found / FILE_NAME))}",
+        )
+    return found
+
+
+def _trusted(environment: Mapping[str, str]) -> set[int]:
+    trusted = {0, os.geteuid()}
+    caller = environment.get("SUDO_UID", "")
+    if os.geteuid() == 0 and caller.isascii() and caller.isdecimal():
+        trusted.add(int(caller))
+    return trusted
+
+
+def _named(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
 
 
 def _owners(path: Path) -> set[int]:

@@ -189,6 +189,12 @@ class RestoreSection(Section, frozen=True):
     require_checklist: bool = False
 
 
+class RescueSection(Section, frozen=True):
+    """The site's own table of changes, which `history` reads besides those that it knows: who changed a row."""
+
+    audit: str = ""
+
+
 class ValidateSection(Section, frozen=True):
     """Findings of `validate` that this site lives with: the id of each with the reason, `"validate.users" = "…"`.
 

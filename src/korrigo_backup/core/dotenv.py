@@ -74,6 +74,22 @@ def written(name: str, value: str) -> str:
     return f'{name}="{value}"\n'
 
 
+def without(text: str, name: str) -> str:
+    """Return the text of a file without the settings of a variable, however they are spelled; the rest is as it was."""
+    kept, at, read_to = list[str](), 0, 0
+    while (start := _statement(text, at)) is not None:
+        try:
+            found, _, at, _ = _setting(text, start, {})
+        except ValueError:  # a line that sets nothing, or a value without an end
+            at = _line_end(text, start)
+            continue
+        if found == name:
+            line = text.rfind("\n", 0, start) + 1
+            kept.append(text[read_to : max(line, read_to)])
+            at = read_to = min(_line_end(text, at) + 1, len(text))
+    return "".join([*kept, text[read_to:]])
+
+
 class _OpenQuote(ValueError):
     """A quoted value without an end."""
 

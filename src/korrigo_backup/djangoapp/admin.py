@@ -22,6 +22,8 @@ _STATIC = "korrigo_backup"
 class BackupsAdmin(admin.ModelAdmin):
     """Stands in the index for staff with `korrigo_backup.view_backups`; its list of rows is the page itself.
 
+    The page of a backup needs the same permission.
+
     A site with an AdminSite of its own registers it there: `my_site.register(Backups, BackupsAdmin)`.
     """
 
@@ -30,7 +32,7 @@ class BackupsAdmin(admin.ModelAdmin):
         """The page's own files and no other; none is inline, so that a strict content security policy lets them in."""
         return Media(
             css={"all": [f"{_STATIC}/backups.css"]},
-            js=[f"{_STATIC}/vendor/chart.js/chart.umd.min.js", f"{_STATIC}/backups.js"],
+            js=[f"{_STATIC}/{name}.js" for name in ("vendor/chart.js/chart.umd.min", "backups", "tables")],
         )
 
     def has_add_permission(self, _request: Any) -> bool:
@@ -46,24 +48,35 @@ class BackupsAdmin(admin.ModelAdmin):
         return False
 
     def get_urls(self) -> list[Any]:
-        """Return the only address: there are no rows to add, change or delete."""
-        view = self.admin_site.admin_view(self.changelist_view)
-        return [path("", view, name=f"{self.opts.app_label}_{self.opts.model_name}_changelist")]
+        """Return the addresses of the list and of a backup's page: there are no rows to add, change or delete."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path("", self.admin_site.admin_view(self.changelist_view), name=f"{name}_changelist"),
+            path("backup/<str:name>/", self.admin_site.admin_view(self.detail_view), name=f"{name}_detail"),
+        ]
 
     @method_decorator(require_safe)
     def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
         """Answer with the page. Raises PermissionDenied (403) without the permission to view."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self._require_permission(request)
         from korrigo_backup.djangoapp.status.page import page  # noqa: PLC0415 - the start of the site does not pay for it
 
+        title = pgettext_lazy("korrigo_backup", "Backups")
+        return self._answer(request, "change_list", {"title": title, **page(request.GET), **(extra_context or {})})
+
+    @method_decorator(require_safe)
+    def detail_view(self, request: Any, name: str) -> Any:
+        """Answer with the page of a backup. Raises PermissionDenied without the permission, Http404 for no backup."""
+        self._require_permission(request)
+        from korrigo_backup.djangoapp.status.detail import detail  # noqa: PLC0415 - as above
+
+        return self._answer(request, "detail", detail(name))
+
+    def _require_permission(self, request: Any) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def _answer(self, request: Any, template: str, content: dict[str, Any]) -> Any:
         request.current_app = self.admin_site.name  # so that the links of the template stay on this site
-        context = {
-            **self.admin_site.each_context(request),
-            "title": pgettext_lazy("korrigo_backup", "Backups"),
-            "opts": self.opts,
-            "media": self.media,
-            **page(request.GET),
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/korrigo_backup/backups/change_list.html", context)
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **content}
+        return TemplateResponse(request, f"admin/korrigo_backup/backups/{template}.html", context)

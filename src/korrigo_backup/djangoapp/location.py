@@ -13,6 +13,9 @@ _OF_THE_COMMAND = "BACKUP_DIR"
 """The command's own variable, for a site that shares its environment or `.env`."""
 
 MAX_AGE = "KORRIGO_BACKUP_MAX_AGE_HOURS"
+CANARY = "KORRIGO_BACKUP_CANARY"
+ACCEPT = "KORRIGO_BACKUP_STATUS_ACCEPT"
+
 OURS = ("backup", "restore")
 """The management commands of this app whose names other apps may have, too: the first in INSTALLED_APPS has them."""
 
@@ -47,3 +50,14 @@ def max_age() -> timedelta:
     if age <= timedelta(0):
         raise ValueError(f"{MAX_AGE} is {value!r}: not a number of hours above 0")
     return age
+
+
+def looks_for_loss() -> bool:
+    """Return whether the newest backups are compared with the history: the host's `[nightly] canary`."""
+    return bool(getattr(settings, CANARY, True))
+
+
+def accepted() -> tuple[str, ...]:
+    """Return the ids of warnings that the site lives with: the host's `[status] accept`."""
+    ids = getattr(settings, ACCEPT, ())
+    return (ids,) if isinstance(ids, str) else tuple(map(str, ids))

@@ -19,9 +19,11 @@ from korrigo_backup.media import listing as members
 from korrigo_backup.media.counts import NOTES, MediaCounts
 from korrigo_backup.media.stable import unsettled
 from korrigo_backup.media.tar_header import SECOND, TarHeader, mtime_ns, packed, written_time
+from korrigo_backup.system import progress
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.packed import unpacked
+from korrigo_backup.system.progress import Unit, Work
 from korrigo_backup.system.streams import GzipWriter, HashingReader, HashingWriter, gunzip
 from korrigo_backup.system.tape import Tape
 
@@ -99,20 +101,27 @@ def create(
     root: str,
     members_name: str,
     again: bool = True,
+    work: Work | None = None,
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
     Owners, modes, extended attributes (ACLs among them), hard and symbolic links are members' headers, as `tar` has
     them. A file that changes while it is read is read again; a file that goes on changing is named in `unstable`.
     Devices, sockets and pipes are named in `notes`; links are not followed. Raises ChangedMidway, unless this is done
-    `again`, for a large file that began to change: a second run will copy it before it is read.
+    `again`, for a large file that began to change: a second run will copy it before it is read. `work` is brought up to
+    date.
     """
     with GzipWriter(archive, EFFORT) as gzip:
-        writer = _ArchiveWriter(gzip, listing, root, again=again)
+        writer = _ArchiveWriter(gzip, listing, root, work or saving(), again=again)
         for entry, file in tree.contents():
             writer.add(entry, file)
         writer.close()
     return writer.counts.proof(members=members_name, root=root)
+
+
+def saving(files: int | None = None, size: int | None = None) -> Work:
+    """Return the work of saving a tree; `files` and `size` (bytes) are those of the last backup or of a look at it."""
+    return Work(name="saving the media files", whole=size, is_estimate=True, unit=Unit.FILES, number=files)
 
 
 def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: str | None) -> CheckedArchive:
@@ -120,7 +129,8 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
 
     Raises ProofFailed when it is not gzip or tar, is cut or damaged, or a file is not as listed.
     """
-    checked = _checked(archive, listing, source, Reading(root))
+    with progress.reading("reading the media archive", archive) as work:
+        checked = _checked(archive, listing, source, Reading(root), work)
     archive.seek(0)
     if listing:
         listing.seek(0)
@@ -129,19 +139,21 @@ def check(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, root: s
 
 def read_back(archive: ByteSource, listing: ByteSource, *, source: str, root: str) -> str:
     """Read an archive that is being or was just written, as `check` does, and return the SHA-256 of the file."""
-    return _checked(archive, listing, source, Reading(root, trusted=True)).sha256
+    return _checked(archive, listing, source, Reading(root, trusted=True), Work(name="")).sha256
 
 
 def load(archive: IO[bytes], listing: IO[bytes] | None, source: str, *, reading: Reading, staging: Stage) -> Content:
     """Write the archive's content into `staging`, each file proven while it is written; raises as `check`."""
-    content, _ = _read(iter(lambda: archive.read(CHUNK), b""), listing, source, reading, staging)
+    with progress.reading("unpacking the media files", archive) as work:
+        content, _ = _read(iter(lambda: archive.read(CHUNK), b""), listing, source, reading, staging, work)
     return content
 
 
 class _ArchiveWriter:
     """Writes tar members one after the other; tarfile makes their headers."""
 
-    def __init__(self, gzip: GzipWriter, listing: HashingWriter, root: str, *, again: bool) -> None:
+    def __init__(self, gzip: GzipWriter, listing: HashingWriter, root: str, work: Work, *, again: bool) -> None:
+        self._work = work
         self._again = again
         self._gzip = gzip
         self._listing = listing
@@ -182,9 +194,12 @@ class _ArchiveWriter:
     def _add_file(self, entry: TreeEntry, file: Steady) -> None:
         info = self._header(entry)
         info.size = file.size
+        self._work.item = entry.path
         self._write(packed(info))
         while piece := file.read(CHUNK):
             self._write(piece)
+            self._work.size += len(piece)
+        self._work.count += 1
         self._fill(tarfile.BLOCKSIZE)
         digest = file.sha256
         self._listing.write(members.line(digest, info.name))
@@ -268,7 +283,10 @@ class GivenProperties(TypedDict):
 
 
 class _ArchiveReader:
-    def __init__(self, source: str, tape: Tape, reading: Reading, listed: Iterator[tuple[str, str]] | None) -> None:
+    def __init__(
+        self, source: str, tape: Tape, reading: Reading, listed: Iterator[tuple[str, str]] | None, work: Work
+    ) -> None:
+        self._work = work
         self._source = source
         self._tape = tape
         self._reading = reading
@@ -332,6 +350,7 @@ class _ArchiveReader:
         if not path:
             raise self._wrong(f"{printable(info.name)} has no content")
         content = self._content(tar, info)
+        self._work.item = path
         if staging is None:
             digest = _copy(content, None)
         else:
@@ -410,18 +429,25 @@ def plain(name: str) -> str:
     return clean.rstrip("/") or "."
 
 
-def _checked(archive: ByteSource, listing: ByteSource | None, source: str, reading: Reading) -> CheckedArchive:
+def _checked(
+    archive: ByteSource, listing: ByteSource | None, source: str, reading: Reading, work: Work
+) -> CheckedArchive:
     file = HashingReader(archive)
-    content, found = _read(file, listing, source, reading, None)
+    content, found = _read(file, listing, source, reading, None, work)
     return CheckedArchive(content.files, content.bytes, content.notes, file.size, file.sha256, tuple(found))
 
 
 def _read(
-    archive: Iterable[bytes], listing: ByteSource | None, source: str, reading: Reading, staging: Stage | None
+    archive: Iterable[bytes],
+    listing: ByteSource | None,
+    source: str,
+    reading: Reading,
+    staging: Stage | None,
+    work: Work,
 ) -> tuple[Content, list[Found]]:
     pieces = gunzip(archive, source) if listing else unpacked(archive, source)
     tape = Tape(pieces)
-    reader = _ArchiveReader(source, tape, reading, members.read(listing, source) if listing else None)
+    reader = _ArchiveReader(source, tape, reading, members.read(listing, source) if listing else None, work)
     try:
         with tarfile.open(mode="r:", fileobj=tape, tarinfo=TarHeader) as tar:  # type: ignore[call-overload]
             reader.read_all(tar, staging)

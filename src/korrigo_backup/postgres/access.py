@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -42,6 +43,10 @@ class Access(Protocol):
         `options` are server settings for the session, as PGOPTIONS takes them; `name` is that of the session in
         pg_stat_activity.
         """
+        ...
+
+    def typed(self, program: str, *arguments: str) -> str:
+        """Return the command line with which a person runs a PostgreSQL client where it reaches the server."""
         ...
 
     def tool(self, program: str, *arguments: str) -> Command:
@@ -106,6 +111,11 @@ class Direct:
             env["PGPASSWORD"] = self.password
         path = str(self.client_dir / program) if self.client_dir else program
         return Command((path, *arguments, _ALIVE), env)  # pg_dump knows --version as its first argument alone
+
+    def typed(self, program: str, *arguments: str) -> str:
+        """Return the command line with which a person runs a client; it asks for the password."""
+        path = str(self.client_dir / program) if self.client_dir else program
+        return shlex.join((path, "-h", self.host, "-p", str(self.port), "-U", self.user, *arguments))
 
     def tool(self, program: str, *arguments: str) -> Command:
         """Return the command; it is given neither password nor rights."""

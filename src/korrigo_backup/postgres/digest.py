@@ -26,6 +26,7 @@ from korrigo_backup.postgres.config_tables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.postgres.row_hash import row_hash
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.system.progress import Unit, Work, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -320,9 +321,14 @@ def snapshot(server: Postgres, *, database: str | None = None, search_path: tupl
 def prove_all(taken: Snapshot, *, rule: str | None = RULE) -> tuple[TableProof, ...]:
     """Return the proof of every table of a snapshot, by a rule; without a rule, by row counts."""
     tables, found = taken.tables(), []
-    for start in range(0, len(tables), TOGETHER):
-        with taken.returning_locks():
-            found += [taken.prove(table, rule=rule) for table in tables[start : start + TOGETHER]]
+    name = "computing the digests of tables" if rule else "counting the rows of tables"
+    with under_way(Work(name=name, unit=Unit.TABLES, number=len(tables))) as work:
+        for start in range(0, len(tables), TOGETHER):
+            with taken.returning_locks():
+                for table in tables[start : start + TOGETHER]:
+                    work.item = table.name
+                    found.append(taken.prove(table, rule=rule))
+                    work.count += 1
     return tuple(found)
 
 

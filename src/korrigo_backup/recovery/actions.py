@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import Refused
+
+if TYPE_CHECKING:
+    from korrigo_backup.core.finding import Finding
 
 
 class ActionKind(StrEnum):
@@ -46,6 +52,21 @@ _SENTENCES = {
     ActionKind.UNDELETE_STAYS: "undid the unfinished rollback of the undelete of {of}",
 }
 
+_INTENTIONS = {
+    ActionKind.RESTORE_ROLLED_BACK: "undo the unfinished restore of {of}",
+    ActionKind.ROLLBACK_ROLLED_BACK: "undo the unfinished rollback of {of}",
+    ActionKind.DJANGO_RESTORE_ROLLED_BACK: "finish or undo the interrupted Django restore of {of}",
+    ActionKind.STAGED_DROPPED: "drop the unfinished database {of}",
+    ActionKind.LOADED_DROPPED: "drop the unfinished database {of}",
+    ActionKind.ROLE_DROPPED: "drop the role {of}",
+    ActionKind.DATABASE_COMPLETED: "complete database {of}",
+    ActionKind.CONNECTIONS_ALLOWED: "let database {of} take connections again",
+    ActionKind.SERVICES_STARTED: "start the services again",
+    ActionKind.UNDELETE_ROLLED_BACK: "finish or undo the interrupted undelete of {of}",
+    ActionKind.UNDELETE_STAYS: "finish or undo the interrupted rollback of the undelete of {of}",
+}
+"""The actions that a dry run can name beforehand."""
+
 _UNDOES_A_RESTORE = frozenset(
     {ActionKind.RESTORE_ROLLED_BACK, ActionKind.DJANGO_RESTORE_ROLLED_BACK, ActionKind.STAGED_DROPPED}
 )
@@ -64,6 +85,47 @@ class RecoveryAction:
         return _SENTENCES[self.kind].format(of=self.of)
 
     @property
+    def intention(self) -> str:
+        """The action that is to come, in words."""
+        return _INTENTIONS[self.kind].format(of=self.of)
+
+    @property
     def undoes_a_restore(self) -> bool:
         """Whether an interrupted restore was rolled back by it."""
         return self.kind in _UNDOES_A_RESTORE
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The actions of a recovery, and the stamps of the restores that it rolled back.
+
+    `system` identifies the database cluster; `exists`: the live database exists. `left` has a finding for each leftover
+    that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the live database if
+    our role has not the owner's rights.
+    """
+
+    actions: tuple[RecoveryAction, ...] = ()
+    stamps: frozenset[str] = frozenset()
+    left: tuple[Finding, ...] = ()
+    system: str | None = None
+    exists: bool = True
+    stranger: str | None = None
+    names: frozenset[str] = frozenset()
+    """All databases of the server."""
+    undeletes: tuple[RecoveryAction, ...] = ()
+    """What was done about interrupted undeletes."""
+
+    def require_no_undelete(self) -> None:
+        """Raise Refused if an interrupted undelete was finished or undone: what to undo now is for a person to say."""
+        if self.undeletes:
+            words = self.undeletes[-1].sentence
+            raise Refused(
+                f"this run {words} first, and did nothing else",
+                hint="look at the site, then run the same command again if you still want it",
+                state=f"{words}; no other change was made",
+            )
+
+    @property
+    def restore(self) -> bool:
+        """Whether an interrupted restore was rolled back."""
+        return any(action.undoes_a_restore for action in self.actions)

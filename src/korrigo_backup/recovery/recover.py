@@ -30,8 +30,17 @@ from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
 from korrigo_backup.recovery import undelete
-from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
-from korrigo_backup.run.step import Listener, RecoveryDone, RecoveryLeft, SiteRenamed, StrangerOwner, silent
+from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
+from korrigo_backup.recovery.pending import pending
+from korrigo_backup.run.step import (
+    Listener,
+    RecoveryAhead,
+    RecoveryDone,
+    RecoveryLeft,
+    SiteRenamed,
+    StrangerOwner,
+    silent,
+)
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
@@ -50,53 +59,24 @@ STOPPED = (
 )
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """The actions of a recovery, and the stamps of the restores that it rolled back.
-
-    `system` identifies the database cluster; `exists`: the live database exists. `left` has a finding for each leftover
-    that could not be removed. A leftover keeps no run from its work. `stranger` is the owner of the live database if
-    our role has not the owner's rights.
-    """
-
-    actions: tuple[RecoveryAction, ...] = ()
-    stamps: frozenset[str] = frozenset()
-    left: tuple[Finding, ...] = ()
-    system: str | None = None
-    exists: bool = True
-    stranger: str | None = None
-    names: frozenset[str] = frozenset()
-    """All databases of the server."""
-    undeletes: tuple[RecoveryAction, ...] = ()
-    """What was done about interrupted undeletes."""
-
-    def require_no_undelete(self) -> None:
-        """Raise Refused if an interrupted undelete was finished or undone: what to undo now is for a person to say."""
-        if self.undeletes:
-            words = self.undeletes[-1].sentence
-            raise Refused(
-                f"this run {words} first, and did nothing else",
-                hint="look at the site, then run the same command again if you still want it",
-                state=f"{words}; no other change was made",
-            )
-
-    @property
-    def restore(self) -> bool:
-        """Whether an interrupted restore was rolled back."""
-        return any(action.undoes_a_restore for action in self.actions)
-
-
 @contextmanager
 def exclusive(
-    site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent, own: bool = False
+    site: Site, catalog: Catalog, doing: str, *, listen: Listener = silent, own: bool = False, dry_run: bool = False
 ) -> Iterator[tuple[Site, Recovered]]:
     """Lock the site against every other run, on this machine and on others, and recover from a dead run.
 
     Yields the site to work on; `listen` receives every action of the recovery. Raises Locked with the text of the other
-    run. With `own` the directory must be the site's to write in: else Refused (`identity.require_own`).
+    run. With `own` the directory must be the site's to write in: else Refused (`identity.require_own`). A dry run only
+    names the actions of the recovery; `require_plannable` tells whether a plan can be made before them.
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
+        if dry_run:
+            recovered = pending(site, catalog.directory)
+            for action in recovered.actions:
+                listen(RecoveryAhead(action.intention))
+            yield identified(site, catalog, recovered.system), recovered
+            return
         recover_places(catalog, listen)
         _remove_private(site, catalog, listen)
         undeletes = _finish_undeletes(site, catalog, listen)

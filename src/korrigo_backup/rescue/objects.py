@@ -119,17 +119,17 @@ def _label(wanted: str, labels: Mapping[str, TableName]) -> str | None:
 
 
 def _label_of(table: str, labels: Mapping[str, TableName]) -> str:
-    plain = _plain_parts(table)[1]
+    plain = plain_parts(table)[1]
     return next((label for label, one in labels.items() if one.table == plain), "")
 
 
 def _as_table(table: str, schema: str | None, tables: Collection[str], visible: Collection[str]) -> str | None:
     """Return the qualified name of a table by its plain name."""
-    alike = [name for name in tables if _plain_parts(name)[1] == table]
+    alike = [name for name in tables if plain_parts(name)[1] == table]
     if schema is not None:
-        return next((name for name in alike if _plain_parts(name)[0] == schema), None)
+        return next((name for name in alike if plain_parts(name)[0] == schema), None)
     order = [*visible, "public"]
-    alike.sort(key=lambda name: order.index(own) if (own := _plain_parts(name)[0]) in order else len(order))
+    alike.sort(key=lambda name: order.index(own) if (own := plain_parts(name)[0]) in order else len(order))
     return alike[0] if alike else None
 
 
@@ -145,20 +145,20 @@ def _default_table(wanted: str, tables: Collection[str], visible: Collection[str
     app, dot, model = wanted.lower().rpartition(".")
     if dot:
         return _as_table(f"{app}_{model}", None, tables, visible)
-    alike = [name for name in tables if _plain_parts(name)[1].endswith(f"_{model}")]
+    alike = [name for name in tables if plain_parts(name)[1].endswith(f"_{model}")]
     if len(alike) > 1:
         raise UsageError(f"{wanted} may be one of {len(alike)} tables", hint=f"write one of {listed(sorted(alike))}")
     return alike[0] if alike else None
 
 
-def _plain_parts(name: str) -> tuple[str, str]:
+def plain_parts(name: str) -> tuple[str, str]:
     """Return schema and table of a qualified name without quotation marks."""
     parts = [plain_name(part) for part in _PARTS.findall(name)]
     return (parts[0], parts[-1]) if len(parts) > 1 else ("", parts[-1])
 
 
 def _unknown(wanted: str, labels: Mapping[str, TableName], tables: Collection[str]) -> NotFound:
-    known = {**{_plain_parts(name)[1]: name for name in tables}, **{label: label for label in labels}}
+    known = {**{plain_parts(name)[1]: name for name in tables}, **{label: label for label in labels}}
     known |= {label.rpartition(".")[2]: label for label in labels}
     near = list(dict.fromkeys(known[one] for one in difflib.get_close_matches(wanted.lower(), known, 5, 0.6)))
     hint = f"did you mean {' or '.join(near)}?" if near else f"{HOW}; korrigo-backup show latest lists the saved tables"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.manifest import DatabaseProof
 
 LIST_HINT = "korrigo-backup list shows the backups and their times"
 
@@ -149,3 +150,9 @@ def read_window(since: str | None, until: str | None) -> Window:
 def before(points: Sequence[Artifact], moment: datetime) -> Artifact | None:
     """Return the last of some artifacts, oldest first, that was made at a moment or before."""
     return next((one for one in reversed(points) if one.created <= moment), None)
+
+
+def database_proof(dump: Artifact) -> DatabaseProof | None:
+    """Return the proof in a dump's manifest without keeping the manifest: a hundred of them take much memory."""
+    manifest = dump.source() if callable(dump.source) else dump.source
+    return manifest.database if manifest else None

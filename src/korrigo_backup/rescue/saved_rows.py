@@ -93,21 +93,33 @@ def _first(items: Iterator[T], count: int) -> Iterator[T]:
 
 
 def find_row(text: TableText, key: Mapping[str, bytes]) -> SavedRow | None:
-    """Return the row whose cells in the columns of `key` are these, None without such a row or column.
+    """Return the first row of `find_rows`, None without one."""
+    return next(find_rows(text, key), None)
 
-    The cells are as COPY writes them, in the encoding of the dump. Bytes are searched for before a row is split: a
-    table of a gigabyte takes little more than its decompression.
+
+def find_rows(text: TableText, key: Mapping[str, bytes]) -> Iterator[SavedRow]:
+    """Yield the rows whose cells in the columns of `key` are these; none of a table without such a column.
+
+    The cells are as COPY writes them, in UTF-8. Bytes are searched for before a row is split: a table of a gigabyte
+    takes little more than its decompression.
     """
     if not key or not key.keys() <= set(text.columns):
-        return None
-    wanted = {text.columns.index(name): cell for name, cell in key.items()}
+        return
+    cells_of_key = dump_rows.encoded(iter(key.values()), "UTF8", text.encoding)
+    wanted = {text.columns.index(name): cell for name, cell in zip(key, cells_of_key, strict=True)}
     place = max(wanted, key=lambda one: (len(wanted[one]), -one))
     for block in text.blocks:
         for line in _lines_with(block, wanted[place], place, len(text.columns)):
             cells = line.split(b"\t")
             if all(cells[one] == cell for one, cell in wanted.items()):
-                return SavedRow(text.columns, tuple(cells), text.encoding)
-    return None
+                yield SavedRow(text.columns, tuple(cells), text.encoding)
+
+
+def every_row(text: TableText) -> Iterator[SavedRow]:
+    """Yield all rows of a table."""
+    for block in text.blocks:
+        for line in block[:-1].split(b"\n"):
+            yield SavedRow(text.columns, tuple(line.split(b"\t")), text.encoding)
 
 
 def _lines_with(block: bytes, cell: bytes, place: int, columns: int) -> Iterator[bytes]:

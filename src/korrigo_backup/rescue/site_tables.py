@@ -5,6 +5,7 @@ A table that is not live any more is found in the newest dump; so everything her
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import msgspec
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError, Unreachable, UsageError
+from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.objects import find_table, parse_object, written_object
@@ -21,7 +23,7 @@ from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.site.manage import DESCRIBE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.site_description import TableName
@@ -43,6 +45,25 @@ SELECT coalesce(json_agg(json_build_object(
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
 """
+
+
+@dataclass(frozen=True)
+class LiveDatabase:
+    """A snapshot of the live database, or why there is none."""
+
+    taken: Snapshot | None
+    away: str = ""
+
+
+@contextmanager
+def live_database(site: Site) -> Iterator[LiveDatabase]:
+    """Yield the live database in one snapshot; a database that cannot be reached is no error, and named."""
+    with ExitStack() as stack:
+        try:
+            live = LiveDatabase(stack.enter_context(snapshot(site.postgres)))
+        except Unreachable as problem:
+            live = LiveDatabase(None, problem.message)
+        yield live
 
 
 class LiveTable(msgspec.Struct, frozen=True):
@@ -99,7 +120,11 @@ class SiteTables:
     def find(self, model: str) -> NamedTable:
         """Return the table of a model or table name; raises as `find_table`."""
         tables, visible = self.live.keys() | self.saved, self._taken.search_path if self._taken else ()
-        labels = {} if normal_name(model.strip()) in {*tables, *map(_bare, tables)} else self._labels
+        labels = (
+            {}
+            if normal_name(model.strip()) in {*tables, *(name.rpartition(".")[2] for name in tables)}
+            else self._labels
+        )
         return find_table(model, labels, tables, visible)
 
     def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:
@@ -168,10 +193,6 @@ class SiteTables:
         except KorrigoBackupError as problem:
             self.not_asked = problem.message
             return None
-
-
-def _bare(name: str) -> str:
-    return name.rpartition(".")[2]
 
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\b": r"\b", "\f": r"\f", "\v": r"\v"})

@@ -36,6 +36,7 @@ from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.django import committed
+from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.recovery.undelete import DONE as RECORD_DONE
 from korrigo_backup.recovery.undelete import (
@@ -151,7 +152,10 @@ def undelete(
     """
     if not options.objects and not options.table:
         raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
-    with exclusive(site, catalog, "undelete", listen=listen) as (site, _):  # noqa: PLR1704 - now held
+    held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
+    with held as (site, recovered):  # noqa: PLR1704 - now held
+        if options.dry_run:
+            require_plannable(site, recovered)
         points = read_points(catalog)
         roots = _find_roots(site, points, options)
         with rescue_session(site.postgres) as session:

@@ -12,6 +12,7 @@ from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound, PartlyDone, Refused, World
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.django import committed
+from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.recovery.undelete import (
     DONE,
@@ -77,13 +78,21 @@ _CHANGED = frozenset({Outcome.DONE, Outcome.PARTLY})
 
 
 def undo_undelete(
-    site: Site, catalog: Catalog, *, confirm: Callable[[UndoPlan], bool], listen: Listener = silent
+    site: Site,
+    catalog: Catalog,
+    *,
+    confirm: Callable[[UndoPlan], bool],
+    listen: Listener = silent,
+    dry_run: bool = False,
 ) -> UndoPlan:
     """Delete the rows of the newest undelete again and remove its files.
 
     Raises NotFound without one; Refused if a row was changed, or if other rows refer to it now; Cancelled.
     """
-    with exclusive(site, catalog, "rollback of an undelete", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
+    held = exclusive(site, catalog, "rollback of an undelete", listen=listen, dry_run=dry_run)
+    with held as (site, recovered):  # noqa: PLR1704 - now held
+        if dry_run:
+            require_plannable(site, recovered)
         recovered.require_no_undelete()
         head = newest_undelete(catalog, site.name)
         if head is None:

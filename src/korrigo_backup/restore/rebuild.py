@@ -18,6 +18,7 @@ from korrigo_backup.core.finding import Finding, first_error
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, UsageError
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.property_differences import TargetProperties, give
+from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore.downtime import Downtime
 from korrigo_backup.run.journal import recorded
@@ -48,11 +49,12 @@ class RebuildPlan(msgspec.Struct, frozen=True):
 class RebuildOptions:
     """The choices of the operator: `fixtures` are loaded after the site's migrations.
 
-    With `keep`, the new database stays although the services do not become healthy.
+    With `keep`, the new database stays although the services do not become healthy. A dry run ends in `confirm`.
     """
 
     fixtures: tuple[Path, ...] = ()
     keep: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,10 @@ def rebuild(
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another database",
         )
     require_here(site)
-    with exclusive(site, catalog, "rebuild", listen=listen) as (site, _):  # noqa: PLR1704 - now held
+    held = exclusive(site, catalog, "rebuild", listen=listen, dry_run=options.dry_run)
+    with held as (site, recovered):  # noqa: PLR1704 - now held
+        if options.dry_run:
+            require_plannable(site, recovered)
         stamp = naming.stamp(own_stamp(site, now))
         plan = _plan(site, options, stamp)
         if not confirm(plan):

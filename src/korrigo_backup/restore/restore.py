@@ -26,6 +26,7 @@ from korrigo_backup.core.finding import Level, warning
 from korrigo_backup.errors import Cancelled, Interrupted, KorrigoBackupError, PartlyDone, UsageError
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.difference import Acceptance, require_possible
+from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore.downtime import Downtime
 from korrigo_backup.restore.in_place import require_database_alone
@@ -124,8 +125,10 @@ def restore(
             "the restore of a Django backup always makes a safety backup: a rollback needs it",
             hint="leave out --no-safety-backup",
         )
-    held = exclusive(site, catalog, f"restore of {artifact.name}", listen=listen)
-    with held as (site, _), ExitStack() as stack:  # noqa: PLR1704 - now held
+    held = exclusive(site, catalog, f"restore of {artifact.name}", listen=listen, dry_run=options.dry_run)
+    with held as (site, recovered), ExitStack() as stack:  # noqa: PLR1704 - now held
+        if options.dry_run:
+            require_plannable(site, recovered)
         found: list[Finding] = []
         with site.postgres.asking():
             now = own_stamp(site, now)

@@ -17,6 +17,7 @@ from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.media.tree import REDO, ROLLBACK, require_no_live_mounts
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery.django import DJANGO, stamp_of
+from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import database_of, exclusive, take_back
 from korrigo_backup.restore.django.way_back import load_before, obstacle
 from korrigo_backup.restore.downtime import Downtime
@@ -68,12 +69,14 @@ class RollbackPlan(msgspec.Struct, frozen=True):
 class RollbackOptions:
     """The choices of the operator: `redo` brings back the previous copy of the newest rollback.
 
-    With `keep`, services that do not become healthy are no failure.
+    With `keep`, services that do not become healthy are no failure. A dry run ends in `confirm`, or before it if an
+    interrupted restore would be undone.
     """
 
     media_only: bool = False
     redo: bool = False
     keep: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,14 @@ def rollback(
     """
     require_here(site)
     move = REDO if options.redo else ROLLBACK
-    with exclusive(site, catalog, "rollback", listen=listen) as (site, recovered):  # noqa: PLR1704 - now held
+    held = exclusive(site, catalog, "rollback", listen=listen, dry_run=options.dry_run)
+    with held as (site, recovered):  # noqa: PLR1704 - now held
         recovered.require_no_undelete()
         if recovered.restore:
             _finished(options)
             return None
+        if options.dry_run:
+            require_plannable(site, recovered)
         safety, records = None, [one for one in read(catalog.directory) if one.site == site.name]
         if move is ROLLBACK and not options.media_only:
             newest = _standing(records)
@@ -127,6 +133,10 @@ def rollback(
 
 def _finished(options: RollbackOptions) -> None:
     """Refuse the rest of the request after an interrupted restore was undone; return if there is no rest."""
+    if options.dry_run and (options.redo or options.media_only):
+        raise Refused(
+            "an interrupted restore is to be undone first", hint="korrigo-backup rollback undoes it; then look again"
+        )
     if options.redo or options.media_only:
         raise Refused(
             "an interrupted restore was undone first: the site is as it was before it",

@@ -51,7 +51,7 @@ class PruneOptions:
     listen: Listener = silent
 
 
-def planned(catalog: Catalog, request: PruneOptions) -> Retention:
+def plan_removals(catalog: Catalog, request: PruneOptions) -> Retention:
     """Return the artifacts and copies that would be kept and removed; only reads."""
     try:
         return _plan(catalog, request, request.site())

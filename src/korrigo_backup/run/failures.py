@@ -2,10 +2,13 @@
 
 The journal stands in the backup directory, which is not known if the configuration is wrong, and has the runs of some
 verbs alone. This file is of the user: `$XDG_STATE_HOME/korrigo-backup/failures.json`, by default in `~/.local/state`.
+Under sudo it is root's, also where sudo leaves the caller's HOME.
 """
 
 from __future__ import annotations
 
+import os
+import pwd
 from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it
 from pathlib import Path
@@ -42,7 +45,7 @@ class FailedCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 def note(environment: Mapping[str, str], failure: FailedCommand) -> None:
     """Write a failure in place of the one before in its directory; where that is not possible, none is kept."""
-    path = _file(environment)
+    path = file(environment)
     if path is None:
         return
     failure = msgspec.structs.replace(
@@ -59,15 +62,26 @@ def note(environment: Mapping[str, str], failure: FailedCommand) -> None:
 
 def last(environment: Mapping[str, str], directory: Path) -> FailedCommand | None:
     """Return the last failure of this user in a directory, None if none is known."""
-    path = _file(environment)
+    path = file(environment)
     here = readable(str(directory))
     return next((one for one in _read(path) if one.directory == here), None) if path else None
 
 
-def _file(environment: Mapping[str, str]) -> Path | None:
+def file(environment: Mapping[str, str]) -> Path | None:
+    """Return the path of the file, None where the environment names no home."""
     state, home = Path(environment.get("XDG_STATE_HOME", "")), Path(environment.get("HOME", ""))
     base = state if state.is_absolute() else home / ".local" / "state"
+    if _is_of_another_user(state if state.is_absolute() else home):
+        base = Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local" / "state"
     return base / "korrigo-backup" / "failures.json" if base.is_absolute() else None
+
+
+def _is_of_another_user(directory: Path) -> bool:
+    """Return whether a directory is of another user: sudo may leave the caller's HOME, and root would write in it."""
+    try:
+        return directory.is_absolute() and directory.stat().st_uid != os.geteuid()
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> list[FailedCommand]:

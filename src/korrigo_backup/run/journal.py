@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from korrigo_backup.core.paths import readable
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import INTERRUPTED, Cancelled, Interrupted, KorrigoBackupError, PartlyDone
+from korrigo_backup.run.progress.operation import Operation, under_way
 from korrigo_backup.run.record import Outcome, Record, Timed, downtime
 from korrigo_backup.run.step import ServicesWereStopped, Step, VisitorsUnanswered, silent
 from korrigo_backup.system.files import FILE_MODE, explained, open_own, open_plain
@@ -99,6 +100,10 @@ class _Recorded(Running):
         self.record = replace(self.record, **known)
         self.write(self.record)
 
+    def operation(self, records: Callable[[], list[Record]]) -> Operation:
+        """Return this operation for a display; `records` reads the journal."""
+        return Operation(self.record.verb, self.record.subject, self._began, self._steps, records)
+
     def ended(self, outcome: Outcome, code: int, message: str = "", error: str | UnsetType = UNSET) -> Record:
         """Return the record of the end; `error` is the id of its error."""
         return replace(
@@ -135,7 +140,8 @@ def recorded(
     running = _Recorded(listener, record=record, write=write)
     write(record)
     try:
-        yield running
+        with under_way(running.operation(partial(read, directory))):
+            yield running
     except PartlyDone as problem:
         _note(write, running.ended(Outcome.PARTLY, problem.exit_code, problem.message, problem.id))
         raise

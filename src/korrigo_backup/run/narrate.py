@@ -98,6 +98,8 @@ def _common(step: CommonStep) -> str:
     match step:
         case of.RecoveryDone():
             return f"🔧 {step.sentence} (left by an interrupted run)"
+        case of.RecoveryAhead():
+            return f"🔧 First, because of an interrupted run: {step.sentence}"
         case of.Mended():
             return f"🔧 {step.sentence}"
         case of.RecoveryLeft() | of.SiteRenamed() | of.ContainersElsewhere():

@@ -30,6 +30,12 @@ class RecoveryDone(_Tagged, frozen=True, tag="recovered"):
     sentence: str
 
 
+class RecoveryAhead(_Tagged, frozen=True, tag="recover.ahead"):
+    """A leftover of an interrupted run that the run itself would undo or finish first; this one is a dry run."""
+
+    sentence: str
+
+
 class RecoveryLeft(_Tagged, frozen=True, tag="recover.left"):
     """A leftover of an interrupted run could not be removed."""
 
@@ -92,6 +98,7 @@ class ServicesWereStopped(_Tagged, frozen=True, tag="services.stopped"):
 
 CommonStep = (
     RecoveryDone
+    | RecoveryAhead
     | RecoveryLeft
     | Mended
     | StrangerOwner

@@ -22,9 +22,9 @@ from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.project import PROGRAMS
 from korrigo_backup.core.secret import Secret, redact
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.notify import address
 from korrigo_backup.postgres.activity import activity
 from korrigo_backup.run import journal
+from korrigo_backup.setup.secret_values import secret_values
 from korrigo_backup.system.files import FILE_MODE
 from korrigo_backup.system.run import Command, run
 
@@ -58,16 +58,6 @@ _OF_INTEREST = re.compile(
     r"(POSTGRES|DJANGO|KORRIGO|BACKUP|COMPOSE|REDIS|CELERY|MEDIA|DATABASE|EMAIL)_?\w*|DEBUG|TZ|LANG"
 )
 
-_SECRET_WORDS = re.compile(
-    r"PASS|PWD|SECRET|TOKEN|KEY|URL|DSN|CREDENTIAL|AUTH|SALT|PIN\b|PRIVATE|WEBHOOK|SIGNATURE", re.IGNORECASE
-)
-
-_PATHS = re.compile(r"(OLD)?PWD|PGPASSFILE|SSH_AUTH_SOCK|XAUTHORITY|\w+_FILE")
-"""Variables whose names sound like a secret, and whose values are paths, which other lines need."""
-
-_SHORTEST = 8
-"""Characters of a line of a secret that is looked for by itself: a shorter line is the end of a key, or a word."""
-
 
 @dataclass(frozen=True)
 class ReportSources:
@@ -90,7 +80,7 @@ class ReportSources:
 
 def report(sources: ReportSources) -> Iterator[str]:
     """Yield the lines of the report, every known secret taken out of them."""
-    hidden = (*sources.secrets, *_values(sources.environment))
+    hidden = (*sources.secrets, *secret_values(sources.environment))
     for line in _lines(sources):
         yield redact(line, hidden)
 
@@ -100,7 +90,7 @@ def archive(sources: ReportSources) -> bytes:
 
     Every file in it is text in UTF-8, readable by its owner alone.
     """
-    hidden = (*sources.secrets, *_values(sources.environment))
+    hidden = (*sources.secrets, *secret_values(sources.environment))
     texts = {
         "report.txt": "\n".join(_lines(sources)),
         "journal.jsonl": "\n".join(_guarded(lambda: _journal_lines(sources.catalog))),
@@ -265,17 +255,3 @@ def _hint(hint: str) -> str:
 def _project(site: Site) -> Project | None:
     access = site.postgres.access
     return access.project if isinstance(access, ComposeAccess) else None
-
-
-def _values(environment: Mapping[str, str]) -> list[Secret]:
-    """Return the values of all variables that may be secret, and their parts: they stand in logs, too.
-
-    Of an address the password and the tokens, since a log has them without the rest; of a key in several lines each
-    line, since the report goes line by line.
-    """
-    found: list[Secret] = []
-    for name, value in environment.items():
-        if value and _SECRET_WORDS.search(name) and not _PATHS.fullmatch(name):
-            found += [Secret(value), *(Secret(line) for line in value.splitlines() if len(line) >= _SHORTEST)]
-            found += address.secrets(Secret(value)) if "://" in value else ()
-    return found

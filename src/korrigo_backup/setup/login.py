@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.config.load import OWN_DOTENV
-from korrigo_backup.core.dotenv import written
+from korrigo_backup.core.dotenv import without, written
 from korrigo_backup.errors import KorrigoBackupError, Unreachable
 from korrigo_backup.system.files import explained, fsync_directory, replace_whole
 
@@ -48,10 +48,10 @@ def keep(directory: Path, password: Secret) -> Path:
     path = directory / OWN_DOTENV
     with explained(f"write {path}"):
         before = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
-        lines = [line for line in before.splitlines(keepends=True) if not line.startswith(f"{VARIABLE}=")]
-        if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
-        content = "".join([*lines, written(VARIABLE, password.reveal())])
+        others = without(before, VARIABLE)
+        if others and not others.endswith("\n"):
+            others += "\n"
+        content = others + written(VARIABLE, password.reveal())
         replace_whole(path, content.encode("utf-8", errors="surrogateescape"))
         fsync_directory(directory)
     return path

@@ -15,6 +15,9 @@ UNITS = Path("/etc/systemd/system")
 PROGRAMS = Path("/etc/supervisor/conf.d")
 _OURS = "korrigo-backup"
 _UNIT_KEYS = re.compile(r"^(WorkingDirectory|ExecStart|EnvironmentFile)=(.*)$", re.MULTILINE)
+_PARTS_OF_SHARED = 2
+"""Parts of a path like / or /srv."""
+
 _LARGEST = 64 * 1024
 """Bytes of a unit; a larger file is none that a person wrote."""
 
@@ -73,5 +76,15 @@ def _text(path: Path) -> str:
 
 
 def _names(directory: Path, text: str) -> bool:
-    """Return whether a text names the directory or a path below it."""
-    return re.search(rf"(?:^|[\s=\"':@-]){re.escape(str(directory))}(?:/|[\s\"':;]|$)", text) is not None
+    """Return whether a text names the directory or a path below it.
+
+    In a home directory, and in one like /srv, stand also the services of other sites: there only the directory itself
+    counts, and the manage.py in it.
+    """
+    below = r"/?(?:manage\.py)?" if _is_shared(directory) else "(?:/.*)?"
+    return re.search(rf"(?:^|[\s=\"':@-]){re.escape(str(directory))}{below}(?:[\s\"':;]|$)", text) is not None
+
+
+def _is_shared(directory: Path) -> bool:
+    at_root = len(directory.parts) <= _PARTS_OF_SHARED
+    return at_root or directory.parent == Path("/home") or directory == Path("~").expanduser()

@@ -164,9 +164,10 @@ def _in_part(facts: Facts) -> Iterator[Finding]:
 
 
 def _failure(one: Failing) -> str:
-    times = f"{one.times:,} times" if one.times > 1 else "once"
     since = f"last good {one.succeeded:%Y-%m-%d %H:%M} UTC" if one.succeeded else "never good so far"
-    return f"{one.what} failed {times} ({since}): {one.message[:_MESSAGE]}"
+    if one.times == 1:
+        return f"{one.what} failed once ({since}): {one.message[:_MESSAGE]}"
+    return f"{one.what} failed {one.times:,} times ({since}): {one.message[:_MESSAGE]}"
 
 
 def _broken(facts: Facts) -> Iterator[Finding]:

@@ -74,12 +74,12 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
         unreadable=unreadable,
         holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, given.taken),
         stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
-        targets=tuple(_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
+        targets=tuple(target_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
     )
     return _with_disk(_with_previous_copies(with_holds(facts, directory), sources.live), directory, sources.media)
 
 
-def _copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:
+def target_copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:
     """Return the copies on a target as the ledger has them; no target is asked."""
     lines = Ledger(directory, name).lines.values()
     bad = {line.artifact: line.bad for line in lines if line.bad}

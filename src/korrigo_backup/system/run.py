@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.core.secret import Secret, redact
 from korrigo_backup.errors import KorrigoBackupError, TimedOut, UsageError
-from korrigo_backup.system import timings
+from korrigo_backup.system import screen, timings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -254,7 +254,7 @@ def run_in_foreground(argv: Sequence[str]) -> int:
 
     If this process is to end, the command gets the time to end by itself first: a terminal sends Ctrl-C to both.
     """
-    with subprocess.Popen(list(argv)) as child:
+    with screen.above(), subprocess.Popen(list(argv)) as child:
         try:
             return child.wait()
         except BaseException:

@@ -59,6 +59,18 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             require_moment(moment)
 
 
+def known_targets(directory: Path) -> list[str]:
+    """Return the names of the targets that have a ledger in the backup directory, also of former targets."""
+    with suppress(OSError):
+        found = [entry.name for entry in directory.iterdir()]
+        return sorted(
+            name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+            for name in found
+            if name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+        )
+    return []
+
+
 class Ledger:
     """The ledger of the target called `name`; a single run writes it."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import LATEST
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
-from korrigo_backup.artifact.meaning import meant_by, the_one
+from korrigo_backup.artifact.meaning import matching_names, only_match
 from korrigo_backup.artifact.naming import is_kit, parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
@@ -265,7 +265,7 @@ def artifacts_on(
     if named in LATEST:
         whole = _newest_good(found, LATEST[named], passed)
     elif named != "all" and named not in whole:
-        meant = the_one(named, meant_by(named, whole))
+        meant = only_match(named, matching_names(named, whole))
         whole = [meant] if meant else []
     elif named != "all":
         whole = [named]

@@ -131,7 +131,7 @@ def verify_stored_media(directory: Path, manifest: Manifest, store: MediaStore, 
     """
     with open_listing(directory, manifest) as listing:
         entries = read_listing(listing, manifest.media.members) if listing and manifest.media else iter(())
-        files, size = stored.verify(entries, store, content=content)
+        files, size = stored.verify(entries, store, content=content, expected=manifest.media)
     media = manifest.media
     if media and (media.files, media.bytes) != (files, size):
         raise ProofFailed(

@@ -24,6 +24,7 @@ from korrigo_backup.media.store.objects import MediaStore
 from korrigo_backup.media.store.save import REST_NS, FormerListing
 from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.system.packed import ZIP
+from korrigo_backup.system.progress import Unit, Work, reading, under_way
 from korrigo_backup.system.streams import HashingReader
 from korrigo_backup.verify.members import not_saved, require_member, unproven
 
@@ -103,9 +104,17 @@ class MediaSource:
         if self.store:
             entries = listing.read(self.archive, self.name)
             at_rest = self.at_rest_before_ns
-            return load_stored(
-                entries, self.store, staging, trusted=trusted, at_rest_before_ns=at_rest, link=link_unchanged
-            )
+            name = "unpacking the media files"
+            with under_way(Work(name=name, whole=self.bytes, unit=Unit.FILES, number=self.files)) as work:
+                return load_stored(
+                    entries,
+                    self.store,
+                    staging,
+                    trusted=trusted,
+                    at_rest_before_ns=at_rest,
+                    link=link_unchanged,
+                    work=work,
+                )
         if self.is_zip:
             return foreign_zip.load(self.archive, self.name, root=self.root or ".", staging=staging)
         if self.listing:
@@ -166,9 +175,9 @@ def _stored_media(artifact: Artifact, manifest: Manifest | None, archive: IO[byt
     if manifest and not _is_member(manifest, archive):
         raise not_saved(artifact, artifact.name)
     store = MediaStore(artifact.path.parent)
-    files, size = verify_stored(listing.read(archive, artifact.name), store, content=unpacked)
-    archive.seek(0)
     media = manifest.media if manifest else None
+    files, size = verify_stored(listing.read(archive, artifact.name), store, content=unpacked, expected=media)
+    archive.seek(0)
     if manifest is None or media is None:
         findings: tuple[Finding, ...] = (unproven(artifact),)
     else:
@@ -205,8 +214,9 @@ def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
 def _is_member(manifest: Manifest, file: IO[bytes]) -> bool:
     """Return whether an open file is named in the manifest, by checksum and size; it is left at its start."""
     reader = HashingReader(file)
-    for _ in reader:
-        pass
+    with reading("computing the checksum of a backup", file):
+        for _ in reader:
+            pass
     file.seek(0)
     return (reader.sha256, reader.size) in {(member.sha256, member.size) for member in manifest.members}
 

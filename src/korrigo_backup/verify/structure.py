@@ -14,7 +14,8 @@ from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, ok
 from korrigo_backup.errors import NotFound, ProofFailed
 from korrigo_backup.media.store.objects import MediaStore
-from korrigo_backup.system.files import explained, sha256_of
+from korrigo_backup.system.files import explained, open_plain, sha256_of_open
+from korrigo_backup.system.progress import reading
 from korrigo_backup.verify.django_artifact import verify_stored_media
 from korrigo_backup.verify.media_source import open_media
 
@@ -73,10 +74,15 @@ def _files(artifact: Artifact, manifest: Manifest) -> Iterator[tuple[Path, Membe
         yield artifact.path.with_name(artifact.name + member.name.removeprefix(saved or "")), member
 
 
+def _read(path: Path) -> tuple[str, int]:
+    with open_plain(path) as file, reading("computing the checksum of a backup", file, path.name):
+        return sha256_of_open(file)
+
+
 def _same(path: Path, member: Member) -> int:
     try:
         with explained(f"read {path}"):
-            found = sha256_of(path) if path.exists() and not path.is_symlink() else None
+            found = _read(path) if path.exists() and not path.is_symlink() else None
     except ValueError:
         found = None
     if found is None:

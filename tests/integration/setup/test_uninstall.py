@@ -1,6 +1,7 @@
 """`uninstall`: what goes, what stays, and that nothing of value goes."""
 
 import json
+import shlex
 
 import pytest
 
@@ -35,6 +36,7 @@ def everything(site):
 
 
 def test_a_dry_run_lists_what_goes_and_what_stays_and_changes_nothing(installed):
+    installed.korrigo("show", "none", code=6)
     before = everything(installed)
     done = installed.korrigo("uninstall", "--dry-run", env=installed.path)
     goes, stays = done.out.split("📌 Stays")
@@ -46,10 +48,20 @@ def test_a_dry_run_lists_what_goes_and_what_stays_and_changes_nothing(installed)
         ".config/korrigo-backup/key",
         "korrigo-backup.toml",
         "korrigo-backup.env",
-        previous,
+        ".local/state/korrigo-backup/failures.json",
     ):
         assert str(kept) in stays
+    (drop,) = [line.partition(": ")[2] for line in stays.splitlines() if previous in line]
+    assert shlex.split(drop)[-1] == previous
     assert everything(installed) == before
+
+
+def test_the_hint_to_drop_a_previous_copy_is_a_command_that_can_be_typed(installed):
+    stays = installed.korrigo("uninstall", "--dry-run", env=installed.path).out
+    (previous,) = installed.previous_databases()
+    (drop,) = [line.partition(": ")[2] for line in stays.splitlines() if previous in line]
+    installed.run(shlex.split(drop), env={"PGPASSWORD": installed.env["POSTGRES_PASSWORD"]})
+    assert not installed.previous_databases()
 
 
 def test_schedule_and_scripts_go_after_yes_and_all_else_stays(installed):

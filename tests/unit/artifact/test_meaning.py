@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.artifact.kinds import Kind
-from korrigo_backup.artifact.meaning import meant_by, the_one
+from korrigo_backup.artifact.meaning import matching_names, only_match
 from korrigo_backup.errors import UsageError
 
 DUMP = "db_backup_20260504_140500.sql.gz"
@@ -40,16 +40,16 @@ NAMES = [NEXT, LATER, POINT, MEDIA, DUMP, SAFETY, DJANGO, "notes.txt"]
     ],
 )
 def test_what_a_text_means(named, meant):
-    assert meant_by(named, NAMES) == meant
+    assert matching_names(named, NAMES) == meant
 
 
 def test_with_a_kind_only_its_artifacts_are_meant():
-    assert meant_by("2026-05-04", NAMES, Kind.MEDIA) == [MEDIA]
-    assert meant_by("2026-05-04", NAMES, Kind.SQL) == [DUMP, LATER]
+    assert matching_names("2026-05-04", NAMES, Kind.MEDIA) == [MEDIA]
+    assert matching_names("2026-05-04", NAMES, Kind.SQL) == [DUMP, LATER]
 
 
 def test_several_are_named_as_candidates():
     with pytest.raises(UsageError, match=f"means 2 backups: {DUMP}, {LATER}"):
-        the_one("db_backup_20260504", meant_by("db_backup_20260504", NAMES))
-    assert the_one("2026-05-05", [NEXT]) == NEXT
-    assert the_one("2026-05-06", []) is None
+        only_match("db_backup_20260504", matching_names("db_backup_20260504", NAMES))
+    assert only_match("2026-05-05", [NEXT]) == NEXT
+    assert only_match("2026-05-06", []) is None

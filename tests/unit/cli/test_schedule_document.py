@@ -8,6 +8,7 @@ import pytest
 from korrigo_backup.cli.program.document import Document
 from korrigo_backup.cli.schedule import schedule as verb
 from korrigo_backup.errors import Refused
+from korrigo_backup.schedule.model import Change
 
 
 @pytest.fixture
@@ -19,6 +20,19 @@ def document(monkeypatch):
 
 def schedule(apply) -> Any:
     return SimpleNamespace(removal=lambda _: [(SimpleNamespace(by="cron", apply=apply), [])])
+
+
+def test_a_crontab_is_in_the_document_with_our_lines_alone():
+    others = "MAILTO=ops@example.org\n0 4 * * * deploy --token s3cr3t\n"
+    change = Change("crontab of ann", others, f"{others}# korrigo-backup\n0 3 * * * korrigo-backup nightly\n")
+    assert verb._changes([change, Change("/etc/x.timer", "[Timer]\n", None)]) == [
+        {
+            "where": "crontab of ann",
+            "action": "change",
+            "lines": ["+# korrigo-backup", "+0 3 * * * korrigo-backup nightly"],
+        },
+        {"where": "/etc/x.timer", "action": "remove", "lines": []},
+    ]
 
 
 def refuse(_):

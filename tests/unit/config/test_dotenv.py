@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.config.load import dotenv_problems, load, surroundings
-from korrigo_backup.core.dotenv import Fault, parse, written
+from korrigo_backup.core.dotenv import Fault, parse, without, written
 from korrigo_backup.errors import UsageError
 from korrigo_backup.system.dotenv import read_dotenv
 from property_testing import example, given, st
@@ -123,3 +123,20 @@ def test_our_own_file_wins_over_dotenv_and_the_environment_over_both(tmp_path):
 @example("a\\")
 def test_a_written_setting_is_read_as_it_was_given(value):
     assert parse(written("NAME", value), {}).values == {"NAME": value}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POSTGRES_PASSWORD=x\n",
+        "  export  POSTGRES_PASSWORD = 'a # b'  # the old one\n",
+        'POSTGRES_PASSWORD="two\nPOSTGRES_DB=no setting\nlines"\n',
+        "POSTGRES_PASSWORD: yaml\n",
+        "POSTGRES_PASSWORD=a\nPOSTGRES_PASSWORD=b\n",
+    ],
+)
+def test_a_setting_is_taken_out_however_it_is_spelled(line):
+    before, after = "# of the site\nPOSTGRES_DB=shop\nnot a setting\n\n", "POSTGRES_PASSWORD_FILE=/run/x\n# end"
+    assert without(before + line + after, "POSTGRES_PASSWORD") == before + after
+    assert without(line, "POSTGRES_PASSWORD") == ""
+    assert without(before + after, "POSTGRES_PASSWORD") == before + after

@@ -1,10 +1,11 @@
 """Services of a machine that run the code of a site."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from korrigo_backup.setup.server_units import stop_and_start
+from korrigo_backup.setup.server_units import _names, stop_and_start
 
 UNIT = """
 [Service]
@@ -50,3 +51,19 @@ def test_a_machine_without_such_services_has_no_commands(machine):
     (machine / "units" / "binary.service").write_bytes(b"\xff\x00")
     assert found(machine) is None
     assert stop_and_start(machine / "site", machine / "none", machine / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("directory", "value", "is_named"),
+    [
+        ("/srv/shop", "WorkingDirectory=/srv/shop/backend", True),
+        ("/home/ann", "WorkingDirectory=/home/ann", True),
+        ("/home/ann", "ExecStart=/usr/bin/python3 /home/ann/manage.py run", True),
+        ("/home/ann", "WorkingDirectory=/home/ann/other-site", False),
+        ("/home/ann", "ExecStart=/home/ann/other/manage.py", False),
+        ("/srv", "WorkingDirectory=/srv/shop", False),
+        ("/home/ann/shop", "ExecStart=/home/ann/shop/.venv/bin/gunicorn", True),
+    ],
+)
+def test_a_service_below_a_home_directory_is_not_one_of_the_site_in_it(directory, value, is_named):
+    assert _names(Path(directory), value.partition("=")[2]) is is_named

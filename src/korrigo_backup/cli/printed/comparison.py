@@ -30,7 +30,7 @@ def say_comparison(comparison: Comparison) -> None:
         say(f"  tables    {len(comparison.tables)} differ, {comparison.same} are the same")
     if comparison.tables:
         header = ("  TABLE", "SAVED", "NOW", "ADDED", "CHANGED", "REMOVED")
-        say_table(header, [_row(table) for table in comparison.tables])
+        say_table(header, [_row(table) for table in comparison.tables], data={"  TABLE"})
     for table in comparison.tables:
         _say_rows(table)
     _say_surroundings(comparison)

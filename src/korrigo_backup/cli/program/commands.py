@@ -122,10 +122,22 @@ class ActionGroup(TyperGroup):
     def _action_first(self, args: list[str]) -> list[str]:
         if args and not args[0].startswith("-"):
             return args
-        index = next((i for i, word in enumerate(args) if word in self.commands), None)
+        index = next((i for i in self._words(args) if args[i] in self.commands), None)
         if index is not None:
             return [args[index], *args[:index], *args[index + 1 :]]
         return [self.default, *args] if self.default else args
+
+    def _words(self, args: list[str]) -> Iterator[int]:
+        """Yield the places of words that are no option, and no value of one."""
+        parameters = [one for command in self.commands.values() for one in command.params]
+        taking = {name for one in parameters if not getattr(one, "is_flag", True) for name in one.opts}
+        is_value = False
+        for place, word in enumerate(args):
+            if word == "--":
+                return
+            if not is_value and not word.startswith("-"):
+                yield place
+            is_value = not is_value and word in taking
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the actions with the whole first line of their descriptions."""
@@ -153,7 +165,7 @@ class LazyVerbs(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         command = self._loaded(name)
         if self.typed_in:
-            from_directory(command, self.typed_in)
+            from_directory(command, self.typed_in, name)
         return command
 
     def _loaded(self, name: str) -> Any:

@@ -6,6 +6,7 @@ Relative paths of the configuration begin at the site's directory, those of the 
 from __future__ import annotations
 
 import os
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,35 +22,45 @@ _HERE = frozenset({"init", "guard", "completion"})
 _CONFIG = "--config"
 
 
-def go_to_site(words: Sequence[str]) -> tuple[list[str], Path | None]:
+_NAMES_OR_PATHS = frozenset({"artifact", "artifacts", "file", "identity", "later", "saved"})
+"""Parameters of texts that may be paths."""
+
+_OF_VERB = {"hold": {"name"}, "rebuild": {"source"}, "report": {"name"}}
+"""Such parameters whose name is another thing in other verbs."""
+
+
+def go_to_site(words: Sequence[str]) -> Path | None:
     """Go to the site's directory if it is above the present one.
 
-    Returns the command line with absolute paths in the place of relative ones that exist, and the directory that it was
-    typed in, None if that is the site's.
+    Returns the directory that the command line was typed in, None if that is the site's. Raises UsageError if the
+    configuration above is another user's.
     """
     ours = list(words[: words.index("--")] if "--" in words else words)
     verb = next((word for word in ours if word in VERBS), None)  # before it may stand a value, as of --lang
     if verb is None or verb in _HERE or any(word.partition("=")[0] == _CONFIG for word in ours):
-        return list(words), None
+        return None
     try:
         typed_in = Path.cwd()
         site = directory_above(typed_in)
     except OSError:  # the present directory is gone, or may not be looked at: the configuration says so
-        return list(words), None
+        return None
     if site is None:
-        return list(words), None
-    changed = [_absolute(typed_in, word) for word in ours] + list(words[len(ours) :])
+        return None
     os.chdir(site)
-    return changed, typed_in
+    return typed_in
 
 
-def from_directory(command: Any, typed_in: Path) -> None:
-    """Make the path options of a command, and of its subcommands, begin at the directory that they are typed in."""
+def from_directory(command: Any, typed_in: Path, verb: str) -> None:
+    """Make the paths of a command, and of its actions, begin at the directory that they are typed in."""
+    texts = _NAMES_OR_PATHS | _OF_VERB.get(verb, set())
     for parameter in command.params:
         if hasattr(parameter.type, "allow_dash"):
             parameter.type.convert = _joined(parameter.type.convert, typed_in)
+        elif parameter.name in texts:
+            parameter.type = copy(parameter.type)  # that of texts is the same object for all parameters
+            parameter.type.convert = _found(parameter.type.convert, typed_in)
     for inner in dict(getattr(command, "commands", {})).values():
-        from_directory(inner, typed_in)
+        from_directory(inner, typed_in, verb)
 
 
 def _joined(convert: Any, typed_in: Path) -> Any:
@@ -59,16 +70,22 @@ def _joined(convert: Any, typed_in: Path) -> Any:
     return converted
 
 
+def _found(convert: Any, typed_in: Path) -> Any:
+    def converted(value: Any, parameter: Any, context: Any) -> Any:
+        return convert(_absolute(typed_in, str(value)), parameter, context)
+
+    return converted
+
+
 def _absolute(directory: Path, word: str) -> str:
     """Return a word, or the absolute path if it is that of an existing file.
 
-    The word of a verb, an action or a choice has neither a slash nor a dot in it.
+    The name of an artifact that is meant otherwise (latest, a date, a beginning) is not that of a file.
     """
-    option, sign, value = word.partition("=") if word.startswith("-") else ("", "", word)
-    if not value or not (os.sep in value or "." in value or _is_artifact(value)):
+    if not (os.sep in word or "." in word or _is_artifact(word)):
         return word
-    path = directory / value
-    return f"{option}{sign}{path}" if os.path.lexists(path) else word
+    path = directory / word
+    return str(path) if os.path.lexists(path) else word
 
 
 def _is_artifact(name: str) -> bool:

@@ -22,7 +22,7 @@ class PlanShown(Exception):
 
 
 @contextlib.contextmanager
-def planned() -> Iterator[None]:
+def ends_at_plan() -> Iterator[None]:
     """End the block at PlanShown, and print that no change was made."""
     try:
         yield

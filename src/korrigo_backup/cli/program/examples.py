@@ -63,6 +63,10 @@ EXAMPLES = {
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),
         ("korrigo-backup guard --on-failure restore -- ./deploy.sh", "goes back by itself"),
     ),
+    "history": (
+        ("korrigo-backup history exams.Exam:12", "an object in each backup, and now"),
+        ("korrigo-backup history exams.Exam:12 --field mark --since 2026-05-01", "one value, since a day"),
+    ),
     "hold": (
         ('korrigo-backup hold add latest-point --reason "appeal" --until 2027-01-31', ""),
         ("korrigo-backup hold release latest-point", ""),

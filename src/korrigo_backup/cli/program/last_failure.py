@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import INTERRUPTED, Cancelled, ProblemsFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from korrigo_backup.core.secret import Secret
 
 _NO_FAILURES = frozenset({Cancelled.exit_code, INTERRUPTED})
 
@@ -21,8 +24,11 @@ _LOOKS = frozenset({"canary", "checklist", "doctor", "list", "notify", "report",
 """Verbs that look for problems: those that they find are their result, and no failure."""
 
 
-def note_failure(verb: str | None, error: Mapping[str, object] | None) -> None:
-    """Keep the error fields of a failed verb; None is no failure. A cancelled run is none either."""
+def note_failure(verb: str | None, error: Mapping[str, object] | None, secrets: Iterable[Secret] = ()) -> None:
+    """Keep the error fields of a failed verb; None is no failure. A cancelled run is none either.
+
+    Every one of the secrets is masked: the file stays, so a password that is an ordinary word does not stay in it.
+    """
     if error is None or verb in {None, "explain"} or error["code"] in _NO_FAILURES:
         return
     if verb in _LOOKS and error["code"] == ProblemsFound.exit_code:
@@ -30,5 +36,6 @@ def note_failure(verb: str | None, error: Mapping[str, object] | None) -> None:
     from korrigo_backup.run import failures  # noqa: PLC0415 - a run that succeeds does not need it
 
     with suppress(OSError):  # the directory does not exist any more
-        fields = {**error, "verb": verb, "directory": str(Path.cwd()), "at": datetime.now(UTC)}
+        masked = {key: redact(value, secrets) if isinstance(value, str) else value for key, value in error.items()}
+        fields = {**masked, "id": error["id"], "verb": verb, "directory": str(Path.cwd()), "at": datetime.now(UTC)}
         failures.note(os.environ, msgspec.convert(fields, failures.FailedCommand))

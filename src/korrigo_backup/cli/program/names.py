@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.cli.output import in_language
 from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.core.paths import printable
+from korrigo_backup.system import screen
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -30,5 +31,5 @@ def find_artifact(wired: Wired, name: str, kind: Kind | None = None) -> Artifact
 def say_passed_over(name: str, why: str) -> None:
     """Print a newer backup that is not the `latest`, with the reason."""
     text = in_language(f"warning: newer, and passed over: {printable(name)} {why}")
-    with contextlib.suppress(OSError):  # a closed stream does not end the verb
+    with contextlib.suppress(OSError), screen.above():  # a closed stream does not end the verb
         print(coloured(text, sys.stderr), file=sys.stderr, flush=True)

@@ -67,7 +67,7 @@ def command(
             listen=narrator(BackupStep, NightStep, PruneStep),
             drill=configured.drill,
             canary=configured.canary,
-            lived_with=wired.config.status.accept,
+            accept=wired.config.status.accept,
             settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
             copy=lambda: _copy(wired),
         )

@@ -31,28 +31,19 @@ if TYPE_CHECKING:
     from korrigo_backup.schedule.schedule import Installed, Schedule
 
 
-_SYSTEMD = typer.Option("--systemd", help="By timers of systemd: the system's for root.")
-_CRON = typer.Option("--cron", help="By lines in the crontab.")
-_DRY_RUN = typer.Option("--dry-run", help="Show the changes, and stop.")
+Systemd = Annotated[bool, typer.Option("--systemd", help="By timers of systemd: the system's for root.")]
+Cron = Annotated[bool, typer.Option("--cron", help="By lines in the crontab.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes, and stop.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document.")]
 
 
-def install(
-    context: typer.Context,
-    systemd: Annotated[bool, _SYSTEMD] = False,
-    cron: Annotated[bool, _CRON] = False,
-    dry_run: Annotated[bool, _DRY_RUN] = False,
-) -> None:
+def install(context: typer.Context, systemd: Systemd = False, cron: Cron = False, dry_run: DryRun = False) -> None:
     """Write the timers or the lines; installing again updates them."""
     by = _by(systemd=systemd, cron=cron)
     _install(_wired(context), by or (By.SYSTEMD if boots() else By.CRON), dry_run=dry_run)
 
 
-def show(
-    context: typer.Context,
-    systemd: Annotated[bool, _SYSTEMD] = False,
-    cron: Annotated[bool, _CRON] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
-) -> None:
+def show(context: typer.Context, systemd: Systemd = False, cron: Cron = False, as_json: AsJson = False) -> None:
     """Show the installed jobs and their next runs."""
     by = _by(systemd=systemd, cron=cron)
     if as_json:
@@ -61,12 +52,7 @@ def show(
         _show(_wired(context).schedule(), by, local_now())
 
 
-def remove(
-    context: typer.Context,
-    systemd: Annotated[bool, _SYSTEMD] = False,
-    cron: Annotated[bool, _CRON] = False,
-    dry_run: Annotated[bool, _DRY_RUN] = False,
-) -> None:
+def remove(context: typer.Context, systemd: Systemd = False, cron: Cron = False, dry_run: DryRun = False) -> None:
     """Take the schedule away."""
     by = _by(systemd=systemd, cron=cron)
     _remove(_wired(context).schedule(), by, dry_run=dry_run)
@@ -111,7 +97,7 @@ def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
     if not dry_run:
         place.require()
     changes = schedule.plan(by)
-    add_to_document(by=by, changes=changes, applied=False)
+    add_to_document(by=by, changes=_changes(changes), applied=False)
     _say_changes(changes)
     if dry_run:
         say("No change was made (--dry-run)")
@@ -125,7 +111,7 @@ def _install(wired: Wired, by: By, *, dry_run: bool) -> None:
 
 def _remove(schedule: Schedule, by: By | None, *, dry_run: bool) -> None:
     removals = schedule.removal(by)
-    add_to_document(changes=[change for _, changes in removals for change in changes], applied=False)
+    add_to_document(changes=_changes(change for _, changes in removals for change in changes), applied=False)
     for _, changes in removals:
         _say_changes(changes)
     if dry_run:
@@ -180,11 +166,27 @@ def _say_changes(changes: Iterable[Change]) -> None:
         if change.after is None:
             say(f"removed: {change.where}")
             continue
-        before, after = (_lines(text) for text in (change.before, change.after))
         say(f"{'new' if change.before is None else 'changed'}: {change.where}")
-        for line in list(unified_diff(before, after, n=1, lineterm=""))[2:]:
-            if not line.startswith("@@"):
-                say(f"  {line}")
+        for line in _difference(change, around=1):
+            say(f"  {line}")
+
+
+def _changes(changes: Iterable[Change]) -> list[dict[str, object]]:
+    """Return changes for the document: of a crontab our own lines alone, since the others may hold secrets."""
+    return [
+        {
+            "where": change.where,
+            "action": "remove" if change.after is None else "write" if change.before is None else "change",
+            "lines": [] if change.after is None else _difference(change, around=0),
+        }
+        for change in changes
+    ]
+
+
+def _difference(change: Change, *, around: int) -> list[str]:
+    """Return the added and removed lines, as `diff -u` marks them, and `around` lines before and after."""
+    whole = unified_diff(_lines(change.before), _lines(change.after), n=around, lineterm="")
+    return [line for line in list(whole)[2:] if not line.startswith("@@")]
 
 
 def _lines(text: str | None) -> list[str]:

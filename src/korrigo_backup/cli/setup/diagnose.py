@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,15 +14,20 @@ from korrigo_backup.cli.output import CommandContext, say, say_data, warn
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.cli.status.status import say_contacts
+from korrigo_backup.config.load import surroundings
 from korrigo_backup.config.model import Configuration
+from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.run import failures
 from korrigo_backup.setup.diagnose import ReportSources, report
 from korrigo_backup.setup.diagnose import archive as packed
+from korrigo_backup.setup.secret_values import secrets_in
 from korrigo_backup.system.files import explained, replace_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from korrigo_backup.config.unattended import Contact
     from korrigo_backup.run.failures import FailedCommand
 
@@ -85,6 +91,13 @@ def _sources(context: CommandContext) -> tuple[ReportSources, tuple[Contact, ...
     return sources, people
 
 
+def _surroundings() -> Mapping[str, str]:
+    """Return the variables of the environment and of the settings files, as far as these can be read."""
+    with suppress(KorrigoBackupError):
+        return surroundings(Path.cwd(), os.environ)
+    return os.environ
+
+
 def _without_configuration(problem: KorrigoBackupError, last: FailedCommand | None) -> ReportSources:
     """Return the sources that need no configuration: this machine, and the backups in the default directory."""
 
@@ -96,8 +109,8 @@ def _without_configuration(problem: KorrigoBackupError, last: FailedCommand | No
         catalog=Catalog(Path(directory)),
         build=unknown,
         checks=unknown,
-        environment=os.environ,
-        secrets=(),
+        environment=_surroundings(),
+        secrets=secrets_in(Path(FILE_NAME)),
         contacts=(),
         now=local_now(),
         unread=f"{problem.message} ({problem.hint})",

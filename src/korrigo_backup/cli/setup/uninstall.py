@@ -16,6 +16,7 @@ from korrigo_backup.config.load import OWN_DOTENV
 from korrigo_backup.config.place import FILE_NAME
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound
 from korrigo_backup.retention.previous_copies import survey
+from korrigo_backup.run import failures
 from korrigo_backup.setup import scripts
 from korrigo_backup.status.metrics import BEGIN
 from korrigo_backup.system.files import explained, read_plain
@@ -121,6 +122,9 @@ def _stays(wired: Wired) -> Iterator[tuple[str, str]]:
     for name in (FILE_NAME, OWN_DOTENV):
         if (directory / name).exists():
             yield "settings", str(directory / name)
+    failed = failures.file(os.environ)
+    if failed and failed.exists():
+        yield "last failures", f"{failed}, of all directories"
     yield from _previous_copies(wired)
     for name, target in wired.config.targets.items():
         yield "copies", f"[targets.{name}] {target.url}"
@@ -139,7 +143,8 @@ def _previous_copies(wired: Wired) -> Iterator[tuple[str, str]]:
         return
     for one in kept:
         if one.database:
-            yield "database", f"{one.database}, the data that a restore replaced: dropdb {shlex.quote(one.database)}"
+            drop = site.postgres.access.typed("dropdb", one.database)
+            yield "database", f"{one.database}, the data that a restore replaced: {drop}"
         if one.media and site.media:
             yield "media", f"{site.media.beside(one.role, one.stamp)}, the files that a restore replaced"
 

@@ -11,7 +11,7 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.canary.alarm import accept, read_facts
 from korrigo_backup.canary.evaluate import is_alarm, lowest, usual
 from korrigo_backup.canary.watch import alarms, findings, watch
-from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, in_language, say, say_findings, say_json, say_table
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.canary.model import HistoryComparison, SavedCounts, Watch
     from korrigo_backup.status.model import Facts
+
+_OWN = frozenset({"files", "bytes"})
+"""The numbers whose names are ours; the others are tables."""
 
 _ROWS = 15
 """Tables that are shown, those with the largest change first; `--json` has all."""
@@ -77,7 +80,7 @@ ACTIONS = Actions(
 def _watched(context: typer.Context) -> tuple[Wired, Facts, Sequence[Watch]]:
     wired: Wired = context.ensure_object(CommandContext).wired()
     facts = read_facts(wired.catalog, wired.config.site.name, wired.config.site.environment, now=local_now())
-    return wired, facts, watch(facts, lived_with=wired.config.status.accept)
+    return wired, facts, watch(facts, accept=wired.config.status.accept)
 
 
 def _accept(
@@ -117,8 +120,11 @@ def _say(one: Watch) -> None:
     say(f"{label}: {one.name}, compared with {len(seen.history)} calm backups, the last {seen.history[0].name}")
     changed = sorted(_changes(seen), key=lambda row: -abs(row[1] - row[2]))[:_ROWS]
     if changed:
-        cells = [(row[0], *(f"{number:,.0f}" for number in row[1:])) for row in changed]
-        say_table(("CHANGED", "NOW", "LAST", "USUAL", "LOWEST"), cells)
+        cells = [
+            (in_language(row[0]) if row[0] in _OWN else row[0], *(f"{number:,.0f}" for number in row[1:]))
+            for row in changed
+        ]
+        say_table(("CHANGED", "NOW", "LAST", "USUAL", "LOWEST"), cells, data={"CHANGED"})
     say_findings(one.findings)
     if not any(finding.level is not Level.OK for finding in one.findings):
         say("✅ as usual")

@@ -35,7 +35,9 @@ def shown(wired: Wired) -> Iterator[None]:
         _show(wired)
     except KorrigoBackupError as problem:
         raise PartlyDone(
-            f"the backup is good, but {problem.message}", hint=problem.hint, state="the work itself is complete"
+            f"the run is done, but its status is not published: {problem.message}",
+            hint=problem.hint,
+            state="the work itself is complete",
         ) from None
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import LATEST, local_now
-from korrigo_backup.artifact.meaning import meant_by, the_one
+from korrigo_backup.artifact.meaning import matching_names, only_match
 from korrigo_backup.cli.output import CommandContext, say, say_data
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
@@ -46,14 +46,12 @@ _RPO, _RTO = 24 * 3600.0, 4 * 3600.0
 _FROM = typer.Option("--from", metavar="YYYY-MM-DD", help="The first day; default: 31 days before --to.")
 _TO = typer.Option("--to", metavar="YYYY-MM-DD", help="The last day; default: today.")
 _HTML = typer.Option("--html", metavar="FILE", help="Write one HTML file, for a browser or a printer.")
+FirstDay = Annotated[str | None, _FROM]
+LastDay = Annotated[str | None, _TO]
+HtmlFile = Annotated[Path | None, _HTML]
 
 
-def period_(
-    context: typer.Context,
-    begin: Annotated[str | None, _FROM] = None,
-    end: Annotated[str | None, _TO] = None,
-    to_html: Annotated[Path | None, _HTML] = None,
-) -> None:
+def period_(context: typer.Context, begin: FirstDay = None, end: LastDay = None, to_html: HtmlFile = None) -> None:
     """Report the backups, drills and decisions of a period."""
     wired, known = _known(context)
     found = period(known.facts.records, _drills(known), *_within(begin, end, known.now))
@@ -66,19 +64,14 @@ def period_(
 def drill(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="The tested backup; default: the last drill.")] = None,
-    to_html: Annotated[Path | None, _HTML] = None,
+    to_html: HtmlFile = None,
 ) -> None:
     """Report a drill (runbook 6.4). Exit 6 if there was none."""
     wired, known = _known(context)
     _give(_drill(wired, known, name, CommandContext.language), to_html)
 
 
-def compliance(
-    context: typer.Context,
-    begin: Annotated[str | None, _FROM] = None,
-    end: Annotated[str | None, _TO] = None,
-    to_html: Annotated[Path | None, _HTML] = None,
-) -> None:
+def compliance(context: typer.Context, begin: FirstDay = None, end: LastDay = None, to_html: HtmlFile = None) -> None:
     """Answer the questions of auditors, with evidence."""
     wired, known = _known(context)
     tests = _drills(known)
@@ -164,7 +157,7 @@ def _tested(wired: Wired, name: str, subjects: AbstractSet[str]) -> str:
     if name in LATEST:
         return find_artifact(wired, name).name
     bare = name.rpartition("/")[2]
-    return bare if bare in subjects else the_one(name, meant_by(bare, subjects)) or bare
+    return bare if bare in subjects else only_match(name, matching_names(bare, subjects)) or bare
 
 
 def _within(begin: str | None, end: str | None, now: datetime) -> tuple[datetime, datetime]:

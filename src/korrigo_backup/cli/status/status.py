@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from itertools import islice
 from pathlib import Path  # noqa: TC003 - typer reads it when the verb runs
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +12,15 @@ from msgspec import structs
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.history import last_incident
 from korrigo_backup.cli.output import CommandContext, say, say_data, say_findings, say_json, say_table
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.status.publish import write_status
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
-from korrigo_backup.run.record import Verb
 from korrigo_backup.status.attention import named, span
+from korrigo_backup.status.copies import describe_copies
 from korrigo_backup.status.nagios import UNKNOWN, plugin_line
 
 if TYPE_CHECKING:
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.history import Proof
     from korrigo_backup.config.unattended import Contact
     from korrigo_backup.status.model import Good, Status, TargetCopies
-
-
-_PLACES, _SUPPORTS = 3, 2
-"""The rule 3-2-1: three places, two supports, one of them off site."""
 
 
 def command(
@@ -74,7 +70,11 @@ def say_status(found: Status, people: Sequence[Contact]) -> None:
         say(f"  {label:<10} {text}")
     if found.good:
         say("")
-        say_table(("NEWEST GOOD", "AGE", "SIZE", "CONTENT", "TOOK", "COUNT", "IN ALL"), [_row(g) for g in found.good])
+        say_table(
+            ("NEWEST GOOD", "AGE", "SIZE", "CONTENT", "TOOK", "COUNT", "IN ALL"),
+            [_row(g) for g in found.good],
+            data={"NEWEST GOOD"},
+        )
     if found.facts.strangers:
         say("")
         say(f"Not ours, never touched: {named([stranger.name for stranger in found.facts.strangers])}")
@@ -147,7 +147,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
     yield "verified", _proof(found.verified, "never")
     yield "proven", _proof(found.proven, "never by a restore or a comparison")
     yield from _incident(found)
-    yield "copies", _copies(found)
+    yield "copies", describe_copies(found.copies)
     for target in found.facts.targets:
         yield target.name, _target(target, found.now)
     if found.space:
@@ -178,25 +178,6 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         yield "others", f"{found.others} backups of another site or environment are not counted"
 
 
-def _copies(found: Status) -> str:
-    """Return in plain words in how many places the data are, and what the rule 3-2-1 still asks for."""
-    copies = found.copies
-    where = "the live site only" if copies.places < 2 else f"{copies.places} places (the live site counts)"  # noqa: PLR2004
-    kinds = {None: "it is not known on how many disks", 1: "all on one disk"}.get(
-        copies.supports, f"on {copies.supports} disks or services"
-    )
-    missing = [
-        word
-        for word, is_there in (
-            ("a third place", copies.places >= _PLACES),
-            ("a second disk or service", copies.supports is None or copies.supports >= _SUPPORTS),
-            ("a place off site", copies.off_site > 0),
-        )
-        if not is_there
-    ]
-    return f"{where}, {kinds}; missing: {', '.join(missing)}" if missing else f"{where}, {kinds}, one off site"
-
-
 def _in_local_time(text: str) -> str:
     """Return a text with its UTC times as the lines beside it have theirs: in this machine's zone, to the minute."""
     return re.sub(
@@ -224,8 +205,7 @@ def _proof(proof: Proof | None, otherwise: str) -> str:
 
 def _incident(found: Status) -> Iterator[tuple[str, str]]:
     """Yield the score of the last incident simulation, if there was any."""
-    scored = (one for one in reversed(found.facts.records) if one.verb == Verb.INCIDENT and "tried" in one.why)
-    for record in islice(scored, 1):
+    if record := last_incident(found.facts.records):
         at, why = record.started.astimezone(), record.why
         score = f"{why['found']} of {why['tried']} damages found (seed {why['seed']})"
         yield "incident", f"{at:%Y-%m-%d %H:%M %Z}: {score}"

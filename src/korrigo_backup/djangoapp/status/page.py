@@ -2,70 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from statistics import median
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.core.paginator import Paginator
-from django.template.defaultfilters import filesizeformat
-from django.utils import timezone
-from django.utils.translation import get_language, pgettext, to_locale
+from django.utils.translation import pgettext
 
-from korrigo_backup.artifact.history import damaged, proven
-from korrigo_backup.artifact.kinds import KINDS, WITH_ROWS, Kind, Origin
-from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.core.language import language
+from korrigo_backup.artifact.history import last_incident
+from korrigo_backup.artifact.kinds import WITH_ROWS
+from korrigo_backup.core.finding import Level
 from korrigo_backup.djangoapp.location import backup_directory
-from korrigo_backup.djangoapp.status.source import read
+from korrigo_backup.djangoapp.status.charts import drawing
+from korrigo_backup.djangoapp.status.source import copies_elsewhere, read
+from korrigo_backup.djangoapp.status.table import Notes, table
+from korrigo_backup.djangoapp.status.wording import attention, in_language, kind_label, local, run
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.retention.hold import standing
-from korrigo_backup.status.evaluate import evaluate
-from korrigo_backup.status.good import good_artifacts, rows_of
-from korrigo_backup.translation.catalogue import translator
+from korrigo_backup.status.copies import describe_copies
+from korrigo_backup.status.evaluate import evaluate, whole_copy
+from korrigo_backup.status.good import good_artifacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.header import ManifestHeader
-    from korrigo_backup.status.model import Facts, Goals
-
-ON_A_PAGE = 25
-"""Backups in the table at once."""
+    from korrigo_backup.status.model import Facts, Goals, Status, TargetCopies
 
 RUNS = 15
 """Operations of the journal that are shown."""
 
-IN_A_CHART = 400
-"""Points of a line: more cannot be distinguished on a screen, and would only make the page heavy."""
-
-_RHYTHM = 7
-"""Backups from which the time of the next backup is predicted."""
+_STRANGERS = 10
+"""Names of entries that are no backups."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A backup in the table. Times are in the reader's zone, the size in bytes.
-
-    `proof` is the proof that its manifest allows, `restored` when a load of it was last proven to equal the saved data,
-    `hold` the holder and the reason.
-    """
-
-    name: str
-    kind: str
-    origin: str
-    created: datetime
-    size: int
-    rows: int | None
-    files: int | None
-    seconds: float | None
-    proof: str
-    restored: datetime | None
-    hold: str
-    problem: str | None
+class NoBackupsError(Exception):
+    """The backups cannot be seen from here; its text is the reason."""
 
 
 def page(query: Mapping[str, str]) -> dict[str, Any]:
@@ -74,162 +44,106 @@ def page(query: Mapping[str, str]) -> dict[str, Any]:
     Faults of the backup directory do not raise: the page shows them.
     """
     try:
+        facts, goals, place = seen(datetime.now(UTC))
+    except NoBackupsError as problem:
+        return {"unset": str(problem)}
+    return {**_shown(facts, goals, place, query), **origin(facts, place)}
+
+
+def seen(now: datetime) -> tuple[Facts, Goals, Path]:
+    """Return the facts, the goals and the place where they were found. Raises NoBackupsError with the reason."""
+    try:
         place = backup_directory()
     except (TypeError, ValueError, RuntimeError) as problem:
         # an invalid path, or the home of a user that does not exist
-        return {"unset": str(problem)}
+        raise NoBackupsError(str(problem)) from None
     if place is None:
-        return {"unset": pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set")}
+        raise NoBackupsError(pgettext("korrigo_backup", "KORRIGO_BACKUP_DIR is not set"))
     try:
-        facts, goals = read(place, now=datetime.now(UTC))
+        return *read(place, now=now), place
     except KorrigoBackupError as problem:
-        return {"unset": in_language(str(problem))}
-    return {**_shown(facts, goals, query), **_origin(facts, place)}
+        raise NoBackupsError(in_language(str(problem))) from None
 
 
-def _origin(facts: Facts, place: Path) -> dict[str, Any]:
+def origin(facts: Facts, place: Path) -> dict[str, Any]:
     """Return the place of the facts, and when the host has published them, None if they were read now."""
     return {"place": str(place), "taken": local(facts.taken) if place.is_file() else None}
 
 
-def _shown(facts: Facts, goals: Goals, query: Mapping[str, str]) -> dict[str, Any]:
+def _shown(facts: Facts, goals: Goals, place: Path, query: Mapping[str, str]) -> dict[str, Any]:
     now = datetime.now(UTC)
     good = good_artifacts(facts)
+    status = evaluate(facts, goals, now=now)
     return {
-        **_state(facts, good, goals, now),
-        **_drawing(good),
-        **_table(facts, _Notes(facts, now), query),
-        "runs": [
-            (record, local(record.started), in_language(record.message or ""))
-            for record in reversed(facts.records[-RUNS:])
-        ],
+        **_state(status, good),
+        **_copies(status, good, place),
+        **_surroundings(status),
+        **drawing(good),
+        **table(facts, Notes(facts, now), query),
+        "runs": [run(record) for record in reversed(facts.records[-RUNS:])],
     }
 
 
-def _state(facts: Facts, good: Sequence[Artifact], wanted: Goals, now: datetime) -> dict[str, Any]:
-    status = evaluate(facts, wanted, now=now)
+def _state(status: Status, good: Sequence[Artifact]) -> dict[str, Any]:
     newest = next((artifact for artifact in good if artifact.kind in WITH_ROWS), None)
+    errors = sum(finding.level is Level.ERROR for finding in status.attention)
     return {
         "status": status,
-        "attention": [
-            (finding, in_language(finding.message), in_language(finding.hint)) for finding in status.attention
-        ],
+        "errors": errors,
+        "warnings": len(status.attention) - errors,
+        "attention": [attention(finding) for finding in status.attention],
         "newest": newest and (newest, local(newest.created)),
-        "next_run": facts.next_run and local(facts.next_run),
-        "expected": expected(good, now),
+        "newest_of_kind": [(kind_label(one.kind), one, local(one.created)) for one in status.good],
+        "next_run": status.facts.next_run and local(status.facts.next_run),
+        "forecast": _forecast(status),
     }
 
 
-def _drawing(good: Sequence[Artifact]) -> dict[str, Any]:
-    charts = [chart for kind, spec in KINDS.items() if not spec.components and (chart := _chart(good, kind))]
-    return {"charts": charts, "drawing": {"charts": charts, "units": [_unit(1024**power) for power in range(6)]}}
+def _forecast(status: Status) -> str:
+    """Return when the disk will be full, in words; "" where no schedule goes on with the backups."""
+    return in_language(status.space.forecast) if status.space and status.facts.scheduled is not False else ""
 
 
-def _table(facts: Facts, notes: _Notes, query: Mapping[str, str]) -> dict[str, Any]:
-    there = {artifact.kind for artifact in facts.artifacts}
-    kind = next((kind for kind in Kind if kind == query.get("kind")), None)
-    listed = [artifact for artifact in facts.artifacts if kind in {None, artifact.kind}]
-    table = Paginator(listed, ON_A_PAGE).get_page(query.get("p"))
+def _copies(status: Status, good: Sequence[Artifact], place: Path) -> dict[str, Any]:
+    """Return how the data are copied; disks and targets are known to the host alone, the ledgers also here."""
+    is_published = place.is_file()
+    targets = status.facts.targets if is_published else copies_elsewhere(place)
+    newest = next((artifact for artifact in good if artifact.kind in WITH_ROWS), None)
+    holding = sum(newest is not None and whole_copy(target, newest.name) is not None for target in targets)
     return {
-        "kinds": [(one.value, _label(one), one is kind) for one in Kind if one in there],
-        "kind": kind,
-        "table": table,
-        "rows": [_row(artifact, notes) for artifact in table.object_list],
-        "holds": len(notes.holds) if notes.holds is not None else None,
+        "copies": in_language(describe_copies(status.copies)) if is_published else None,
+        "holding": holding,
+        "targets": [_target(target, status.now) for target in targets],
     }
 
 
-class _Notes:
-    """Facts about artifacts besides their manifests, by their names.
-
-    `restored` is when a load of an artifact was last proven to equal the saved data, `bad` are those that a
-    verification has found damaged; `holds` is None if they cannot be read.
-    """
-
-    def __init__(self, facts: Facts, now: datetime) -> None:
-        self.restored = {proof.what: proof.at for record in facts.records if (proof := proven([record]))}
-        self.bad = damaged(facts.records)
-        self.holds = None if facts.held_unread else standing(facts.holds, now)
-
-
-def in_language(text: str) -> str:
-    """Return a text of ours in the language that Django has active."""
-    return translator(language({"LANG": to_locale(get_language() or "C")}))(text)
-
-
-def expected(good: Iterable[Artifact], now: datetime) -> datetime | None:
-    """Return when the next backup of the database is due if the recent rhythm goes on, None if there is no rhythm yet.
-
-    A time in the past means that a backup is late. The schedule itself is the host's, and cannot be seen from here.
-    """
-    made = [a.created for a in good if a.kind in WITH_ROWS and a.created <= now][: _RHYTHM + 1]
-    if len(made) <= 2:  # noqa: PLR2004 - one distance is not a rhythm
-        return None
-    apart = median((later - earlier).total_seconds() for later, earlier in pairwise(made))
-    return local(made[0] + timedelta(seconds=apart))
-
-
-def local(moment: datetime) -> datetime:
-    """Return a time in the zone of the reader, with any USE_TZ."""
-    return moment.astimezone(timezone.get_current_timezone())
-
-
-def _chart(good: Sequence[Artifact], kind: Kind) -> dict[str, Any] | None:
-    """Return the sizes of a kind, oldest first, as milliseconds since 1970 and bytes; None for fewer than two."""
-    alike = [artifact for artifact in reversed(good) if artifact.kind is kind and artifact.origin is Origin.ROUTINE]
-    if len(alike) <= 1:
-        return None
-    step = -(-len(alike) // IN_A_CHART)
-    kept = alike[::-1][::step][::-1]  # the newest always
+def _target(target: TargetCopies, now: datetime) -> dict[str, Any]:
+    newest = next(iter(target.copies), None)
+    read_back = max((copy.read for copy in target.copies if copy.read), default=None)
+    locked = [copy for copy in target.copies if copy.is_immutable(now)]
+    ends = [copy.locked_until for copy in locked if copy.locked_until]
     return {
-        "id": f"korrigo-chart-{kind.value}",
-        "label": _label(kind),
-        "count": len(alike),
-        "first": kept[0].size,
-        "last": kept[-1].size,
-        "points": [{"x": int(a.created.timestamp() * 1000), "y": a.size} for a in kept],
+        "name": target.name,
+        "count": len(target.copies),
+        "newest": newest,
+        "sent": newest and local(newest.sent),
+        "read": read_back and local(read_back),
+        "bad": sum(bool(copy.bad) for copy in target.copies),
+        "locked": len(locked),
+        "locked_until": local(min(ends)) if ends else None,
     }
 
 
-def _row(artifact: Artifact, notes: _Notes) -> Row:
-    head, restored = artifact.header, notes.restored.get(artifact.name)
-    hold = (notes.holds or {}).get(artifact.name)
-    return Row(
-        name=artifact.name,
-        kind=_label(artifact.kind),
-        origin="" if artifact.origin is Origin.ROUTINE else artifact.origin.value,
-        created=local(artifact.created),
-        size=artifact.size,
-        rows=rows_of(artifact),
-        files=head.files if head else None,
-        seconds=head.seconds if head else None,
-        proof=_proof(head),
-        restored=restored and local(restored),
-        hold=in_language(hold.described()) if hold else "",
-        problem=_problem(artifact, notes),
-    )
-
-
-def _label(kind: Kind) -> str:
-    return str(pgettext("korrigo_backup", KINDS[kind].label))
-
-
-def _proof(head: ManifestHeader | None) -> str:
-    if head is None or head.format == 0 or head.consistency:
-        return ""
-    if head.rows is None:
-        return str(pgettext("korrigo_backup", "files"))
-    return str(pgettext("korrigo_backup", "rows") if head.digests else pgettext("korrigo_backup", "counts"))
-
-
-def _problem(artifact: Artifact, notes: _Notes) -> str | None:
-    if artifact.authenticity is Authenticity.FORGED:
-        return str(pgettext("korrigo_backup", "its manifest was altered"))
-    if artifact.name in notes.bad:
-        return str(pgettext("korrigo_backup", "found damaged when it was verified"))
-    return artifact.problem
-
-
-def _unit(size: int) -> str:
-    """Return the word that stands after a size in the table, so that the charts use the same."""
-    return str(filesizeformat(size if size > 1 else 2)).split("\xa0")[-1]
+def _surroundings(status: Status) -> dict[str, Any]:
+    """Return the other facts of the host's screen."""
+    facts, incident = status.facts, last_incident(status.facts.records)
+    names = [stranger.name for stranger in facts.strangers]
+    return {
+        "running": facts.holder and in_language(facts.holder),
+        "last_run": status.last_run and local(status.last_run),
+        "skipped": status.skipped and (status.skipped, local(status.skipped.last), in_language(status.skipped.reason)),
+        "incident": incident and (local(incident.started), incident.why),
+        "kept": facts.kept and (len(facts.kept), local(facts.kept[-1].at)),
+        "strangers": names[:_STRANGERS],
+        "strangers_left": len(names[_STRANGERS:]),
+    }

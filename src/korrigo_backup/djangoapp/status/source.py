@@ -10,13 +10,14 @@ from msgspec import structs
 
 from korrigo_backup.artifact.catalog import Catalog
 from korrigo_backup.canary.watch import findings, watch
-from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, max_age
+from korrigo_backup.djangoapp.location import DEFAULT_MAX_AGE, accepted, looks_for_loss, max_age
 from korrigo_backup.djangoapp.signing import keys_here
 from korrigo_backup.retention.policy import Policy, Rule
-from korrigo_backup.status.collect import Sources, collect, known
+from korrigo_backup.status.collect import Sources, collect, known, target_copies
 from korrigo_backup.status.model import Goals
 from korrigo_backup.status.published import decode
 from korrigo_backup.system.files import explained, open_plain
+from korrigo_backup.targets.ledger import known_targets
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.keyring import Keyring
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.status.model import Facts
+    from korrigo_backup.status.model import Facts, TargetCopies
 
 _LARGEST = 64 * 1024 * 1024
 """Bytes: ten thousand backups take some five million."""
@@ -44,10 +45,18 @@ def read(place: Path, *, now: datetime) -> tuple[Facts, Goals]:
         keys = keys_here()
         catalog = Catalog(place, keys)
         facts = collect(catalog, known(catalog, now=now), Sources())
-        return structs.replace(facts, canary=_canary(facts)), _goals(keys)
+        return structs.replace(facts, canary=_canary(facts) if looks_for_loss() else ()), _goals(keys)
     with explained(f"read {place}"), open_plain(place) as file:
         raw = file.read(_LARGEST)
     return decode(raw, str(place))
+
+
+def copies_elsewhere(directory: Path) -> tuple[TargetCopies, ...]:
+    """Return the copies on each target that this host has a ledger of, also on former targets.
+
+    Whether a target is off site stands in the host's configuration: `off_site` means nothing here.
+    """
+    return tuple(target_copies(directory, name, off_site=False) for name in known_targets(directory))
 
 
 def _canary(facts: Facts) -> tuple[Finding, ...]:
@@ -55,14 +64,16 @@ def _canary(facts: Facts) -> tuple[Finding, ...]:
 
     A monitor asks each minute, and the comparison reads a month of manifests.
     """
+    accept = accepted()
     seen = (
+        accept,
         tuple((one.name, one.created, one.authenticity) for one in facts.artifacts),
         tuple((hold.name, hold.holder, hold.until) for hold in facts.holds),
         tuple((one.id, one.outcome) for one in facts.records),
     )
     last = _Compared.last
     if last is None or last[0] != seen:
-        last = _Compared.last = (seen, findings(facts, watch(facts)))
+        last = _Compared.last = (seen, findings(facts, watch(facts, accept=accept)))
     return last[1]
 
 
@@ -80,7 +91,7 @@ def _goals(keys: Keyring | None) -> Goals:
         age = DEFAULT_MAX_AGE
     unseen = () if keys else ("status.unsigned",)
     policy = Policy(database=Rule(days=_retention_days()))
-    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=unseen)
+    return Goals(rpo_hours=age / timedelta(hours=1), policy=policy, accepted=(*accepted(), *unseen))
 
 
 def _retention_days() -> int:

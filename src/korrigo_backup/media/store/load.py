@@ -11,10 +11,12 @@ from korrigo_backup.media.archive import Content, GivenProperties, given_propert
 from korrigo_backup.media.reuse import LiveFile
 from korrigo_backup.media.store.objects import damaged
 from korrigo_backup.system.files import CHUNK, write_all
+from korrigo_backup.system.progress import Unit, Work, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.media.port import Stage
     from korrigo_backup.media.store.listing import ListedEntry
     from korrigo_backup.media.store.objects import MediaStore
@@ -32,16 +34,19 @@ def load(
     trusted: bool,
     at_rest_before_ns: int = 0,
     link: bool = False,
+    work: Work | None = None,
 ) -> Content:
     """Write the entries of a listing into `staging`, each file proven while it is written.
 
     From a listing that is not `trusted` no setuid bit, no attribute of the system, and no link that could lead out of
     the tree is restored. A live file that last changed before `at_rest_before_ns` and is unchanged since the backup, by
     size, mtime, ctime and inode, is taken over where that is possible: with `link` by a hard link, and not read.
-    Raises ProofFailed for a stored file that is missing or damaged.
+    Raises ProofFailed for a stored file that is missing or damaged. `work` is brought up to date.
     """
     before_ns = at_rest_before_ns if trusted else 0
     loading = _Loading(store, staging, trusted=trusted, at_rest_before_ns=before_ns, link=link)
+    if work:
+        work.look = loading.look
     for entry in entries:
         loading.add(entry)
     loading.flush()
@@ -62,6 +67,12 @@ class _Loading:
         self.bytes = 0
         self.unread = 0
         self.notes: list[str] = []
+        self._path = ""
+        self._position = 0
+
+    def look(self, work: Work) -> None:
+        """Bring the numbers of the work up to date."""
+        work.item, work.count, work.size = self._path, self.files, self.bytes + self._position
 
     def add(self, entry: ListedEntry) -> None:
         if entry.target is not None:
@@ -91,15 +102,18 @@ class _Loading:
                 self._write(entry, entry.word)
             self.files += 1
             self.bytes += entry.size
+            self._position = 0
         self._pending.clear()
 
     def _write(self, entry: ListedEntry, sha256: str) -> None:
+        self._path = entry.path
         with self._staging.create(entry.path) as file:
             digest = hashlib.sha256()
             with self._store.open(sha256) as content:
                 while piece := content.read(CHUNK):
                     digest.update(piece)
                     write_all(file, piece)
+                    self._position += len(piece)
             if digest.hexdigest() != sha256:
                 raise damaged(sha256)
             self._staging.settle(file, **self._given(entry))
@@ -117,21 +131,28 @@ class _Loading:
         )
 
 
-def verify(entries: Iterable[ListedEntry], store: MediaStore, *, content: bool) -> tuple[int, int]:
+def verify(
+    entries: Iterable[ListedEntry], store: MediaStore, *, content: bool, expected: MediaProof | None
+) -> tuple[int, int]:
     """Return the number of files and their bytes; ProofFailed if a file is not stored with its size.
 
-    With `content` each file is read, and its checksum compared.
+    With `content` each file is read, and its checksum compared. `expected` are the files of the manifest, for
+    the display of progress.
     """
-    files = size = 0
-    for entry in entries:
-        if entry.sha256 is None:
-            continue
-        files += 1
-        if entry.same_as is None:
-            size += entry.size
-            check = store.verify if content else store.require
-            check(entry.sha256, entry.size)
-    return files, size
+    work = Work(name="reading the stored media files", unit=Unit.FILES)
+    if expected:
+        work.whole, work.number = expected.bytes, expected.files
+    with under_way(work):
+        for entry in entries:
+            if entry.sha256 is None:
+                continue
+            work.item = entry.path
+            if entry.same_as is None:
+                check = store.verify if content else store.require
+                check(entry.sha256, entry.size)
+                work.size += entry.size
+            work.count += 1
+    return work.count, work.size
 
 
 def _add_other_name(staging: Stage, path: str, existing: str) -> None:

@@ -128,6 +128,8 @@ class ObjectWriter:
         self.files = 0
         """New files so far."""
         self.bytes = 0
+        self.position = 0
+        """Bytes of the present file that are written."""
 
     def add(self, file: Steady) -> str:
         """Store the content of a file, unless it is there already, and return its SHA-256."""
@@ -177,12 +179,14 @@ class ObjectWriter:
     def _written(self, pieces: Iterator[bytes]) -> tuple[Path, int]:
         """Write a temporary file; return its path and size."""
         self._number += 1
-        path, size = self._partial / str(self._number), 0
+        path, size, self.position = self._partial / str(self._number), 0, 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(path, flags, _MODE), "wb", buffering=0) as target:
             for piece in pieces:
                 write_all(target, piece)
                 size += len(piece)
+                self.position = size
+        self.position = 0
         return path, size
 
     def _expect(self, sha256: str, path: Path, size: int) -> None:

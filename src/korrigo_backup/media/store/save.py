@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.store.objects import MediaStore, ObjectWriter
     from korrigo_backup.media.walk import TreeEntry
+    from korrigo_backup.system.progress import Work
     from korrigo_backup.system.streams import HashingWriter
 
 REST_NS = 2_000_000_000
@@ -97,14 +98,17 @@ def save(
     name: str,
     former: FormerListing | None = None,
     again: bool = True,
+    work: Work | None = None,
 ) -> MediaProof:
     """Store every file of `tree` and write the listing called `name` to `target`.
 
     Odd entries and files that go on changing are named as by `archive.create`, which also says when ChangedMidway is
-    raised. All contents have their names in the store when this returns.
+    raised. All contents have their names in the store when this returns. `work` is brought up to date.
     """
     with GzipWriter(target, Effort.QUICK) as gzip:
         saving = _Saving(writer, former, gzip, again=again)
+        if work:
+            work.look = saving.look
         for entry, file in tree.contents(former.knows if former else None):
             saving.add(entry, file)
         writer.flush()
@@ -123,10 +127,17 @@ class _Saving:
         self._again = again
         self._lines = bytearray()
         self._first_names: dict[str, tuple[str, int]] = {}  # SHA-256 and size of files with several names
+        self._path = ""
         self.taken_over = 0
         self.counts = MediaCounts()
 
+    def look(self, work: Work) -> None:
+        """Bring the numbers of the work up to date."""
+        work.item, work.count = self._path, self.counts.files
+        work.size = self.counts.bytes + self._writer.position
+
     def add(self, entry: TreeEntry, file: Steady | None) -> None:
+        self._path = entry.path
         found = self._block(entry, file)
         if found is None:
             return

@@ -18,6 +18,7 @@ from korrigo_backup.postgres.server_error import left_out_subscriptions
 from korrigo_backup.postgres.session_settings import DUMPING, LOCK_WAIT
 from korrigo_backup.system.blocks import Effort
 from korrigo_backup.system.files import CHUNK
+from korrigo_backup.system.progress import Unit, Work, reading, under_way
 from korrigo_backup.system.streams import ByteSource, GzipWriter, HashingReader, HashingWriter, gunzip
 from korrigo_backup.system.timings import phase
 
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
-    from korrigo_backup.artifact.manifest import TableProof
+    from korrigo_backup.artifact.manifest import SchemaObject, TableProof
+    from korrigo_backup.artifact.properties import Properties, RoleProof
     from korrigo_backup.postgres.client import Postgres
-    from korrigo_backup.postgres.digest import DatabaseFacts
+    from korrigo_backup.postgres.digest import DatabaseFacts, Table
 
 EFFORT = {True: Effort.SMALL, False: Effort.QUICK}
 """With digests, a backup is as small as gzip's; without (in a hurry), it is a few percent larger."""
@@ -42,6 +44,20 @@ class CheckedDump:
     sha256: str
 
 
+@dataclass(frozen=True)
+class _SnapshotFacts:
+    """The facts of a snapshot besides its rows."""
+
+    facts: DatabaseFacts
+    schema: tuple[SchemaObject, ...]
+    left_out: tuple[str, ...]
+    properties: Properties
+    roles: tuple[RoleProof, ...]
+    tablespaces: tuple[str, ...]
+    migrations: tuple[str, ...]
+    tables: tuple[Table, ...]
+
+
 def create(
     server: Postgres,
     target: HashingWriter,
@@ -49,26 +65,23 @@ def create(
     database: str | None = None,
     digest: bool = True,
     observe: Callable[[Snapshot], None] | None = None,
+    expected: int | None = None,
 ) -> DatabaseProof:
     """Dump a database into `target` and return the proof of its content; `observe` sees the same snapshot.
 
-    Raises ProofFailed if the rows in the dump are not those of the snapshot, or the dump has no end mark, even if
-    pg_dump exits with 0.
+    `expected` are the bytes that `target` will probably get, for the display of progress. Raises
+    ProofFailed if the rows in the dump are not those of the snapshot, or the dump has no end mark, even if pg_dump
+    exits with 0.
     """
     name = database or server.database
     with snapshot(server, database=name) as taken, ThreadPoolExecutor(1) as pool:
-        with phase("snapshot and its facts"):
-            facts = taken.facts()
-            with taken.returning_locks():
-                schema = fingerprint(taken)
-                left_out = not_dumped(taken)
-                properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
-            migrations = taken.migrations()
-            derived = {table.name for table in taken.tables() if table.derived}
+        known = _snapshot_facts(taken)
+        derived = {table.name for table in known.tables if table.derived}
         rule = RULE if digest else None
         proving = pool.submit(prove_all, taken, rule=rule)
         try:
-            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, facts)
+            work = _work(target, expected, len(known.tables) - len(derived))
+            scan = _dump(server, taken, GzipWriter(target, EFFORT[digest]), name, known.facts, work)
             with phase("digests, after the dump"):
                 tables = proving.result()
                 large_objects = taken.large_objects(digest=digest)
@@ -84,21 +97,30 @@ def create(
     _agree(scan, [table for table in tables if table.name not in derived])
     return DatabaseProof(
         name=name,
-        server_version=facts.server_version,
+        server_version=known.facts.server_version,
         client_version=scan.client_version or "",
         digest=rule,
         tables=tables,
         sequences=tuple(scan.sequences[name] for name in sorted(scan.sequences)),
-        schema=schema,
+        schema=known.schema,
         large_objects=large_objects,
-        size=facts.size,
-        migrations=migrations,
-        left_out=left_out,
+        size=known.facts.size,
+        migrations=known.migrations,
+        left_out=known.left_out,
         search_path=taken.search_path,
-        properties=properties,
-        roles=roles,
-        tablespaces=tablespaces,
+        properties=known.properties,
+        roles=known.roles,
+        tablespaces=known.tablespaces,
     )
+
+
+@phase("snapshot and its facts")
+def _snapshot_facts(taken: Snapshot) -> _SnapshotFacts:
+    facts = taken.facts()
+    with taken.returning_locks():
+        schema, left_out = fingerprint(taken), not_dumped(taken)
+        properties, roles, tablespaces = read_properties(taken), read_roles(taken), read_tablespaces(taken)
+    return _SnapshotFacts(facts, schema, left_out, properties, roles, tablespaces, taken.migrations(), taken.tables())
 
 
 def check(file: IO[bytes], source: str) -> CheckedDump:
@@ -108,8 +130,10 @@ def check(file: IO[bytes], source: str) -> CheckedDump:
     not be given.
     """
     reader, scanner = HashingReader(file), DumpScanner(source)
-    for piece in gunzip(reader, source):
-        scanner.feed(piece)
+    with reading("reading the dump", file) as work:
+        for piece in gunzip(reader, source):
+            scanner.feed(piece)
+            work.item = scanner.target
     file.seek(0)
     return CheckedDump(scanner.finish(), reader.size, reader.sha256)
 
@@ -126,8 +150,21 @@ def read_back(file: ByteSource, source: str) -> str:
     return reader.sha256
 
 
+def _work(target: HashingWriter, expected: int | None, tables: int) -> Work:
+    """Return the work of a dump: bytes of the compressed file, and tables."""
+
+    def look(work: Work) -> None:
+        work.size = target.size
+
+    return Work(
+        name="dumping the database", whole=expected, is_estimate=True, unit=Unit.TABLES, number=tables, look=look
+    )
+
+
 @phase("dump")
-def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: DatabaseFacts) -> ScanResult:
+def _dump(
+    server: Postgres, taken: Snapshot, target: GzipWriter, database: str, facts: DatabaseFacts, work: Work
+) -> ScanResult:
     arguments = (
         "--format=plain",
         "--no-password",
@@ -138,12 +175,14 @@ def _dump(server: Postgres, taken: Snapshot, target: GzipWriter, database: str, 
     )
     scanner = DumpScanner("the dump")
     with (
+        under_way(work),
         target as gzip,
         server.watched("pg_dump", *arguments, database=database, options=DUMPING) as pg_dump,
     ):
         while piece := pg_dump.read(CHUNK):
             scanner.feed(piece)
             gzip.write(piece)
+            work.item, work.count = scanner.target, len(scanner.result.rows)
         pg_dump.require_success()
     if left_out_subscriptions(pg_dump.process.stderr):
         raise Refused(

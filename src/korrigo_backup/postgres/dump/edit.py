@@ -12,6 +12,7 @@ from korrigo_backup.postgres.dump.foreign import as_data
 from korrigo_backup.postgres.dump.guard import failures
 from korrigo_backup.postgres.dump.load import load_shared
 from korrigo_backup.postgres.dump.place import naming, require_permitted
+from korrigo_backup.system.progress import reading
 from korrigo_backup.system.streams import HashingReader, gunzip
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def load(
     script = edited(pieces, edits, source)
     if foreign is not None:
         script = as_data(script, source, foreign)
-    with nullcontext() if foreign is None else naming(file, source, edits):
-        failed = load_shared(server, script, source, database=database, restricted=restricted)
+    with reading("loading the dump", file) as work, nullcontext() if foreign is None else naming(file, source, edits):
+        failed = load_shared(server, script, source, database=database, restricted=restricted, work=work)
     for _ in reader:  # bytes after the last gzip member count for the checksum, too
         pass
     sha256, without_success = reader.sha256, failures(failed)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from korrigo_backup.postgres.client import Client, Postgres
+    from korrigo_backup.system.progress import Work
 
 SHARED_FROM = 4 * 1024 * 1024
 """Bytes of rows from which a table is shared: for less, the agreement between the sessions costs more than it gives."""
@@ -35,13 +36,19 @@ _NEWLINE, _BACKSLASH = b"\n\\"
 
 
 def load_shared(
-    server: Postgres, pieces: Iterable[bytes], source: str, *, database: str, restricted: bool = False
+    server: Postgres,
+    pieces: Iterable[bytes],
+    source: str,
+    *,
+    database: str,
+    restricted: bool = False,
+    work: Work | None = None,
 ) -> bytes:
     r"""Run a dump, given in pieces of any size, in an empty database.
 
     The first SQL error in either session stops it. `restricted`: psql knows `\restrict`, and then takes no command of
-    its own from the dump. Returns the failures of guarded statements (`sqlguard.FAILED`). Raises KorrigoBackupError
-    with the server's words.
+    its own from the dump. `work` gets the name of the table in work. Returns the failures of guarded statements
+    (`sqlguard.FAILED`). Raises KorrigoBackupError with the server's words.
     """
     with ExitStack() as stack:
         first = _LoadingSession(server, database, stack, restricted=restricted)
@@ -53,6 +60,8 @@ def load_shared(
             run = _Distribution(first, second if second in both else None, source)
             for piece in pieces:
                 run.feed(piece)
+                if work:
+                    work.item = run.table
             run.finish()
             failed = first.ask(FAILED)
         except BrokenPipeError:
@@ -145,6 +154,11 @@ class _Distribution:
         self._size = 0
         self._sharing = False
         self._target = first
+
+    @property
+    def table(self) -> bytes:
+        """The table whose rows were met last, as the dump names it."""
+        return self._scanner.target
 
     def feed(self, data: bytes) -> None:
         for is_rows, piece in self._scanner.split(data):

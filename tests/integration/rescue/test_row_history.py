@@ -1,0 +1,104 @@
+"""`history MODEL:KEY`: a row in each dump and now, and who changed it."""
+
+import pytest
+
+
+def days(site, *changes):
+    """Make a dump a day, and between each two a change; the newest is of yesterday. Return the names, oldest first."""
+    found = []
+    for number, change in enumerate((*changes, "")):
+        path = site.backup()
+        found.append(site.aged(path, len(changes) + 1 - number).name)
+        for one in (path, path.with_name(path.name + ".manifest.json")):
+            one.unlink()
+        if change:
+            site.sql(change)
+    return found
+
+
+def history(site, *arguments, code=0):
+    return site.json("history", *arguments, code=code)
+
+
+def kinds(found):
+    return [(one["kind"], one["source"]) for one in found["events"]]
+
+
+def test_a_row_is_shown_where_it_changes(site):
+    first, second, third = days(
+        site, "UPDATE exam SET name = 'Maths' WHERE id = 7", "UPDATE exam SET held = NULL WHERE id = 8"
+    )
+    site.sql("TRUNCATE copy CASCADE; DELETE FROM exam WHERE id = 7")
+    found = history(site, "exam:7")
+    assert kinds(found) == [("first seen", first), ("changed", second), ("gone", "live")]
+    assert found["events"][1]["fields"] == [{"field": "name", "old": "exam 7", "new": "Maths"}]
+    assert found["events"][1]["after"] < found["events"][1]["at"]
+    assert (found["is_live"], found["dumps"], found["read"]) == (False, 3, 3)
+    out = site.korrigo("history", "exam:7").out
+    assert "name: exam 7 → Maths" in out
+    assert "now               gone since" in out
+    assert third not in out
+
+
+def test_a_dump_in_which_the_table_did_not_change_is_not_read(site):
+    days(site, "UPDATE copy SET mark = 1", "UPDATE copy SET mark = 2")
+    found = history(site, "exam:7")
+    assert (found["dumps"], found["read"]) == (3, 1)
+    assert len(found["events"]) == 1
+
+
+def test_a_column_that_was_renamed_is_seen_though_the_digest_may_be_the_same(site):
+    days(site, "ALTER TABLE exam RENAME held TO holden")
+    found = history(site, "exam:7")
+    assert [one["field"] for one in found["events"][1]["fields"]] == ["holden", "held"]
+
+
+def test_only_a_field_and_only_a_time(site):
+    days(site, "UPDATE exam SET name = 'a' WHERE id = 7", "UPDATE exam SET held = NULL WHERE id = 7")
+    assert len(history(site, "exam:7", "--field", "name")["events"]) == 2
+    assert history(site, "exam:7", "--since", "2001-01-01", "--until", "2001-01-02", code=6)["error"]["code"] == 6
+    assert "columns: held" in history(site, "exam:7", "--field", "hold", code=2)["error"]["hint"]
+
+
+def test_a_row_that_was_never_there_is_not_found(site):
+    days(site)
+    assert history(site, "exam:9999", code=6)["error"]["id"] == "rescue.no_row"
+
+
+def test_a_table_that_was_dropped_had_rows(site):
+    days(site)
+    site.sql("DROP TABLE annotation")
+    assert [kind for kind, _ in kinds(history(site, "annotation:1"))] == ["first seen", "gone"]
+
+
+def test_without_the_database_the_dumps_are_read(site):
+    days(site)
+    done = site.korrigo("history", "exam:7", env={"POSTGRES_PORT": "1"})
+    assert "first seen" in done.out
+    assert "the live state is not known" in done.out
+
+
+def test_an_object_of_django_has_its_model_and_the_admins_log(demo):
+    exam = demo.sql("SELECT id::text FROM exams_exam ORDER BY id")[0][0]
+    demo.sql(
+        "DELETE FROM django_admin_log; INSERT INTO django_admin_log (action_time, object_id, object_repr, action_flag, change_message,"
+        f" content_type_id, user_id) SELECT now() - interval '1 hour', '{exam}', 'x', 2,"
+        """ '[{"changed": {"fields": ["Name"]}}]', t.id, (SELECT min(id) FROM auth_user)"""
+        " FROM django_content_type t WHERE app_label = 'exams' AND model IN ('exam', 'copy')"
+    )
+    user = demo.sql("SELECT username FROM auth_user ORDER BY id")[0][0]
+    days(demo, "SELECT 1")
+    for named in (f"exams.Exam:{exam}", f"exams_exam:{exam.upper()}"):
+        found = history(demo, named)
+        assert [(one["by"], one["action"], one["message"]) for one in found["entries"]] == [(user, "changed", "Name")]
+    assert history(demo, f"exams.Exam:{exam}")["object"] == f"exams.exam:{exam}"
+    demo.sql("TRUNCATE django_admin_log")
+    assert len(history(demo, f"exams_exam:{exam}")["entries"]) == 1
+
+
+@pytest.mark.parametrize("named", ["exams.Exan:1", "exams_exan:1"])
+def test_a_name_that_is_near_is_offered(demo, named):
+    days(demo)
+    hint = history(demo, named, code=6)["error"]["hint"]
+    assert "exam" in hint
+    assert "did you mean" in hint

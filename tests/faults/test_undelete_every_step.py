@@ -102,7 +102,9 @@ def test_an_undelete_killed_at_any_effect_is_all_or_nothing(library):
         case = f"killed at {number} of {len(effects)}, {effects[number - 1]}"
         ran = library.go(*UNDELETE, code=None, triggers={number: "kill"})
         assert ran.killed, f"{case}: {ran}"
-        followed = library.go("rollback", "--yes", code=None) if number % 2 else library.go("plan", "latest-media")
+        followed = (
+            library.go("rollback", "--yes", code=None) if number % 2 else library.go("doctor", "--fix", code=None)
+        )
         back = library.brought_back(f"{case}, then {followed.output}")
         seen.add(back)
         if back:
@@ -123,7 +125,7 @@ def test_a_rollback_of_an_undelete_killed_at_any_effect_is_all_or_nothing(librar
         case = f"killed at {number} of {len(effects)}, {effects[number - 1]}"
         ran = library.go(*ROLLBACK, code=None, triggers={number: "kill"})
         assert ran.killed, f"{case}: {ran}"
-        library.go("plan", "latest-media")
+        library.go("doctor", "--fix", code=None)
         back = library.brought_back(case)
         seen.add(back)
         if not back:
@@ -142,7 +144,7 @@ def test_a_fault_at_any_effect_of_an_undelete_is_told_and_changes_nothing(librar
         ran = library.go(*UNDELETE, code=None, triggers={number: fault})
         if ran.code:
             assert "state:" in ran.output, f"{case}: {ran.output}"
-            library.go("plan", "latest-media", code=None)
+            library.go("doctor", "--fix", code=None)
         back = library.brought_back(f"{case}: {ran.output}")
         if "rolled back" in ran.output or "nothing was changed" in ran.output:
             assert not back, f"{case}: said unchanged: {ran.output}"

@@ -1,4 +1,7 @@
-"""Undo an undelete: the rows that it inserted are deleted again, and its files removed, if nobody has changed them."""
+"""Undo an undelete: the rows that it inserted are deleted again, and its files removed, if nobody has changed them.
+
+One file: the checks before the deletion and the deletion itself speak of the same temporary tables.
+"""
 
 from __future__ import annotations
 

@@ -125,6 +125,53 @@ def narrow_under(
     return best
 
 
+@dataclass(frozen=True)
+class RowPairs:
+    """The change of a table, and the rows of the keys that it names, before and after; None on a side without the row.
+
+    A row is its COPY line: the cells of `columns` in `encoding`.
+    """
+
+    change: RowChange
+    columns: tuple[str, ...]
+    encoding: str
+    rows: tuple[tuple[bytes | None, bytes | None], ...]
+
+
+def narrow_with_rows(
+    saved: Saved, now: PresentSide, table: str, rows: int | None, *, shown: int = SHOWN, small: int = SMALL
+) -> RowPairs | None:
+    """Return which rows of a table differ, with the rows of the first `shown` of each kind; None if a side lacks it.
+
+    `rows` is the number of rows on the side that has more, None if it is not known. Memory is bounded as by `narrow`,
+    and by the rows that are shown. Raises as `narrow`.
+    """
+    layout = now.layouts().get(table)
+    if layout is None:
+        return None
+    sieve = tallies = None
+    if rows is None or rows > small:
+        for one in saved({table}):
+            sieve = _sieve(_Pair(one, layout, now, site_rows.OURS))
+    for one in saved({table}):
+        pair = _Pair(one, layout, now, site_rows.OURS)
+        tallies = _tallied(pair, shown, sieve)
+        change = _change(pair, tallies, sieve)
+    if tallies is None:
+        return None
+    wanted = {key for tally in tallies for key in tally.first}
+    before, after = dict[bytes, bytes](), dict[bytes, bytes]()
+    for one in saved({table}):
+        pair = _Pair(one, layout, now, site_rows.OURS)
+        before.update((key, row) for full, row in pair.saved() if (key := _short(full)) in wanted)
+        after.update((key, row) for full, row in pair.now() if (key := _short(full)) in wanted)
+        encoding = one.encoding
+    added, changed, removed = (tally.first for tally in tallies)
+    pairs = [*((before.get(key), after.get(key)) for key in changed), *((before.get(key), None) for key in removed),
+             *((None, after.get(key)) for key in added)]  # fmt: skip
+    return RowPairs(change, pair.columns, encoding, tuple(pairs))
+
+
 class _Pair:
     """A table on both sides, its rows made comparable: the columns that both have, in the same order."""
 
@@ -223,13 +270,26 @@ class _Tally:
         self.count += count
 
 
+_Tallies = tuple[_Tally, _Tally, _Tally]
+"""The rows that were added, changed and removed."""
+
+
 def _compare(pair: _Pair, shown: int, sieve: _Sieve | None) -> RowChange:
+    return _change(pair, _tallied(pair, shown, sieve), sieve)
+
+
+def _tallied(pair: _Pair, shown: int, sieve: _Sieve | None) -> _Tallies:
     added, changed, removed = _Tally(shown), _Tally(shown), _Tally(shown)
     saved, now = (_sifted(rows, sieve) for rows in (pair.saved(), pair.now()))
     if pair.key:
         _by_key(saved, now, added, changed, removed)
     else:
         _by_row(saved, now, added, removed)
+    return added, changed, removed
+
+
+def _change(pair: _Pair, tallies: _Tallies, sieve: _Sieve | None) -> RowChange:
+    added, changed, removed = tallies
     return RowChange(
         added=added.count,
         changed=changed.count,

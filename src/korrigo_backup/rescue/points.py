@@ -104,16 +104,21 @@ def find_dump(catalog: Catalog, named: str | None = None, at: datetime | None = 
     if named is not None and at is not None:
         raise UsageError("--from and --at exclude each other", hint="name a backup, or a time")
     if named is not None:
-        found = catalog.find(named)
-        dump = next((one for one in components(catalog, found) if KINDS[one.kind].is_dump), None)
-        if dump is None:
-            raise UsageError(
-                f"{found.name} is no dump of the database", hint="name a dump or a restore point: korrigo-backup list"
-            )
-        return dump
+        return dump_named(catalog, named)
     if at is None:
         return None
     return read_points(catalog, Window(until=at)).require_dumps()[-1]
+
+
+def dump_named(catalog: Catalog, named: str) -> Artifact:
+    """Return the dump that a name means, of a restore point the component; raises as `find_dump`."""
+    found = catalog.find(named)
+    dump = next((one for one in components(catalog, found) if KINDS[one.kind].is_dump), None)
+    if dump is None:
+        raise UsageError(
+            f"{found.name} is no dump of the database", hint="name a dump or a restore point: korrigo-backup list"
+        )
+    return dump
 
 
 def media_of(points: Points, dump: Artifact) -> Artifact | None:

@@ -79,7 +79,7 @@ def _event(
     was = former is not None and former.values is not None
     if state.values is None:
         return _made(RowEventKind.GONE, former, state) if was else None
-    fields = _fields(last or {}, state.values, field)
+    fields = changed_fields(last or {}, state.values, field)
     if was:
         return _made(RowEventKind.CHANGED, former, state, fields) if fields else None
     return _made(RowEventKind.FIRST if last is None else RowEventKind.BACK, former, state, fields)
@@ -92,7 +92,10 @@ def _made(
     return RowEvent(kind=kind, at=state.at, source=state.source, point=state.point, after=after, fields=fields)
 
 
-def _fields(old: Mapping[str, str | None], new: Mapping[str, str | None], field: str | None) -> tuple[FieldChange, ...]:
+def changed_fields(
+    old: Mapping[str, str | None], new: Mapping[str, str | None], field: str | None = None
+) -> tuple[FieldChange, ...]:
+    """Return the values that differ, in the order of the columns; with `field` of this column alone."""
     names = [name for name in {**new, **old} if field in {None, name}]
     changes = (FieldChange(name, old.get(name, UNSET), new.get(name, UNSET)) for name in names)
     return tuple(one for one in changes if one.old != one.new)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from korrigo_backup.cli.output import say, say_data
 from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.paths import printable
+from korrigo_backup.rescue.bisect import MomentKind
 from korrigo_backup.rescue.row_changes import LIVE, RowEventKind
+from korrigo_backup.rescue.table_changes import ChangeKind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,8 +21,12 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from korrigo_backup.rescue.audit_tables import AuditEntry
+    from korrigo_backup.rescue.bisect import TableMoment
+    from korrigo_backup.rescue.file_history import FileHistory
     from korrigo_backup.rescue.row_changes import FieldChange, RowEvent
     from korrigo_backup.rescue.row_history import RowHistory
+    from korrigo_backup.rescue.table_changes import TableChanges
+    from korrigo_backup.rescue.table_history import TableHistory
 
 LONGEST = 70
 """Characters of a value that are shown; --json has the whole value."""
@@ -43,6 +52,77 @@ def say_row_history(history: RowHistory, away: str) -> None:
         say(f"⚠️ the live state is not known: {away}")
 
 
+def say_file_history(history: FileHistory, away: str) -> None:
+    """Print the history of a media file; `away` as above."""
+    say(f"{printable(history.file)}, a media file")
+    backups = counted(history.backups, "media backup")
+    say(f"  {backups} from {minute(history.since)} to {minute(history.until)}")
+    for event in history.events:
+        _say_event(event)
+    if history.without_listing:
+        say(f"⚠️ without a listing, so not looked into: {listed(history.without_listing)}")
+    if away:
+        say(f"⚠️ the live state is not known: {away}")
+
+
+def say_table_history(history: TableHistory, away: str) -> None:
+    """Print when a table changed; `away` as above."""
+    say(f"{history.table}")
+    if history.note:
+        say(f"  {history.note}")
+    say(f"  {counted(history.dumps, 'dump')} from {minute(history.since)} to {minute(history.until)}, none opened")
+    for one in history.moments:
+        say_moment(one)
+    if not history.moments:
+        say("no change")
+    if history.without_manifest:
+        say(f"⚠️ {counted(history.without_manifest, 'dump')} without a manifest: not known")
+    if history.without_digest:
+        say(f"⚠️ between {history.without_digest} of these states only the number of rows is known")
+    if away:
+        say(f"⚠️ the live state is not known: {away}")
+
+
+def say_moment(moment: TableMoment) -> None:
+    """Print a change of a table between two states."""
+    until = "now" if moment.source == LIVE else minute(moment.at)
+    rows = {
+        MomentKind.NEW: f"new, {moment.rows} rows",
+        MomentKind.GONE: f"gone, with {moment.rows_before} rows",
+        MomentKind.EMPTIED: f"emptied: {moment.rows_before} rows before",
+        MomentKind.FEWER: f"{moment.rows_before} → {moment.rows} rows",
+        MomentKind.MORE: f"{moment.rows_before} → {moment.rows} rows",
+        MomentKind.CHANGED: f"changed, {moment.rows} rows as before",
+    }
+    say(f"{minute(moment.after)} to {until}  {rows[moment.kind]}")
+
+
+def say_table_changes(changes: TableChanges) -> None:
+    """Print the rows of a table that changed."""
+    say(f"{changes.table}")
+    if changes.note:
+        say(f"  {changes.note}")
+    say(f"  from {changes.first} ({minute(changes.first_at)})")
+    say(f"  to {changes.later} ({minute(changes.later_at)})")
+    counts = changes.change
+    least = "" if counts.exact else "at least "
+    say(f"  {least}{counts.changed} changed, {counts.removed} removed, {counts.added} added")
+    for row in changes.rows:
+        key = ", ".join(f"{printable(name)}={_value(value)}" for name, value in row.key.items())
+        fields = ", ".join(_change(one, first=row.kind is not ChangeKind.CHANGED) for one in row.fields)
+        say_data(
+            f"  {_MARKS[row.kind]} {key or fields}{f'  {fields}' if key and row.kind is ChangeKind.CHANGED else ''}"
+        )
+    if (left := counts.count - len(changes.rows)) > 0:
+        say(f"  and {left} more (--rows)")
+    for word, columns in (("new", counts.new_columns), ("lost", counts.lost_columns)):
+        if columns:
+            say(f"  {word} columns, left out of the comparison: {', '.join(columns)}")
+
+
+_MARKS = {ChangeKind.ADDED: "+", ChangeKind.CHANGED: "~", ChangeKind.REMOVED: "-"}
+
+
 def minute(moment: datetime) -> str:
     """Return a time for people: local, to the minute."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
@@ -65,7 +145,11 @@ def _say_event(event: RowEvent) -> None:
 
 def _change(change: FieldChange, *, first: bool) -> str:
     name = printable(change.field)
-    return f"{name} = {_value(change.new)}" if first else f"{name}: {_value(change.old)} → {_value(change.new)}"
+    return (
+        f"{name} = {_value(change.old if change.new is UNSET else change.new)}"
+        if first
+        else f"{name}: {_value(change.old)} → {_value(change.new)}"
+    )
 
 
 def _value(value: str | UnsetType | None) -> str:

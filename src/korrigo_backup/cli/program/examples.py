@@ -65,7 +65,7 @@ EXAMPLES = {
     ),
     "history": (
         ("korrigo-backup history exams.Exam:12", "an object in each backup, and now"),
-        ("korrigo-backup history exams.Exam:12 --field mark --since 2026-05-01", "one value, since a day"),
+        ("korrigo-backup history --table exams_exam --changed", "rows that changed since the last backup"),
     ),
     "hold": (
         ('korrigo-backup hold add latest-point --reason "appeal" --until 2027-01-31', ""),

@@ -73,7 +73,7 @@ def fields(entry: TreeEntry, *, stable: bool) -> bytes:
     size = info.st_size if entry.is_file else 0
     text = (
         f" {size} {_decimal(info.st_mtime_ns)} {info.st_mode & 0o7777:o} {info.st_uid}:{info.st_gid} {state} "
-        f"{_escape(entry.path) or '.'}\n"
+        f"{escaped(entry.path) or '.'}\n"
     )
     return text.encode("utf-8", "surrogateescape")
 
@@ -87,13 +87,13 @@ def lines(entry: TreeEntry, *, sha256: str | None = None, size: int | None = Non
         first = b"%s %d %s" % (word.encode(), size, rest)
     more = []
     if entry.target is not None:
-        more.append(f"+target {_escape(entry.target)}\n")
+        more.append(f"+target {escaped(entry.target)}\n")
     if entry.same_as is not None:
-        more.append(f"+same {_escape(entry.same_as)}\n")
+        more.append(f"+same {escaped(entry.same_as)}\n")
     if entry.is_file and entry.info.st_nlink > 1:
         more.append(f"+links {entry.info.st_nlink}\n")
     for name, value in entry.extended.items():
-        attribute = _escape(name).replace("%", "%25").replace(" ", "%20")
+        attribute = escaped(name).replace("%", "%25").replace(" ", "%20")
         more.append(f"+xattr {attribute} {binascii.b2a_base64(value, newline=False).decode()}\n")
     return first + "".join(more).encode("utf-8", "surrogateescape")
 
@@ -200,7 +200,8 @@ def _nanoseconds(text: str) -> int:
     return int(whole) * _SECOND + int(part)
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return a path as a line of the listing has it."""
     if "\\" not in text and "\n" not in text and "\r" not in text:
         return text
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")

@@ -70,7 +70,7 @@ def tables(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iter
 def texts(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iterator[TableText]:
     """Yield the `wanted` tables as `tables` does, for a search that splits no rows."""
     for begin, columns, rest in _copies(pieces, source, wanted):
-        yield TableText(begin.table, columns, begin.encoding, _whole(rest))
+        yield TableText(begin.table, columns, begin.encoding, whole_lines(rest))
 
 
 def layouts(pieces: Iterable[bytes], source: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -200,7 +200,8 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield from others
 
 
-def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the text of pieces cut where lines end; a last line without a line break is left out."""
     begun: list[bytes] = []
     for piece in pieces:
         end = piece.rfind(b"\n") + 1

@@ -40,6 +40,9 @@ _NAME = re.compile(r"\.undelete-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re
 _HEAD = 64 * 1024 * 1024
 """Bytes of the longest first line that is read."""
 
+_KEPT = 20
+"""Undeletes whose way back is kept."""
+
 PENDING, DONE, UNDOING = "pending", "done", "undoing"
 
 
@@ -129,6 +132,13 @@ def forget(directory: Path, stamp: str, state: str) -> None:
     with explained(f"delete {path}"):
         path.unlink(missing_ok=True)
         fsync_directory(directory)
+
+
+def forget_oldest(directory: Path, site: str) -> None:
+    """Remove the records of all but the newest undeletes of a site: they cannot be undone any more."""
+    done = sorted(records(directory, site, DONE), key=lambda head: head.created)
+    for head in done[:-_KEPT]:
+        forget(directory, head.stamp, DONE)
 
 
 def read_head(path: Path) -> UndeleteHead:

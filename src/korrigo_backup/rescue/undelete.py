@@ -46,6 +46,7 @@ from korrigo_backup.recovery.undelete import (
     UndeleteHead,
     discard_staged,
     forget,
+    forget_oldest,
     records,
     remove_files,
     turn,
@@ -429,6 +430,7 @@ class _Undeletion:
             turn(place.directory, place.stamp, PENDING, RECORD_DONE)
             with explained("remove the staged directory"):
                 discard_staged(self._site, head)
+            forget_oldest(place.directory, self._site.name)
 
     def _commit(self, transaction: str) -> None:
         """Commit; an error or a signal meanwhile is none if the server says that it has committed."""

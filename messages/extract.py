@@ -77,9 +77,23 @@ def texts(source: str, *, with_help: bool = False) -> list[Text]:
     """Return the texts of a Python source, in the order of their lines; a text may occur more than once."""
     tree = ast.parse(source)
     silent = _docstrings(tree) | _arguments_without_text(tree) | _helps(tree)
-    found: list[Text] = [*_shown_alone(tree), *(_help(tree) if with_help else ())]
+    found: list[Text] = [*_shown_alone(tree), *_of_numbers(tree), *(_help(tree) if with_help else ())]
     _collect(tree, silent, found)
     return sorted(found)
+
+
+def _of_numbers(tree: ast.Module) -> Iterator[Text]:
+    """Yield the two texts of a number with its noun, `counted(number, "file")`: for one, and for several."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Name(id="counted" | "with_noun"), args=[_, ast.Constant(value=str() as noun), *rest]
+            ):
+                plural = str(rest[0].value) if rest and isinstance(rest[0], ast.Constant) else f"{noun}s"
+                yield Text(node.lineno, f"1 {noun}")
+                yield Text(node.lineno, f"{{number}} {plural}", ("number",))
+            case _:
+                pass
 
 
 def literal(source: str) -> list[Text]:

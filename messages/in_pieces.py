@@ -117,6 +117,7 @@ TEXTS = (
     "{name}, {number} min old",
     "{name}, {number} h old",
     "{name}, {number} days old",
+    "{age} old, kept: {parts}",
     "  files     {count} vanish, {count2} come back, {count3} change, {same} stay",
     "{verb}, {seconds} s, recovery time {recovery} s",
     "{at}: {name} (verify, {seconds} s, recovery time {recovery} s)",

@@ -208,7 +208,7 @@ def test_where_no_backup_is_none_was_verified(site):
 @pytest.mark.parametrize("depth", ["structure", "content", "full"])
 def test_all_are_verified_and_the_bad_one_is_named(site, depth):
     good = site.backup()
-    assert "✅ 1 backups verified" in site.korrigo("verify", "all", "--depth", depth).out
+    assert "✅ 1 backup verified" in site.korrigo("verify", "all", "--depth", depth).out
     bad = site.aged(good, 3)
     raw = bad.read_bytes()
     bad.write_bytes(raw[: len(raw) // 2])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.core.paths import order, printable
@@ -83,13 +84,18 @@ def findings(found: Consistency) -> Iterator[Finding]:
                       f" {_some(found.first_missing, found.missing)}",
                       "look for them in an older media backup: korrigo-backup list --kind media")  # fmt: skip
     else:
-        yield ok("media.references", f"all {found.references} files that rows name are there")
+        yield ok(
+            "media.references",
+            f"all {counted(found.references, 'file')} that rows name {'is' if found.references == 1 else 'are'} there",
+        )
     if found.empty:
-        yield warning("media.empty", f"{found.empty} files that rows name are empty:"
+        yield warning("media.empty", f"{counted(found.empty, 'file')} that rows name"
+                      f" {'is' if found.empty == 1 else 'are'} empty:"
                       f" {_some(found.first_empty, found.empty)}",
                       "an upload was cut short: ask for them again")  # fmt: skip
     if found.orphans:
-        yield ok("media.orphans", f"{found.orphans} files are named by no row:"
+        yield ok("media.orphans", f"{counted(found.orphans, 'file')}"
+                 f" {'is' if found.orphans == 1 else 'are'} named by no row:"
                  f" {_some(found.first_orphans, found.orphans)}")  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from korrigo_backup.cli.output import CommandContext, narrator, say, say_json
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.cli.program.names import say_passed_over
+from korrigo_backup.cli.program.standard_input import read_bytes, read_hidden
 from korrigo_backup.core.size import human
 from korrigo_backup.run.step import CopyStep, silent
 from korrigo_backup.system import screen
@@ -99,9 +99,9 @@ def private_key(identity: str) -> bytes:
     """Return the content of a file with a private key; `-` reads it here, without showing it."""
     if identity == "-" and sys.stdin.isatty():
         with screen.above():
-            return getpass.getpass("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
+            return read_hidden("Private key (AGE-SECRET-KEY-1…; it is not shown): ").encode()
     if identity == "-":
-        return sys.stdin.buffer.read(_LARGEST_IDENTITY)
+        return read_bytes(_LARGEST_IDENTITY)
     path = Path(identity).expanduser()
     with explained(f"read the private key {path}"):
         return read_plain(path, _LARGEST_IDENTITY)

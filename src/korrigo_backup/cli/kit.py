@@ -16,6 +16,7 @@ from korrigo_backup.cli.output import CommandContext, say, say_findings, say_jso
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import first_error, refuse_on_error, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.core.size import human
@@ -174,6 +175,6 @@ def _open(shared: CommandContext, file: str | None, identity: str | None, to: Pa
         return
     kits.write_out(opened, to)
     add_to_document(path=str(to.absolute()), files=files)
-    say(f"✅ {len(files)} files written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"
+    say(f"✅ {counted(len(files), 'file')} written to {to}, made {opened.contents.created:%Y-%m-%d %H:%M} UTC"
         f" on {printable(opened.contents.host)}")  # fmt: skip
     say(f"   read on in {to / README}; delete the directory when the site is back: its files are secrets")

@@ -11,6 +11,7 @@ from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
 from korrigo_backup.run.journal import read
 
@@ -137,7 +138,7 @@ def content(artifact: Artifact) -> str:
     if head and head.rows is not None:
         parts.append(f"{head.rows} {KINDS[artifact.kind].row_word}")
     if head and head.files is not None:
-        parts.append(f"{head.files} files")
+        parts.append(f"{counted(head.files, 'file')}")
     if head and head.consistency:
         found = head.consistency
         parts.append(f"{head.database_backup} + media, {found.missing} of {found.references} files missing")

@@ -209,15 +209,7 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
     except KorrigoBackupError as problem:
         return _failed(problem)
     except Interrupted as problem:
-        lines = f"error: interrupted\nhint: {_AGAIN}\nstate: {problem}"
-        _print(in_language(redact_message(lines + _contacts(problem.world), CommandContext.known_secrets)))
-        return INTERRUPTED, {
-            "id": "",
-            "code": INTERRUPTED,
-            "message": "interrupted",
-            "hint": _AGAIN,
-            "state": redact_message(str(problem), CommandContext.known_secrets),
-        }
+        return _interrupted(problem)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
         return 1, None
@@ -237,6 +229,13 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
 def _failed(problem: KorrigoBackupError) -> tuple[int, Mapping[str, object]]:
     _say(problem)
     return problem.exit_code, error_fields(problem, CommandContext.known_secrets)
+
+
+def _interrupted(problem: Interrupted) -> tuple[int, Mapping[str, object]]:
+    state = redact_message(str(problem), CommandContext.known_secrets)
+    lines = f"error: interrupted\nhint: {_AGAIN}\nstate: {problem}"
+    _print(in_language(redact_message(lines + _contacts(problem.world), CommandContext.known_secrets)))
+    return INTERRUPTED, {"id": "", "code": INTERRUPTED, "message": "interrupted", "hint": _AGAIN, "state": state}
 
 
 def _usage_or_bug(problem: Exception) -> tuple[int, Mapping[str, object]]:
@@ -268,6 +267,9 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
     if isinstance(problem, MemoryError):
         message, hint = "there is no memory left for the run", "end other programs, or raise the limit (ulimit -v)"
         id_ = "memory.exhausted"
+    elif isinstance(problem, EOFError) and "marshal" in str(problem):
+        message, id_ = f"a compiled file of Python is cut off: {problem}", "run.fault"
+        hint = "remove the directories __pycache__ of the program, then run it again"
     else:
         message = f"unexpected {type(problem).__name__}: {problem}"
         hint = f"this is a fault of the program: report it with the output of {DEBUG_VARIABLE}=1"

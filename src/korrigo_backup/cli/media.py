@@ -14,6 +14,7 @@ from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.cli.program.names import find_artifact
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def export(
     done = export_archive(found, target, root=wired.config.media.archive_root)
     size = target.stat().st_size
     add_to_document(path=str(target.absolute()), files=done.files, size=size)
-    say(f"✅ {target}: {done.files:,} files, {human(size)}, read back")
+    say(f"✅ {target}: {counted(done.files, 'file')}, {human(size)}, read back")
 
 
 def import_(context: typer.Context, artifact: Annotated[str, _BACKUP], dry_run: DryRun = False) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from korrigo_backup.cli.program import terminal
 from korrigo_backup.cli.program.document import Document, stream
+from korrigo_backup.cli.program.standard_input import read_line
 from korrigo_backup.cli.program.terminal import coloured
 from korrigo_backup.core.dotenv import described
 from korrigo_backup.core.finding import Finding, Level
@@ -21,6 +22,7 @@ from korrigo_backup.run.step import CommonStep
 from korrigo_backup.system import screen
 from korrigo_backup.system.timings import phase
 from korrigo_backup.translation.catalogue import translator
+from korrigo_backup.translation.numbers import in_french
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -133,10 +135,13 @@ def ask_yes(question: str) -> bool:
 
 
 def ask(question: str) -> str:
-    """Ask on the terminal and return the line that is answered, "" at the end of the input."""
+    """Ask on the terminal and return the line that is answered, "" at the end of the input.
+
+    Raises UsageError if standard input cannot be read.
+    """
     with screen.above():
         print(in_language(question), end="", flush=True, file=stream())
-        answer = sys.stdin.readline() if sys.stdin else ""
+        answer = read_line()
     if not answer.endswith("\n"):
         say("")
     return answer.rstrip("\r\n")
@@ -193,9 +198,15 @@ def say_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, data: Col
     """
     head = [in_language(name) for name in header]
     is_data = [name in data for name in header]
-    cells = [[cell if keep else in_language(cell) for cell, keep in zip(row, is_data, strict=True)] for row in rows]
+    cells = [[cell if keep else _cell(cell) for cell, keep in zip(row, is_data, strict=True)] for row in rows]
     for line in terminal.table_lines(head, cells, terminal.width(stream())):
         say_data(line)
+
+
+def _cell(text: str) -> str:
+    """Return a cell of our own words or numbers in the language of this run."""
+    found = in_language(text)
+    return in_french(found) if CommandContext.language is Language.FRENCH else found
 
 
 def timings_text(recorder: Recorder) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json, say_table
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import UsageError
 from korrigo_backup.retention.command import PruneOptions, Retention, applied, plan_removals
@@ -65,7 +66,7 @@ def command(
         listen=silent if as_json else narrator(PruneStep),
     )
     if not as_json:
-        age = f" older than {policy.database.days} days" if policy.database.days else ""
+        age = f" older than {counted(policy.database.days, 'day')}" if policy.database.days else ""
         say(f"🧹 Cleaning backups{age}...")
     if apply:
         plan, count = applied(wired.catalog, request)
@@ -97,9 +98,12 @@ def _prune_on(wired: Wired, on: str, meant: Meant, *, apply: bool, removed_only:
     if rows:
         say_table(("NAME", "PLAN", "SIZE", "REASON"), rows, data={"NAME"})
     if record:
-        more = f", {record.waiting} objects wait" if record.waiting else ""
+        more = f", waiting: {counted(record.waiting, 'object')}" if record.waiting else ""
         if record.removed or record.swept:
-            say(f"✅ {on}: {len(record.removed)} copies and {record.swept} objects removed, read back as gone{more}")
+            say(
+                f"✅ {on}: {counted(len(record.removed), 'copy', 'copies')} and"
+                f" {counted(record.swept, 'object')} removed, read back as gone{more}"
+            )
         else:
             say(f"ℹ️ {on}: no old copies to remove{more}")
     elif pruning.refusal:

@@ -10,6 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.cli.program.names import find_artifact
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import first_error
 from korrigo_backup.drill.private import PrivateDrill
 from korrigo_backup.drill.rehearse import NewCode, rehearse
@@ -85,7 +86,7 @@ def _document(done: Rehearsal, code: NewCode) -> dict[str, object]:
 
 
 def _print(done: Rehearsal) -> None:
-    say(f"📋 {len(done.planned)} migrations planned")
+    say(f"📋 {counted(len(done.planned), 'migration')} planned")
     for one in done.migrations:
         say(f"   {one.name}  {'failed' if one.seconds is None else f'{one.seconds:.3f} s'}")
         for lock in one.blocking:

@@ -11,6 +11,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Level, error, first_error, refuse_on_error
 from korrigo_backup.drill.verify import VerifyOptions, verified
@@ -125,7 +126,7 @@ def _verify_all(wired: Wired, depth: Depth, *, as_json: bool) -> None:
             hint=bad.hint or f"korrigo-backup verify {path.name}",
         )
     if not as_json:
-        say(f"✅ {len(results)} backups verified ({depth})")
+        say(f"✅ {counted(len(results), 'backup')} verified ({depth})")
 
 
 def _each(wired: Wired, depth: Depth) -> Iterator[tuple[Path, list[Finding]]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup import __version__
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
@@ -131,7 +132,7 @@ def changes(kit: Kit, source: KitSource, *, now: datetime) -> Finding:
 
 def opened_well(opened: Opened) -> Finding:
     """Return that a kit was opened and read to its end."""
-    return ok("kit.opened", f"opened: {len(opened.contents.files)} files, each with its saved checksum")
+    return ok("kit.opened", f"opened: {counted(len(opened.contents.files), 'file')}, each with its saved checksum")
 
 
 def compare(opened: Opened, source: KitSource, *, now: datetime) -> list[Finding]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, assert_never
 from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin, RetentionRule
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -163,9 +164,9 @@ def by_age(moments: Sequence[Moment], rule: Rule, now: datetime) -> list[str | N
     for place, moment in enumerate(moments):
         age = now - moment.at
         if rule.hours and age <= timedelta(hours=rule.hours):
-            reasons[place] = f"{age // timedelta(hours=1)} hours old, kept for {rule.hours}"
+            reasons[place] = f"{counted(age // timedelta(hours=1), 'hour')} old, kept for {rule.hours}"
         elif rule.days and age <= timedelta(days=rule.days):
-            reasons[place] = f"{age.days} days old, kept for {rule.days}"
+            reasons[place] = f"{counted(age.days, 'day')} old, kept for {rule.days}"
     for place in range(min(rule.last, len(moments))):
         reasons[place] = reasons[place] or f"among the last {rule.last}"
     for word, count, bucket in _calendar(rule):
@@ -211,11 +212,15 @@ def _by_rule(group: Sequence[Artifact], rule: Rule, policy: Policy, given: Reten
         over = f"{age} days old: over the maximum of {policy.max_age}" if 0 < policy.max_age < age else None
         young = Origin.SAFETY in {one.origin, one.header and one.header.origin} and age < SAFETY_DAYS
         if young:
-            decided[one.name] = Decision(one, remove=False, reason=f"a safety backup younger than {SAFETY_DAYS} days")
+            decided[one.name] = Decision(
+                one, remove=False, reason=f"a safety backup younger than {counted(SAFETY_DAYS, 'day')}"
+            )
         elif why and not over:
             decided[one.name] = Decision(one, remove=False, reason=why)
         else:
-            decided[one.name] = Decision(one, remove=True, reason=over or f"{age} days old, {_kept_for(rule)}")
+            decided[one.name] = Decision(
+                one, remove=True, reason=over or f"{counted(age, 'day')} old, {_kept_for(rule)}"
+            )
     return [decided[one.name] for one in group]
 
 
@@ -284,8 +289,8 @@ def own_clock(stamp: str) -> datetime | None:
 
 
 def _kept_for(rule: Rule) -> str:
-    parts = [f"{rule.hours} hours"] if rule.hours else []
-    parts += [f"{rule.days} days"] if rule.days else []
+    parts = [f"{counted(rule.hours, 'hour')}"] if rule.hours else []
+    parts += [f"{counted(rule.days, 'day')}"] if rule.days else []
     parts += [f"the last {rule.last}"] if rule.last else []
     words = ("hourly", "daily", "weekly", "monthly", "yearly")
     parts += [f"{getattr(rule, word)} {word}" for word in words if getattr(rule, word)]

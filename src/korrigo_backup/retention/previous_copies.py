@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import beside, former_beside, namesake
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.moment import is_possible
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.retention import holds
@@ -103,12 +104,20 @@ def decide(found: list[Kept], policy: Policy, held: Mapping[str, Hold], now: dat
         hold = next((held[name] for name in one.names if name in held), None)
         young = now - one.at < timedelta(days=SAFETY_DAYS)
         over = 0 < policy.max_age < days
-        reason = hold.described() if hold else f"younger than {SAFETY_DAYS} days" if young else None if over else why
+        reason = (
+            hold.described()
+            if hold
+            else f"younger than {counted(SAFETY_DAYS, 'day')}"
+            if young
+            else None
+            if over
+            else why
+        )
         if one.mount and reason is None:
             reason = f"another file system is mounted in it at {one.mount}: unmount it first"
         if one.namesake and reason is None:
             reason = f"it may be of {one.namesake}, whose copies are called alike: drop it by hand"
-        decisions.append(KeptDecision(one, reason is None, reason or f"{days} days old"))
+        decisions.append(KeptDecision(one, reason is None, reason or f"{counted(days, 'day')} old"))
     return decisions
 
 

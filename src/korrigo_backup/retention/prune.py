@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind, RetentionRule
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone, Refused
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.clock import doubt
@@ -112,7 +113,8 @@ def carry_out(catalog: Catalog, pruning: Pruning, *, now: datetime, listen: List
         listen(Removed(artifact.name))
     if failed:
         raise PartlyDone(
-            f"{removed} backups are removed, {len(failed)} could not be: {failed[0].message}",
+            f"{counted(removed, 'backup')} {'is' if removed == 1 else 'are'} removed, {len(failed)} could not be:"
+            f" {failed[0].message}",
             hint=failed[0].hint,
             state="the backups that the plan keeps are untouched",
         )

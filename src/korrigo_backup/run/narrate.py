@@ -183,12 +183,12 @@ def _prune(step: PruneStep) -> str:
         case of.Removed():
             return f"🗑️ {step.name}"
         case of.StoreSwept():
-            swept = f"🗑️ media store: {step.files} files, {human(step.size)}, that no backup names"
+            swept = f"🗑️ media store: {counted(step.files, 'file')}, {human(step.size)}, that no backup names"
             return swept if step.files else ""
         case of.CopyRemoved():
             return f"🗑️ {step.target}: {step.name}"
         case of.TargetSwept():
-            swept = f"🗑️ {step.target}: {step.files} objects, {human(step.size)}, that no copy there needs"
+            swept = f"🗑️ {step.target}: {counted(step.files, 'object')}, {human(step.size)}, that no copy there needs"
             return swept if step.files else ""
         case of.CopiesUnseen():
             return ""
@@ -235,11 +235,11 @@ def _restore(step: RestoreStep) -> str:
         case of.Proving():
             return "🔬 Proving the loaded data..."
         case of.DatabaseProven():
-            return _proven(f"{step.tables} tables, {step.rows} rows", content=step.content)
+            return _proven(f"{counted(step.tables, 'table')}, {counted(step.rows, 'row')}", content=step.content)
         case of.MediaProven():
             if step.unread:
                 return _linked(step)
-            return _proven(f"{step.files} files, {human(step.size)}", content=step.content)
+            return _proven(f"{counted(step.files, 'file')}, {human(step.size)}", content=step.content)
         case of.EndingSessions():
             return "🔌 Terminating database connections..."
         case of.Swapping():
@@ -254,7 +254,8 @@ def _restore(step: RestoreStep) -> str:
         case of.CopiedAgain():
             return f"🔁 Copied again, as rows were written meanwhile: {step.tables}"
         case of.RowsCounted():
-            return f"✅ Counted from here: {step.rows} rows in {step.tables} tables, as in the backup"
+            rows, tables = counted(step.rows, "row"), counted(step.tables, "table")
+            return f"✅ Counted from here: {rows} in {tables}, as in the backup"
         case of.RestoringInPlace():
             return f"↪️ Restoring in place: {step.reason}"
         case _:
@@ -320,7 +321,7 @@ def narrate_django(step: DjangoStep, *, dry_run: bool = False) -> str:
             return f"Restored media from: {step.archive}"
         case of.DjangoMediaKept():
             kept = f"Previous media kept in: {step.path}"
-            return f"{kept} (korrigo-backup prune removes it after {step.days} days, or by [retention.kept])"
+            return f"{kept} (korrigo-backup prune removes it after {counted(step.days, 'day')}, or by [retention.kept])"
         case of.DjangoTables() | of.DjangoWarning() | of.DjangoComplete() | of.DjangoUnknown():
             return ""
         case _:

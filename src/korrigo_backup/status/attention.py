@@ -116,7 +116,7 @@ def _age(status: Status) -> Iterator[Finding]:
     if future:
         yield warning("status.future", f"dated in the future: {named(future)}: the clock of this machine has gone back,"
                       " or was wrong when it was made", "check the clock: timedatectl, date; if it is right, make"
-                      " a backup and remove those by hand")  # fmt: skip
+                      " a backup, korrigo-backup backup, and remove those by hand")  # fmt: skip
 
 
 def _media_age(status: Status) -> Iterator[Finding]:
@@ -190,7 +190,9 @@ def _broken(facts: Facts) -> Iterator[Finding]:
 def _space(space: Space | None) -> Iterator[Finding]:
     if space is None:
         return
-    hint = "a larger disk, or fewer days: BACKUP_RETENTION_DAYS; df -h shows its use"
+    hint = (
+        "korrigo-backup prune shows what the policy removes; then a larger disk, or fewer days: BACKUP_RETENTION_DAYS"
+    )
     if space.full_in_days is not None and space.full_in_days <= ALMOST_FULL_DAYS:
         yield error("status.full", f"the backup directory: {space.forecast}", hint)
     elif space.full_in_days is not None and space.full_in_days <= SOON_FULL_DAYS:
@@ -249,7 +251,8 @@ def _signatures(good: Sequence[Good]) -> Iterator[Finding]:
     unsigned = [one.name for one in good if one.signature is Authenticity.UNSIGNED]
     if unsigned:
         yield warning("status.unsigned", f"not signed with this site's key: {named(unsigned)}",
-                      "a restore will need --allow-unsigned; see KORRIGO_BACKUP_KEY_FILE")  # fmt: skip
+                      "a restore will need --allow-unsigned; set KORRIGO_BACKUP_KEY_FILE, then: korrigo-backup backup"
+                      " full")  # fmt: skip
 
 
 def _other_key(facts: Facts) -> Iterator[Finding]:
@@ -269,7 +272,7 @@ def _other_key(facts: Facts) -> Iterator[Finding]:
 def _copies(status: Status) -> Iterator[Finding]:
     if status.copies.supports == 1:
         yield warning("status.one_disk", "the backups lie on the same file system as the media: one fault takes both",
-                      "set BACKUP_DIR to another disk")  # fmt: skip
+                      "set BACKUP_DIR to another disk, or name a target, then: korrigo-backup copy")  # fmt: skip
 
 
 def _targets(status: Status) -> Iterator[Finding]:
@@ -297,7 +300,7 @@ def span(seconds: int) -> str:
     minutes = abs(seconds) // 60
     if minutes < 2 * 60:
         return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 3 * 24 * 60 else f"{minutes // (24 * 60)} days"
+    return f"{minutes // 60} h" if minutes < 3 * 24 * 60 else f"{counted(minutes // (24 * 60), 'day')}"
 
 
 def named(names: Sequence[str], most: int = 3) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.counted import counted
+
 if TYPE_CHECKING:
     from korrigo_backup.status.model import Copies
 
@@ -13,7 +15,7 @@ _PLACES, _SUPPORTS = 3, 2
 
 def describe_copies(copies: Copies) -> str:
     """Return in plain words in how many places the data are, and what the rule 3-2-1 still asks for."""
-    where = "the live site only" if copies.places < 2 else f"{copies.places} places (the live site counts)"  # noqa: PLR2004
+    where = "the live site only" if copies.places < 2 else f"{counted(copies.places, 'place')} (the live site counts)"  # noqa: PLR2004
     kinds = {None: "it is not known on how many disks", 1: "all on one disk"}.get(
         copies.supports, f"on {copies.supports} disks or services"
     )

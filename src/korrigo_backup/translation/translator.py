@@ -12,6 +12,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from korrigo_backup.translation.numbers import in_french
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -32,6 +34,9 @@ _ELIDED = re.compile(r"(?<=\b[dD])e $|(?<=\bqu)e $")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _WORD = re.compile(r"[A-Za-z]+")
 _DECORATION = re.compile(r"^((?:\s*\[[ x]\] )?[^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
+_COUNTED = re.compile(r"\d[\d,]* [a-z]+")
+"""A number with its noun, which stands for a word in a text."""
+
 _LABEL = re.compile(r"^\W*\w+(?:: |  +)$")
 _MESSAGE_LABEL = re.compile(r"^\W*(?:error|warning|hint|state|detail|contact): ")
 """The beginning of a line of a message."""
@@ -49,8 +54,8 @@ _JOINS = ("; and ", "; then ", "; ", ". ", ": ", ", ", " (")
 class _Template(NamedTuple):
     """A text with placeholders. `literal` counts the characters outside of them.
 
-    The values of a `narrow` template are single words: its constant part is a single word, too, which stands in many
-    other texts. A `fixed` template stays English.
+    The values of a `narrow` template are single words, or numbers with a noun: its constant part is a single word,
+    too, which stands in many other texts. A `fixed` template stays English.
     """
 
     literal: int
@@ -87,6 +92,8 @@ class Translator:
         if (known := self._known.get(text)) is not None:
             return known
         translated = self._text(text, 0)
+        if translated != text:  # a line of the runbook, and data, stay as they are
+            translated = in_french(translated)
         if len(self._known) < _LONGEST:
             self._known[text] = translated
         return translated
@@ -236,7 +243,7 @@ def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:
 def _are_values(values: Sequence[str], template: _Template) -> bool:
     """Return whether values can be those of a template: single words, or at least not a label with its value."""
     if template.narrow:
-        return not any(" " in value.strip() for value in values)
+        return not any(" " in value.strip() and not _COUNTED.fullmatch(value) for value in values)
     return not any(
         "  " in value.strip() or (value[:1] == " " == piece[-1:]) or (template.fixed and "; " in value)
         for piece, value in zip(template.pieces, values, strict=False)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.manifest import DatabaseProof, TableProof
 from korrigo_backup.artifact.naming import beside
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
 from korrigo_backup.core.site_description import TableName
@@ -126,7 +127,9 @@ def migrations(site: Site, description: Description | None, saved: Artifact | No
     stood = _stood(applied, description, saved)
     level, since = (warning, f" (as in {saved.name})") if saved and stood else (error, "")
     if difference.unapplied:
-        words = f"{len(difference.unapplied)} migrations of the code are not applied: {listed(difference.unapplied)}"
+        number = len(difference.unapplied)
+        names = listed(difference.unapplied)
+        words = f"{counted(number, 'migration')} of the code {'is' if number == 1 else 'are'} not applied: {names}"
         yield level("validate.migrations", words + since, _MIGRATE)
     if difference.ahead:
         words = f"the database is ahead of the code: {listed(difference.ahead)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error, ok, warning
 
@@ -28,18 +29,16 @@ def judge_tables(there: Sequence[str], expected: Iterable[str] | None) -> list[F
         return [warning("validate.tables", found, hint) if there else error("validate.tables", found, _RESTORE)]
     missing = sorted(wanted - set(there)) if wanted else []
     if missing:
-        return [
-            error("validate.tables", f"{len(missing)} tables of the backup are missing: {listed(missing)}", _RESTORE)
-        ]
+        one, names = len(missing) == 1, listed(missing)
+        words = f"{counted(len(missing), 'table')} of the backup {'is' if one else 'are'} missing: {names}"
+        return [error("validate.tables", words, _RESTORE)]
     findings = [ok("validate.tables", f"Database tables OK ({len(there)} tables)")]
     if extra := sorted(set(there) - wanted) if wanted else []:
-        findings.append(
-            warning(
-                "validate.tables",
-                f"{len(extra)} tables are not of the backup: {listed(extra)}",
-                "right if a migration made them since; else find their origin",
-            )
+        words = (
+            f"{counted(len(extra), 'table')} {'is' if len(extra) == 1 else 'are'} not of the backup: {listed(extra)}"
         )
+        hint = "right if a migration made them since; else find their origin"
+        findings.append(warning("validate.tables", words, hint))
     return findings
 
 
@@ -49,20 +48,21 @@ def judge_rows(now: Iterable[TableProof], then: Iterable[TableProof], source: st
     A site that serves writes, so a difference fails the check only with `strict`: nobody has written since. Tables that
     are on one side only are not compared.
     """
-    saved, changed, rows, counted = {table.name: table for table in then}, [], 0, False
+    saved, changed, rows, is_counted = {table.name: table for table in then}, [], 0, False
     for table in now:
         if (old := saved.get(table.name)) is None:
             continue
         rows += table.rows
-        counted = counted or None in {table.digest, old.digest}
+        is_counted = is_counted or None in {table.digest, old.digest}
         if table.rows != old.rows:
             changed.append(f"{table.name} ({old.rows} rows then, {table.rows} now)")
         elif None not in {table.digest, old.digest} and table.digest != old.digest:
             changed.append(f"{table.name} (other content)")
     if not changed:
-        proof = "counts as saved (digests were not taken)" if counted else "every digest as saved"
+        proof = "counts as saved (digests were not taken)" if is_counted else "every digest as saved"
         return ok("validate.rows", f"Rows OK ({rows} rows as in {source}: {proof})")
-    message = f"{len(changed)} tables differ from {source}: {listed(changed)}"
+    one, tables = len(changed) == 1, listed(changed)
+    message = f"{counted(len(changed), 'table')} {'differs' if one else 'differ'} from {source}: {tables}"
     hint = "right if the site was used since; if it was not, the restore differs from the backup"
     return error("validate.rows", message, hint) if strict else warning("validate.rows", message, hint)
 
@@ -80,7 +80,8 @@ def judge_schema(
         return []
     missing = saved - {(one.kind, one.name) for one in now}
     if missing:
-        words = f"{len(missing)} objects of {source} are missing: {listed([' '.join(one) for one in sorted(missing)])}"
+        names = listed([" ".join(one) for one in sorted(missing)])
+        words = f"{counted(len(missing), 'object')} of {source} {'is' if len(missing) == 1 else 'are'} missing: {names}"
         hint = "right if a migration since has dropped them; else restore again, or go back: korrigo-backup rollback"
         return [error("validate.schema", words, hint) if strict else warning("validate.schema", words, hint)]
     return [ok("validate.schema", f"Schema OK ({len(saved)} objects as in {source})")]

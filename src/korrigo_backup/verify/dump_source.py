@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.artifact.components import usable_manifest
 from korrigo_backup.artifact.manifest import DatabaseProof, TableProof, with_normal_names
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted as with_noun
 from korrigo_backup.core.finding import Finding, ok
 from korrigo_backup.postgres.dump import create as sqldump
 from korrigo_backup.postgres.dump.other_tools import is_ordinary, made_ordinary
@@ -112,7 +113,10 @@ def _verified_sql(artifact: Artifact, file: IO[bytes]) -> SqlSource:
         findings = (unproven(artifact), *uncounted(artifact.name, checked.scan), *code(artifact.name, checked.scan))
         return SqlSource(file, checked.sha256, checked.scan, proof, findings)
     require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
-    found = ok("artifact.verified", f"{artifact.name}: {manifest.database.rows} rows, checksum and end mark as saved")
+    found = ok(
+        "artifact.verified",
+        f"{artifact.name}: {with_noun(manifest.database.rows, 'row')}, checksum and end mark as saved",
+    )
     ours = artifact.authenticity is Authenticity.AUTHENTIC
     later = () if ours else tuple(code(artifact.name, checked.scan))
     return SqlSource(file, checked.sha256, checked.scan, with_normal_names(manifest.database), (found, *later))

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.artifact.components import usable_manifest
 from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import archive as media_format
@@ -165,7 +166,7 @@ def _verified_media(artifact: Artifact, stack: ExitStack, *, unpacked: bool) -> 
         checked = media_format.check(archive, listed_in, artifact.name, root=media.root)
         require_member(artifact, manifest, artifact.name, checked.sha256, checked.size)
     _require_listing(artifact, manifest, listed_in)
-    found = ok("artifact.verified", f"{artifact.name}: {media.files} files, every checksum as saved")
+    found = ok("artifact.verified", f"{artifact.name}: {counted(media.files, 'file')}, every checksum as saved")
     findings = (found, *of_media(manifest))
     return MediaSource(archive, listed_in, media.root, media.files, media.bytes, findings, media, name=artifact.name)
 
@@ -182,7 +183,7 @@ def _stored_media(artifact: Artifact, manifest: Manifest | None, archive: IO[byt
         findings: tuple[Finding, ...] = (unproven(artifact),)
     else:
         words = "every checksum as saved" if unpacked else "all in the media store"
-        findings = (ok("artifact.verified", f"{artifact.name}: {files} files, {words}"), *of_media(manifest))
+        findings = (ok("artifact.verified", f"{artifact.name}: {counted(files, 'file')}, {words}"), *of_media(manifest))
     began = manifest.created if manifest and artifact.authenticity is Authenticity.AUTHENTIC else None
     return MediaSource(archive, None, None, files, size, findings, media, name=artifact.name, store=store, began=began)
 

@@ -23,7 +23,7 @@ def test_a_point_is_skipped_while_another_run_is_at_work(site):
     skipped = site.json("status", code=(0, 10))["skipped"]
     assert skipped["count"] == 1
     assert "nightly" in skipped["reason"]
-    assert "1 points in 24 hours, the last" in site.korrigo("status", code=(0, 10)).out
+    assert "1 point in 24 hours, the last" in site.korrigo("status", code=(0, 10)).out
     assert "korrigo_backup_points_skipped{" in site.korrigo("metrics").out
     site.korrigo("point")
     assert len(list(site.backups.glob("restore_point_*"))) == 1

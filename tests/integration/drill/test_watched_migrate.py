@@ -92,6 +92,6 @@ def test_a_person_reads_which_tables_stand_still(migrated, capsys):
     found, _ = migrated([sql("ALTER TABLE exams_annotation ADD COLUMN t uuid DEFAULT gen_random_uuid()")])
     _print(Rehearsal(("more.0001_more",), found))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "📋 1 migrations planned"
+    assert lines[0] == "📋 1 migration planned"
     assert lines[1].startswith("   more.0001_more  0.")
     assert lines[2] == "      public.exams_annotation  AccessExclusiveLock: no reads and writes, written anew"

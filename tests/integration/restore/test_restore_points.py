@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_counted_and_named_at_backup_in_verify_and_in_show(
     assert found["first_empty"] == ["pages/empty.jpg of page.images"]
     for output in (done.out, site.korrigo("verify", "latest-point").out, site.korrigo("show", "latest-point").out):
         assert "2 of 5 files that rows name are missing: odd\\tname\\ é.pdf of page.scan" in output
-        assert "1 files that rows name are empty: pages/empty.jpg" in output
+        assert "1 file that rows name is empty: pages/empty.jpg" in output
         assert "the database does not have the path columns absent.file" in output
 
 

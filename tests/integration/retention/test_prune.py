@@ -271,7 +271,7 @@ def test_a_hold_accepts_any_reason_and_holder_but_refuses_a_foreign_file(site):
 def test_one_that_cannot_be_removed_is_named_and_keeps_no_other(site, aged):
     (site.backups / f"{aged[7].name}.sha256").mkdir()
     done = site.korrigo("prune", "--apply", code=3)
-    assert "1 backups are removed, 1 could not be: cannot delete" in done.err
+    assert "1 backup is removed, 1 could not be: cannot delete" in done.err
     assert "nothing was changed" not in done.err
     assert not aged[8].exists()
     assert site.journal()[-1]["outcome"] == "partly"

@@ -81,7 +81,7 @@ def test_a_copy_is_kept_for_the_archive_column_of_the_runbook_and_then_removed(s
 
     done = site.korrigo("prune", "--on", "cloud", "--apply")
     assert f"cloud: {old}" in done.out
-    assert "1 copies and 0 objects removed, read back as gone" in done.out
+    assert "1 copy and 0 objects removed, read back as gone" in done.out
     assert not [name for name in there(site, s3) if old in name]
     assert {one["name"] for one in site.json("list", "--on", "cloud")["items"]} == {new, young}
     (site.backups / old).stat()  # the backups here have their own retention
@@ -221,11 +221,11 @@ PRUNE = ("prune", "--on", "cloud", "--apply", "--clock-is-right")
 def test_stored_files_that_no_copy_there_names_go_some_days_later(site, s3, stored):
     before = there(site, s3)
     done = site.korrigo(*PRUNE)
-    assert "1 copies and 0 objects removed" in done.out
-    assert "1 objects wait" in done.out
+    assert "1 copy and 0 objects removed" in done.out
+    assert "waiting: 1 object" in done.out
     assert {name for name in before - there(site, s3) if "media-store" in name} == set()
     mark_earlier(site)
-    assert "0 copies and 1 objects removed, read back as gone" in site.korrigo(*PRUNE).out
+    assert "0 copies and 1 object removed, read back as gone" in site.korrigo(*PRUNE).out
     (gone,) = {name for name in before - there(site, s3) if "media-store" in name}
     assert gone.startswith("media-store/")
     site.korrigo("verify", "--on", "cloud", "all")
@@ -298,7 +298,7 @@ def test_a_target_behind_ssh_is_pruned_too(site, ssh):
     *_, old = aged(site, 100)
     site.korrigo("copy")
     assert old in there(site, ssh)
-    assert "1 copies and 0 objects removed" in site.korrigo("prune", "--on", "cloud", "--apply").out
+    assert "1 copy and 0 objects removed" in site.korrigo("prune", "--on", "cloud", "--apply").out
     assert not [name for name in there(site, ssh) if old in name]
 
 
@@ -306,7 +306,7 @@ def test_a_night_prunes_the_targets_that_it_may_delete_on(site, s3):
     configure(site, s3, rest="[retention.database]\ndays = 400")
     *_, old = aged(site, 100)
     site.korrigo("copy")
-    assert "🧹 cloud: 1 copies and 0 objects removed" in site.korrigo("nightly").out
+    assert "🧹 cloud: 1 copy and 0 objects removed" in site.korrigo("nightly").out
     assert old not in there(site, s3)
     configure(site, s3, "", rest="[retention.database]\ndays = 400")
     site.korrigo("nightly")
@@ -368,7 +368,7 @@ def test_a_hold_is_a_legal_hold_there_until_it_is_released(site, locking):
     site.korrigo("hold", "release", old)
     site.korrigo("copy")
     assert held() == set()
-    assert "1 copies and 0 objects removed" in site.korrigo("prune", "--on", "cloud", "--apply").out
+    assert "1 copy and 0 objects removed" in site.korrigo("prune", "--on", "cloud", "--apply").out
 
 
 @pytest.mark.promise("P4")

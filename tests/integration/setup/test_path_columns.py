@@ -81,7 +81,7 @@ def test_init_writes_the_columns_that_name_media_files_and_validation_uses_them(
     assert written[0] == "scan.path"  # what was set stays, and before the others
     assert "names media files" not in pages.korrigo("doctor").out
     after = orphans(pages)
-    assert "1 files are named by no row: copies/2026/scan 2.pdf" in after["media.orphans"]
+    assert "1 file is named by no row: copies/2026/scan 2.pdf" in after["media.orphans"]
     assert after["media.missing"].startswith("1 of 16 files that rows name are missing: gone.pdf of scan.path")
     (pages.media / PAGES[7]).unlink()
     assert f"{PAGES[7]} of " in orphans(pages)["media.missing"]

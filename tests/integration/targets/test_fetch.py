@@ -89,5 +89,5 @@ def test_a_night_counts_the_files_of_the_media_store_that_it_frees(site):
         site.aged(without, days)
     done = site.korrigo("nightly", "--full")
     assert "🧹 Cleaned 1 old backups, 3.0M freed" in done.out
-    assert "media store: 1 files, 3.0M, that no backup names" in done.out
+    assert "media store: 1 file, 3.0M, that no backup names" in done.out
     assert len(stored(site)) == len(MEDIA)

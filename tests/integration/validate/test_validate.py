@@ -141,7 +141,7 @@ FAULTS = {
         replace_a_scan_by_a_link: ("media.missing", r"(copies/\S+\.pdf of exams_copy.pdf.*){2}"),
     },
     "rows": {
-        forget_a_migration: ("validate.migrations", r"1 migrations .* not applied: exams.0002_groups"),
+        forget_a_migration: ("validate.migrations", r"1 migration .* not applied: exams.0002_groups"),
         come_from_newer_code: ("validate.migrations", r"ahead of the code: exams.0099_newer"),
         set_a_sequence_back: ("validate.sequences", r"public.exams_student_id_seq \(public.exams_student.id\)"),
         bar_everybody: ("validate.users", r"0 active users"),
@@ -156,7 +156,7 @@ FAULTS = {
         empty_the_media: ("media.missing", r"12 of 12 files"),
     },
     "columns": {
-        lose_a_table: ("validate.tables", r"1 tables of the backup are missing: public.exams_gradingevent"),
+        lose_a_table: ("validate.tables", r"1 table of the backup is missing: public.exams_gradingevent"),
         break_user_rows: ("validate.probe", r"create: IntegrityError: .*pin"),
     },
 }
@@ -210,7 +210,7 @@ def test_rows_written_since_are_a_warning_and_with_strict_an_error(demo):
     demo.sql("DROP INDEX annotation_copy_page_idx")
     missing = only(demo.validate(saved, "--strict", code=9), "error")
     assert missing.keys() == {"validate.rows", "validate.schema"}
-    assert "1 objects of" in missing["validate.schema"]
+    assert "1 object of" in missing["validate.schema"]
     assert "index public.annotation_copy_page_idx" in missing["validate.schema"]
 
 
@@ -220,7 +220,7 @@ def test_empty_files_tables_made_since_and_migrations_of_old_apps_are_warnings(d
     demo.sql("CREATE TABLE made_since (id int)")
     demo.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('removed', '0001_initial', now())")
     found = only(demo.validate(saved), "warning")
-    assert "1 files that rows name are empty: copies/" in found["media.empty"]
+    assert "1 file that rows name is empty: copies/" in found["media.empty"]
     assert "made_since" in found["validate.tables"]
     assert "removed.0001_initial" in found["validate.migrations"]
 

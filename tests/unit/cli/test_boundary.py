@@ -4,9 +4,10 @@ import pytest
 
 from korrigo_backup.cli import main
 from korrigo_backup.cli.output import CommandContext
+from korrigo_backup.cli.program.standard_input import read_hidden
 from korrigo_backup.core.language import Language
 from korrigo_backup.core.secret import Secret
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.errors import KorrigoBackupError, UsageError
 
 
 @pytest.mark.promise("P7")
@@ -28,3 +29,23 @@ def test_the_end_of_an_input_is_named_with_its_cause(capsys, monkeypatch):
     monkeypatch.setattr(main, "_wired", cut)
     assert main.guarded(["list"]) == 1
     assert "unexpected EOFError: the pipe ended" in capsys.readouterr().err
+
+
+def test_a_compiled_file_that_is_cut_off_is_named_with_its_remedy(capsys, monkeypatch):
+    def cut(*_arguments):
+        raise EOFError("marshal data too short")
+
+    monkeypatch.setattr(main, "_wired", cut)
+    assert main.guarded(["list"]) == 1
+    err = capsys.readouterr().err
+    assert "error: a compiled file of Python is cut off: marshal data too short" in err
+    assert "hint: remove the directories __pycache__ of the program, then run it again" in err
+
+
+def test_the_end_of_the_input_at_a_hidden_question_is_an_error_in_words(monkeypatch):
+    def ended(_question):
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", ended)
+    with pytest.raises(UsageError, match="nothing was typed: the input has ended"):
+        read_hidden("Key: ")

@@ -17,6 +17,7 @@ from korrigo_backup.cli.output import CommandContext, narrator, say, say_finding
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.prune import prune_target
 from korrigo_backup.cli.status.publish import shown
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.kit.kit import save_if_changed
@@ -121,5 +122,8 @@ def _pruned_on(wired: Wired, name: str) -> list[KorrigoBackupError]:
     except KorrigoBackupError as problem:
         return [problem]
     if done.removed or done.swept:
-        say(f"🧹 {name}: {len(done.removed)} copies and {done.swept} objects removed, read back as gone")
+        say(
+            f"🧹 {name}: {counted(len(done.removed), 'copy', 'copies')} and {counted(done.swept, 'object')} removed,"
+            " read back as gone"
+        )
     return []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from korrigo_backup.cli.output import CommandContext, in_language, say_data, say_json
+from korrigo_backup.cli.program.standard_input import read_bytes
 from korrigo_backup.config.model import Configuration
 from korrigo_backup.core.language import Language
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
@@ -72,7 +72,7 @@ def command(
 
 def _found(name: str, known: Mapping[str, Explanation]) -> list[Explanation]:
     if name == "-":
-        text = sys.stdin.read(_LARGEST) if sys.stdin else ""
+        text = read_bytes(_LARGEST).decode(errors="replace")
         if found := recognised(text, known):
             return found
         raise NotFound(

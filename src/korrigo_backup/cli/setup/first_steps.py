@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import shlex
 import sys
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.history import proven
 from korrigo_backup.cli.output import CommandContext, ask_yes, say
+from korrigo_backup.cli.program.standard_input import read_hidden
 from korrigo_backup.core.secret import Secret
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.run.journal import read
 from korrigo_backup.setup import gitignore, login
 from korrigo_backup.site.django_settings import ask_password, find_manage
@@ -68,8 +68,8 @@ def _of_django(environment: Mapping[str, str]) -> Iterator[Secret]:
 def _typed(question: str) -> Iterator[Secret]:
     for _ in range(_TRIES):
         try:
-            typed = getpass.getpass(question)
-        except EOFError:
+            typed = read_hidden(question)
+        except UsageError:
             return
         if not typed:
             return

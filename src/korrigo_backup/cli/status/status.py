@@ -16,6 +16,7 @@ from korrigo_backup.artifact.history import last_incident
 from korrigo_backup.cli.output import CommandContext, say, say_data, say_findings, say_json, say_table
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.status.publish import write_status
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Level, headline
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, ProblemsFound
@@ -123,7 +124,8 @@ def _target(target: TargetCopies, now: datetime) -> str:
     newest, read = target.copies[0], max((copy.read for copy in target.copies if copy.read), default=None)
     back = f"last read back from there {read.astimezone():%Y-%m-%d %H:%M}" if read else "never read back from there"
     return (
-        f"{len(target.copies)} copies, the last {newest.sent.astimezone():%Y-%m-%d %H:%M} ({newest.name}); {back}"
+        f"{counted(len(target.copies), 'copy', 'copies')}, the last {newest.sent.astimezone():%Y-%m-%d %H:%M}"
+        f" ({newest.name}); {back}"
         f"{_locks(target, now)}"
     )
 
@@ -162,7 +164,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         last, reason = found.skipped.last, found.skipped.reason and f": {found.skipped.reason}"
         yield (
             "skipped",
-            f"{found.skipped.count} points in 24 hours, the last {last.astimezone():%Y-%m-%d %H:%M}{reason}",
+            f"{counted(found.skipped.count, 'point')} in 24 hours, the last {last.astimezone():%Y-%m-%d %H:%M}{reason}",
         )
     if found.facts.holder:
         yield "running", _in_local_time(found.facts.holder)
@@ -212,7 +214,10 @@ def _incident(found: Status) -> Iterator[tuple[str, str]]:
 
 
 def _row(good: Good) -> tuple[str, ...]:
-    content = [f"{good.rows} rows" if good.rows is not None else "", f"{good.files} files" if good.files else ""]
+    content = [
+        f"{counted(good.rows, 'row')}" if good.rows is not None else "",
+        f"{counted(good.files, 'file')}" if good.files else "",
+    ]
     took = "?" if good.seconds is None else f"{good.seconds:.1f} s"
     what = ", ".join(filter(None, content)) or "-"
     return good.name, span(good.age), human(good.size), what, took, str(good.count), human(good.bytes)

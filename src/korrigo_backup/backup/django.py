@@ -12,16 +12,18 @@ from korrigo_backup.artifact.kinds import LISTING_SUFFIX, Kind, Origin
 from korrigo_backup.artifact.left_out import SCHEMAS
 from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
 from korrigo_backup.backup.backup import BackedUp
-from korrigo_backup.backup.media import belongs_in_store, last_media, require_complete
+from korrigo_backup.backup.media import belongs_in_store, expected_media, last_media, require_complete
 from korrigo_backup.backup.media_store import store_tree
 from korrigo_backup.backup.published import published
 from korrigo_backup.errors import UsageError
+from korrigo_backup.media.archive import saving
 from korrigo_backup.media.findings import accepted
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.run.journal import recorded
 from korrigo_backup.run.step import ArchivingAgain, CreatingArchive, CreatingDjangoBackup, Listener, ReadingBack, silent
 from korrigo_backup.site.manage import WITH_MEDIA, require_own_commands
 from korrigo_backup.system.files import explained, write_private
+from korrigo_backup.system.progress import Work, under_way
 from korrigo_backup.system.timings import phase
 from korrigo_backup.verify import django_artifact as django_format
 
@@ -63,7 +65,7 @@ def backup_django(
         stored = tree is not None and belongs_in_store(site, tree, last)
         running.listen(CreatingDjangoBackup(django.description, stored=stored))
         options = ("--accept", SCHEMAS) if SCHEMAS in accept else ()
-        with phase("backup by manage.py"):
+        with phase("backup by manage.py"), under_way(_work(draft.directory)):
             django.bring_out(draft.directory, *(() if stored else (WITH_MEDIA,)), *options)
         made = _only(draft.directory)
         if tree and stored:
@@ -75,6 +77,15 @@ def backup_django(
         running.bytes = artifact.size
         require_complete(artifact)
         return BackedUp(artifact)
+
+
+def _work(directory: Path) -> Work:
+    """Return the work of a backup that another process writes into a directory."""
+
+    def look(work: Work) -> None:
+        work.size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+    return Work(name="running manage.py backup", look=look)
 
 
 @contextmanager
@@ -108,7 +119,9 @@ def _add_stored_media(
         listen(ArchivingAgain(changed))
         listing.unlink()
 
-    proof, members = store_tree(site, tree, catalog, listing, last, now, restart)
+    work = saving(*expected_media(last)) if last else saving()
+    with under_way(work):
+        proof, members = store_tree(site, tree, catalog, listing, last, now, restart, work)
     facts = tree.facts()
     outside = accepted(proof.outside, site.accepted_links)
     whole = replace(

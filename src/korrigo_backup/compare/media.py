@@ -14,6 +14,7 @@ from korrigo_backup.core.paths import order, printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.media import listing as members
 from korrigo_backup.system.files import create_private, explained, open_plain, write_all
+from korrigo_backup.system.progress import Unit, Work, under_way
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def save_listing(site: Site, file: Path) -> int:
     tree, count = site.required_media(), 0
     require_new(file)
     with explained(f"write {file}"), create_private(file) as target:
-        for path, digest in tree.digests():
+        for path, digest in _shown(tree.digests()):
             write_all(target, members.line(digest, f"{site.archive_root}/{path}"))
             count += 1
         os.fsync(target.fileno())
@@ -92,7 +93,16 @@ def file_changes(
 
     `knows` returns the SHA-256 of a file that need not be read.
     """
-    return _changes(saved, tree.digests(knows), shown)
+    return _changes(saved, _shown(tree.digests(knows)), shown)
+
+
+def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the files, and show how many were read."""
+    with under_way(Work(name="comparing the media files", unit=Unit.FILES)) as work:
+        for path, digest in files:
+            work.item = path
+            work.count += 1
+            yield path, digest
 
 
 def _changes(saved: Iterable[Saved], present_files: Iterable[tuple[str, str]], shown: int) -> FileChange:

@@ -20,6 +20,7 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.postgres import rows as site_rows
 from korrigo_backup.postgres.dump.rows import TableRows, projected, tables
 from korrigo_backup.system.files import CHUNK
+from korrigo_backup.system.progress import reading
 from korrigo_backup.system.streams import gunzip
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def dump_rows(file: IO[bytes], source: str) -> Saved:
 
     def read(wanted: Container[str]) -> Iterator[TableRows]:
         file.seek(0)
-        yield from tables(gunzip(iter(lambda: file.read(CHUNK), b""), source), source, wanted)
+        with reading("comparing the rows of tables", file) as work:
+            for table in tables(gunzip(iter(lambda: file.read(CHUNK), b""), source), source, wanted):
+                work.item = table.table
+                yield table
         file.seek(0)
 
     return read

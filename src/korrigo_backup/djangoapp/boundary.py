@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,16 @@ from korrigo_backup.errors import (
     hint_with_id,
 )
 from korrigo_backup.postgres.server_error import EXPLAINED
+from korrigo_backup.run.progress.display import Display
+from korrigo_backup.run.progress.style import Style, style
+from korrigo_backup.system import progress, screen
 from korrigo_backup.system.files import explained
 from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from django.core.management.base import OutputWrapper
 
 _PRIMARY = 0xFF
 """The bits of an extended result code of SQLite that hold the primary one."""
@@ -44,7 +50,7 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
     `state` returns the state of the site if an error does not know it itself.
     """
     try:
-        with explained(doing, state):
+        with _displayed(), explained(doing, state):
             yield
     except KorrigoBackupError as problem:
         raise _command_error(problem) from None
@@ -60,6 +66,28 @@ def reported(doing: str, state: Callable[[], str]) -> Iterator[None]:
     except KeyboardInterrupt:
         text = f"interrupted\nstate: {state()}"
         raise CommandError(in_language(text), returncode=INTERRUPTED) from None
+
+
+@contextmanager
+def _displayed() -> Iterator[None]:
+    """Show the progress of the block on standard error, on a terminal or in a log."""
+    how = style(sys.stderr, os.environ, quiet=False, scheduled=False, document=False)
+    if how is Style.NONE:
+        yield
+        return
+    display = Display(sys.stderr, how, in_language)
+    progress.watch(display.begin)
+    try:
+        yield
+    finally:
+        progress.watch(None)
+        display.close()
+
+
+def write(stream: OutputWrapper, text: str) -> None:
+    """Write a line of a command above the progress on the terminal."""
+    with screen.above():
+        stream.write(text)
 
 
 def explain(problem: DatabaseProblem, doing: str, state: str) -> KorrigoBackupError:

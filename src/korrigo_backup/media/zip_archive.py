@@ -27,12 +27,13 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.media import listing as members
-from korrigo_backup.media.archive import CheckedArchive
+from korrigo_backup.media.archive import CheckedArchive, saving
 from korrigo_backup.media.counts import MediaCounts
 from korrigo_backup.media.stable import open_stable, unsettled
 from korrigo_backup.media.staging import safe_parts
 from korrigo_backup.media.tar_header import SECOND
 from korrigo_backup.system.files import CHUNK, write_all
+from korrigo_backup.system.progress import Unit, Work, reading, under_way
 from korrigo_backup.system.streams import HashingReader
 
 if TYPE_CHECKING:
@@ -73,7 +74,12 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def create(
-    tree: ReadableTree, archive: HashingWriter, listing: HashingWriter, *, members_name: str, again: bool = True
+    tree: ReadableTree,
+    archive: HashingWriter,
+    listing: HashingWriter,
+    *,
+    members_name: str,
+    again: bool = True,
 ) -> MediaProof:
     """Write every file and directory of `tree` into `archive` and its checksum into `listing`.
 
@@ -81,8 +87,11 @@ def create(
     devices, sockets and pipes are never followed and are named in `notes`. Raises ChangedMidway, unless this is done
     `again`, for a large file that began to change: a second run will copy it before it is read.
     """
-    with zipfile.ZipFile(archive, "w", allowZip64=True) as opened:  # type: ignore[call-overload]
-        writer = _Writer(opened, listing, again=again)
+    with (
+        under_way(saving()) as work,
+        zipfile.ZipFile(archive, "w", allowZip64=True) as opened,  # type: ignore[call-overload]
+    ):
+        writer = _Writer(opened, listing, work, again=again)
         for entry, file in tree.contents():
             writer.add(entry, file)
     return writer.proof(members_name)
@@ -133,7 +142,8 @@ class _Info(zipfile.ZipInfo):
 
 
 class _Writer:
-    def __init__(self, opened: zipfile.ZipFile, listing: HashingWriter, *, again: bool) -> None:
+    def __init__(self, opened: zipfile.ZipFile, listing: HashingWriter, work: Work, *, again: bool) -> None:
+        self._work = work
         self._again = again
         self._zip = opened
         self._listing = listing
@@ -176,6 +186,7 @@ class _Writer:
     def _add_file(self, entry: TreeEntry, file: Steady) -> None:
         info = _header(entry, directory=False)
         info.file_size = file.size
+        self._work.item = entry.path
         piece = file.read()
         deflated = _is_worth(piece)
         if deflated:
@@ -185,7 +196,9 @@ class _Writer:
                 member._compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -zlib.MAX_WBITS)  # type: ignore[attr-defined]  # noqa: SLF001
             while piece:
                 member.write(piece)
+                self._work.size += len(piece)
                 piece = file.read()
+        self._work.count += 1
         self._listing.write(members.line(file.sha256, entry.path))
         self._counts.add_file(file.size)
         self._counts.unstable += unsettled(entry, file, again=self._again)
@@ -235,17 +248,24 @@ def _read(
     archive: IO[bytes], listing: IO[bytes] | None, source: str, staging: Staging | None, room: int | None
 ) -> CheckedArchive:
     whole = HashingReader(archive)
-    for _ in whole:
-        pass
+    with reading("reading the media archive", archive):
+        for _ in whole:
+            pass
     archive.seek(0)
     buffered = io.BufferedReader(archive, CHUNK)  # type: ignore[type-var]
     try:
         with zipfile.ZipFile(buffered) as opened:
             reader = _Reader(opened, source, members.read(listing, source) if listing else None)
             found = reader.members(whole.size)
-            _need_room(sum(member.info.file_size for member in found), room, source)
-            for member in found:
-                reader.read(member, staging)
+            size = sum(member.info.file_size for member in found)
+            _need_room(size, room, source)
+            name = "unpacking the media files" if staging else "reading the media archive"
+            with under_way(Work(name=name, whole=size, unit=Unit.FILES, number=len(found))) as work:
+                for member in found:
+                    work.item = member.info.filename
+                    reader.read(member, staging)
+                    work.size += member.info.file_size
+                    work.count += 1
             reader.close()
     except (
         zipfile.BadZipFile,

@@ -183,9 +183,11 @@ def child_environment(own: Mapping[str, str], values: Mapping[str, str | None]) 
 
     Every other child gets a reduced environment. manage.py is the site's code, whose settings read variables that we
     cannot know (DJANGO_SETTINGS_MODULE, DJANGO_SECRET_KEY, a broker's address): it gets the variables of the operator's
-    shell and `.env`. Values whose names sound secret are redacted from the child's output.
+    shell and `.env`, but TERM: its output goes to a pipe. Values whose names sound secret are redacted from the child's
+    output.
     """
     merged = {**own, **{name: value for name, value in values.items() if value is not None}}
+    merged.pop("TERM", None)
     return {name: Secret(value) if _SECRET_NAME.search(name) else value for name, value in merged.items()}
 
 

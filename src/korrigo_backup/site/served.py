@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.run.step import DjangoComplete
 from korrigo_backup.site.served_protocol import HEAD, MISSING, PIECE, Read, Ready, Size, StepMessage, decode, step_of
+from korrigo_backup.system.progress import Work, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,16 +33,14 @@ class Served:
 
     def answer(self, process: Process) -> None:
         """Answer a process until its output ends; a process that has gone is left to its exit status."""
-        try:
+        with suppress(BrokenPipeError), under_way(Work(name="loading by manage.py restore")) as work:
             for line in process.stdout:
                 message = decode(line)
                 if isinstance(message, StepMessage):
                     self._hear(message)
                 elif message is not None:
-                    process.stdin.write(self._answered(message))
+                    process.stdin.write(self._answered(message, work))
                     process.stdin.flush()
-        except BrokenPipeError:
-            return
 
     def _hear(self, message: StepMessage) -> None:
         step = step_of(message)
@@ -49,7 +49,7 @@ class Served:
         else:
             self.listen(step)
 
-    def _answered(self, message: Size | Read | Ready) -> bytes:
+    def _answered(self, message: Size | Read | Ready, work: Work) -> bytes:
         if isinstance(message, Ready):
             self.ready(message.transaction)
             return _length(0)
@@ -57,6 +57,8 @@ class Served:
         if isinstance(message, Size):
             return _length(os.fstat(file.fileno()).st_size if file else MISSING)
         piece = os.pread(file.fileno(), min(message.size, PIECE), message.at) if file else b""
+        work.item, work.size = message.name, message.at + len(piece)
+        work.whole = os.fstat(file.fileno()).st_size if file else None
         return _length(len(piece)) + piece
 
 

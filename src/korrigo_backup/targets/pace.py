@@ -13,9 +13,12 @@ class Pace:
         self._limit = limit
         self._lock = threading.Lock()
         self._free_at = 0.0
+        self.taken = 0
+        """Bytes so far, for a display of progress: two threads may miscount a piece."""
 
     def take(self, size: int) -> None:
         """Wait until `size` bytes may be sent or received."""
+        self.taken += size
         if not self._limit:
             return
         with self._lock:

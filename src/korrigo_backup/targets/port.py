@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from korrigo_backup.targets.pace import Pace
+
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", re.ASCII)
 
 
@@ -154,6 +156,16 @@ class BatchingTarget(Protocol):
         Raises the errors of `put` that concern all of them; an object is then complete and verified, or a later put
         compares it.
         """
+        ...
+
+
+@runtime_checkable
+class PacedTarget(Protocol):
+    """A target whose bytes pass through this process, and are counted there."""
+
+    @property
+    def pace(self) -> Pace:
+        """The counter of its bytes."""
         ...
 
 

@@ -14,6 +14,7 @@ from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.system import age
 from korrigo_backup.system.files import create_private, explained, open_plain, sha256_of
+from korrigo_backup.system.progress import Unit, Work, under_way
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
 from korrigo_backup.targets.port import VersioningTarget
 from korrigo_backup.targets.reading_directory import reading_directory
@@ -198,32 +199,38 @@ class TargetReader:
 
         The objects `without` are passed over. A file of the media store is named by its content.
         """
-        sealed = receipt.sealed and not is_kit(receipt.artifact)
-        for one in receipt.objects:
-            if one.name in without:
-                continue
-            place = to / "object"
-            place.unlink(missing_ok=True)
-            try:
-                digest = self._fetched(one, place)
-            except NotFound:
-                yield one.name, None, f"{one.name} is not there"
-                continue
-            except ProofFailed as problem:
-                yield one.name, None, problem.message
-                continue
-            if digest != one.sha256:
-                yield one.name, None, f"{one.name} has another content than was sent"
-            elif not sealed:
-                yield one.name, place, ""
-            elif not age.is_sealed(place):
-                yield one.name, None, f"{one.name} is not sealed"
-            else:
-                opened = self._opened(place, to / "opened", one.name)
-                name = plain_name(one.name)
-                if opened and is_stored(name):
-                    name = stored_name(sha256_of(opened)[0], None)
-                yield name, opened, ""
+        wanted = [one for one in receipt.objects if one.name not in without]
+        sealed, place, done = receipt.sealed and not is_kit(receipt.artifact), to / "object", 0
+
+        def look(work: Work) -> None:
+            work.size = done + place.stat().st_size
+
+        work = Work(name=f"fetching from {self.destination.name}", unit=Unit.FILES, number=len(wanted), look=look)
+        work.whole = sum(one.size for one in wanted)
+        with under_way(work):
+            for one in wanted:
+                work.item = one.name
+                place.unlink(missing_ok=True)
+                yield self._file(one, place, to / "opened", sealed=sealed)
+                done += one.size
+                work.count += 1
+
+    def _file(self, one: ReceiptObject, place: Path, to: Path, *, sealed: bool) -> tuple[str, Path | None, str]:
+        """Fetch an object to `place`, open a sealed one as `to`, and return what `files` yields for it."""
+        try:
+            digest = self._fetched(one, place)
+        except NotFound:
+            return one.name, None, f"{one.name} is not there"
+        except ProofFailed as problem:
+            return one.name, None, problem.message
+        if digest != one.sha256:
+            return one.name, None, f"{one.name} has another content than was sent"
+        if not sealed or not age.is_sealed(place):
+            return (one.name, None, f"{one.name} is not sealed") if sealed else (one.name, place, "")
+        opened, name = self._opened(place, to, one.name), plain_name(one.name)
+        if opened and is_stored(name):
+            name = stored_name(sha256_of(opened)[0], None)
+        return name, opened, ""
 
     def _fetched(self, one: ReceiptObject, place: Path) -> str:
         """Fetch an object, from an earlier version if the newest is not what was sent; return its SHA-256."""

@@ -33,6 +33,7 @@ from korrigo_backup.system.files import (
     sha256_of,
     write_private,
 )
+from korrigo_backup.system.progress import Unit, Work, under_way
 from korrigo_backup.targets.batch import batches, gathered
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
 from korrigo_backup.targets.legal_hold import switch_holds
@@ -42,6 +43,7 @@ from korrigo_backup.targets.port import (
     DeletingTarget,
     LockingTarget,
     ObjectLock,
+    PacedTarget,
     PutObject,
     PutResult,
 )
@@ -129,11 +131,16 @@ class TargetCopy:
         self._lost = False
         """Whether a file of the media store that was sent is missing or bad there, or was sent again."""
         self.result = TargetResult(destination.name, self._target.place)
+        self._work = Work(name=f"copying to {destination.name}", unit=Unit.FILES, look=self._show)
+        self._taken_before = 0
+        self._done = 0
+        """Bytes of the objects that were sent."""
 
     def run(self) -> None:
         """Copy all items; whatever happens is in the result."""
         try:
-            with self._target.connected() if isinstance(self._target, ConnectingTarget) else nullcontext():
+            connected = self._target.connected() if isinstance(self._target, ConnectingTarget) else nullcontext()
+            with under_way(self._work), connected:
                 self._run()
         except Stopped:
             pass
@@ -147,7 +154,20 @@ class TargetCopy:
                 )
             )
 
+    def _show(self, work: Work) -> None:
+        """Bring the bytes of the work up to date; a target that sends them by itself counts the bytes under way."""
+        work.size = max(self._done, self._taken() - self._taken_before)
+
+    def _taken(self) -> int:
+        return self._target.pace.taken if isinstance(self._target, PacedTarget) else 0
+
+    def _to_send(self, path: Path) -> None:
+        """Add an object that is going to be sent to the totals of the work."""
+        self._work.whole = (self._work.whole or 0) + _size(path)
+        self._work.number = (self._work.number or 0) + 1
+
     def _run(self) -> None:
+        self._taken_before = self._taken()
         private_directory(self._spool)
         self._patiently(self._look)
         self._copy_all()
@@ -234,6 +254,9 @@ class TargetCopy:
         self._adopt(whole)
         sealing = self._destination.seals and not item.is_kit
         before = dict(self._ledger.lines)
+        for name, path in zip(own, item.files.values(), strict=True):
+            if not self._is_there(name):
+                self._to_send(path)
         lines = [*self._stored(item, sealing=sealing), *self._own(item, sealing=sealing)]
         same = all(_same(before.get(line.object), line) for line in lines)
         if self._is_there(whole) and same and not self._is_old(whole, [line.object for line in lines]):
@@ -264,6 +287,8 @@ class TargetCopy:
         files = {stored_name(sha256, key): (store.path(sha256), sha256) for sha256 in sorted(item.stored())}
         self._adopt_all(files)
         absent = [name for name in files if not self._is_there(name)]
+        for name in absent:
+            self._to_send(files[name][0])
 
         def put(name: str) -> LedgerLine:
             return self._object(item, name, *files[name], sealing=sealing)
@@ -373,6 +398,7 @@ class TargetCopy:
 
     def _put(self, source: Path, line: LedgerLine) -> LedgerLine:
         """Put a file as the object of `line`, and write down that it is there."""
+        self._work.item = line.object
         self._ledger.write(self._begun(line))
         return self._sent((source, line, self._target.put(self._remote(line.object), source, line.sha256)))[0]
 
@@ -396,6 +422,8 @@ class TargetCopy:
         self._ledger.write(*lines)
         for source, line, put in done:
             self.result.bytes += line.size if put.is_new else 0
+            self._done += line.size
+            self._work.count += 1
             if self._there is not None:
                 self._there[self._remote(line.object)] = line.size
             if source.is_relative_to(self._spool):

@@ -9,6 +9,7 @@ from korrigo_backup.djangoapp.fixture.named import NaturalKeyIndex, has_names
 from korrigo_backup.djangoapp.fixture.proof import Digest
 from korrigo_backup.djangoapp.fixture.rows import RowDecoder
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.system.progress import reading
 from korrigo_backup.system.streams import HashingReader
 from korrigo_backup.verify.django_artifact import decode_header
 
@@ -54,16 +55,18 @@ class FixtureReader:
 
     def check(self, *watches: RowChecks | Fit) -> None:
         """Decode and check every object and show it to `watches`. Raises ProofFailed at the first that is wrong."""
-        for decoder, row, where, _ in self._read():
-            decoder.check(row, where)
-            for watch in watches:
-                if decoder.table.label in watch.labels:
-                    watch.see(decoder.table.label, row, where)
+        with reading("reading the rows of the backup", self._file):
+            for decoder, row, where, _ in self._read():
+                decoder.check(row, where)
+                for watch in watches:
+                    if decoder.table.label in watch.labels:
+                        watch.see(decoder.table.label, row, where)
 
     def rows(self) -> Iterator[tuple[ModelTable, Row, int]]:
         """Yield table, row and the size of its text in bytes, in the order of the file."""
-        for decoder, row, _, size in self._read():
-            yield decoder.table, row, size
+        with reading("loading the rows", self._file):
+            for decoder, row, _, size in self._read():
+                yield decoder.table, row, size
 
     def digests(self, labels: Iterable[str]) -> list[TableProof]:
         """Return rows and digest of the file's own lines, for the tables asked for."""

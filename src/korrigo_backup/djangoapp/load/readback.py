@@ -8,6 +8,7 @@ from korrigo_backup.artifact.fixture import objects
 from korrigo_backup.djangoapp.fixture.rows import RowDecoder
 from korrigo_backup.djangoapp.load.load import tables_of
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.system.progress import reading
 from korrigo_backup.system.streams import HashingReader
 from korrigo_backup.verify import django_artifact as artifact
 
@@ -27,19 +28,19 @@ def count_rows(directory: Path, manifest: Manifest, alias: str) -> int:
     Raises ProofFailed for a row that no restore could read.
     """
     _, found = tables_of(alias, manifest)
-    reading = _Reading({table.label: RowDecoder(table, frozenset()) for table in found})
+    decoding = _Reading({table.label: RowDecoder(table, frozenset()) for table in found})
     name = manifest.database_backup or ""
     try:
-        with artifact.open_member(directory, name) as file:
+        with artifact.open_member(directory, name) as file, reading("reading the rows of the backup", file):
             reader = HashingReader(file)
-            reading.read(objects(reader, name), name)
+            decoding.read(objects(reader, name), name)
             artifact.expect(manifest, name, reader.sha256, reader.size)
     except ProofFailed as problem:
         raise ProofFailed(
             f"a restore could not read this backup, so it was not made: {problem.message}",
             hint="make the backup by method 1: korrigo-backup backup full; and report this row",
         ) from None
-    return reading.rows
+    return decoding.rows
 
 
 class _Reading:

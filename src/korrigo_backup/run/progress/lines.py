@@ -21,6 +21,9 @@ BAR = 10
 """Columns of a bar."""
 
 _ITEM_AT_LEAST = 10
+_RATE = 9
+"""Columns of the longest rate, and of what is between it and the next part."""
+
 _BETWEEN = "  "
 _CUT = "…"
 NARROW = 60
@@ -120,7 +123,8 @@ def _work_line(work: Work, rate: float | None, columns: int, translate: Translat
     }
     room, shown = columns - width(name), dict[str, str | Bar]()
     for part, text in optional.items():
-        if text and _width(text) + len(_BETWEEN) <= room:
+        spare = 0 if part != "bar" or rate else _RATE  # a bar that a rate would push out is not begun
+        if text and _width(text) + len(_BETWEEN) + spare <= room:
             shown[part] = text
             room -= _width(text) + len(_BETWEEN)
     if "item" in shown:

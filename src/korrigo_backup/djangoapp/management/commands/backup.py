@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from korrigo_backup.artifact.left_out import SCHEMAS, left_out_findings
 from korrigo_backup.djangoapp import backup
-from korrigo_backup.djangoapp.boundary import in_language, reported
+from korrigo_backup.djangoapp.boundary import in_language, reported, write
 from korrigo_backup.djangoapp.fixture.outside import ACCEPT
 from korrigo_backup.djangoapp.transaction.snapshot import lift_limits
 from korrigo_backup.errors import UNCHANGED
@@ -73,22 +73,22 @@ class Command(BaseCommand):
                 accept=[*options["accept"], *getattr(settings, ACCEPT, ())],
             )
             manifest = backup.run(request, self._say)
-            self.stdout.write(in_language(f"Successfully created backup at: {manifest.backup_dir}"))
-            self.stdout.write(f"Backup manifest: {_as_python(manifest)}")
+            write(self.stdout, in_language(f"Successfully created backup at: {manifest.backup_dir}"))
+            write(self.stdout, f"Backup manifest: {_as_python(manifest)}")
             for note in manifest.media.notes if manifest.media else ():
-                self.stderr.write(in_language(f"warning: {note}"))
+                write(self.stderr, in_language(f"warning: {note}"))
             for found in left_out_findings(manifest.django.left_out if manifest.django else ()):
-                self.stderr.write(in_language(f"warning: {found.message}\nhint: {found.hint}"))
+                write(self.stderr, in_language(f"warning: {found.message}\nhint: {found.hint}"))
             backup.require_stable(manifest)
 
     def _say(self, step: DjangoStep) -> None:
-        self.stdout.write(in_language(narrate_django(step)))
+        write(self.stdout, in_language(narrate_django(step)))
 
     def _directory(self, given: str | None) -> Path:
         path = Path(given).absolute() if given else Path(tempfile.mkdtemp(prefix="korrigo_backup_"))
         if given is None or not path.is_dir():
             private_directory(path)
-            self.stdout.write(in_language(f"Created temporary backup directory: {path}"))
+            write(self.stdout, in_language(f"Created temporary backup directory: {path}"))
         return path
 
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.djangoapp.boundary import in_language, reported
+from korrigo_backup.djangoapp.boundary import in_language, reported, write
 from korrigo_backup.djangoapp.restore import UNDECIDED, Restore, finish_interrupted
 from korrigo_backup.djangoapp.served import Host
 from korrigo_backup.djangoapp.transaction.snapshot import lead_to, lift_limits
@@ -68,7 +68,7 @@ class Command(BaseCommand):
 
         def say(step: DjangoStep) -> None:
             if text := narrate_django(step, dry_run=dry_run):
-                self.stdout.write(in_language(text))
+                write(self.stdout, in_language(text))
 
         restore = Restore(
             Path(options["backup_path"]).absolute(),
@@ -79,12 +79,12 @@ class Command(BaseCommand):
             stamp=options["stamp"],
         )
         if dry_run:
-            self.stdout.write(in_language("DRY RUN MODE - No changes will be made"))
-        self.stdout.write(in_language(f"Restoring from backup: {options['backup_path']}"))
+            write(self.stdout, in_language("DRY RUN MODE - No changes will be made"))
+        write(self.stdout, in_language(f"Restoring from backup: {options['backup_path']}"))
         self._run(restore)
         for warning in restore.warnings:
-            self.stderr.write(in_language(f"warning: {warning}"))
-        self.stdout.write(in_language("Restore completed successfully"))
+            write(self.stderr, in_language(f"warning: {warning}"))
+        write(self.stdout, in_language("Restore completed successfully"))
 
     def _serve(self, options: dict[str, Any]) -> None:
         """Restore the backup that the host serves; the host gets each step and each warning, and prints them."""
@@ -122,7 +122,7 @@ class Command(BaseCommand):
             for alias in connections:
                 lift_limits(alias)
             for line in finish_interrupted():
-                self.stdout.write(in_language(line))
+                write(self.stdout, in_language(line))
 
 
 def _stamp(text: str) -> str:

@@ -14,7 +14,7 @@ from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
-from korrigo_backup.rescue.points import read_moment
+from korrigo_backup.rescue.points import read_moment, read_window
 from korrigo_backup.rescue.undelete import UndeleteOptions, require_possible, undelete
 from korrigo_backup.rescue.undelete_plan import Why
 from korrigo_backup.run.step import UndeleteStep
@@ -47,6 +47,12 @@ def command(
         str | None, typer.Option("--from", metavar="ARTIFACT", help="From this backup; default: the newest with them.")
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="From the newest backup before this time.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="What was deleted since then; alone: in all tables.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --since: and was gone in the first backup after this time.")
+    ] = None,
     on_conflict: Annotated[
         OnConflict, typer.Option(help="A row that the live database does not take: stop, or skip it and what needs it.")
     ] = OnConflict.STOP,
@@ -65,12 +71,15 @@ def command(
     The rows of the plan are inserted and proven in one transaction; no live row is changed. A conflict is named.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    window = read_window(since, until)
     options = UndeleteOptions(
         objects=tuple(objects or ()),
         table=table,
         where=where,
         source=source,
         at=read_moment(at) if at else None,
+        since=window.since,
+        until=window.until,
         dry_run=dry_run,
         skip=on_conflict is OnConflict.SKIP,
         relink=relink,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +99,9 @@ if TYPE_CHECKING:
 class UndeleteOptions:
     """The choices of the operator: objects, or a table and an SQL condition; the backup by name or time.
 
+    `since` takes the backup before that time, and without objects and table all that was deleted since; what the first
+    backup after `until` still has was deleted later, and is not asked for.
+
     With `skip`, rows in conflict are left out with those that need them. With `relink`, references that the deletion
     has emptied are set again.
     """
@@ -107,6 +111,8 @@ class UndeleteOptions:
     where: str = ""
     source: str | None = None
     at: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     dry_run: bool = False
     skip: bool = False
     relink: bool = False
@@ -121,6 +127,8 @@ class Roots:
     rows: tuple[NamedRow, ...] = ()
     table: NamedTable | None = None
     where: str = ""
+    since: datetime | None = None
+    """All that was deleted since then is asked for, in `table` or, without one, in all tables."""
     described: Description | None = None
     not_asked: str = ""
     """Why the relations of the models are not known, "" if they are."""
@@ -134,7 +142,20 @@ class Roots:
     def names(self) -> tuple[str, ...]:
         """The rows as a person writes them."""
         where = f" where {self.where}" if self.where else ""
-        return (*(row.name for row in self.rows), *((f"{self.table.table}{where}",) if self.table else ()))
+        since = (f"what was deleted since {self.since:%Y-%m-%d %H:%M}",) if self.everything and self.since else ()
+        tables = (f"{self.table.table}{where}",) if self.table else since
+        return (*(row.name for row in self.rows), *tables)
+
+    @property
+    def subject(self) -> str:
+        """The rows for the journal: without the condition, which may hold personal data."""
+        tables = (self.table.table,) if self.table else ("everything",) if self.everything else ()
+        return ", ".join((*(row.name for row in self.rows), *tables))
+
+    @property
+    def everything(self) -> bool:
+        """Whether the rows of all tables are asked for."""
+        return self.since is not None and not self.rows and self.table is None
 
 
 def undelete(
@@ -151,7 +172,7 @@ def undelete(
     Raises NotFound for rows that no backup has, UsageError for rows that are live, Refused for a conflict, Cancelled,
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
-    if not options.objects and not options.table:
+    if not options.objects and not options.table and options.since is None:
         raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
     held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
@@ -168,7 +189,7 @@ def undelete(
             require_possible(plan)
             if not confirm(plan):
                 raise Cancelled("Undelete cancelled", hint="to continue, run it again and answer yes")
-            subject = ", ".join(plan.asked)[:200]
+            subject = roots.subject[:200]
             with journal.recorded(catalog.directory, site, Verb.UNDELETE, subject, listener=listen) as running:
                 work.carry_out(
                     plan, _RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now))), running
@@ -200,7 +221,7 @@ def _find_roots(site: Site, points: Points, options: UndeleteOptions) -> Roots:
                 f"the table {name} is not live: rows cannot be put into it",
                 hint="bring the table back first, with its migration or by a restore of the point",
             )
-    return Roots(rows, named, options.where, described, not_asked)
+    return Roots(rows, named, options.where, options.since, described, not_asked)
 
 
 def require_possible(plan: UndeletePlan) -> None:
@@ -240,7 +261,7 @@ class _Undeletion:
     def choose(self, catalog: Catalog, points: Points) -> None:
         """Stage the dump that is named, or the newest that has the rows; mark the rows that are asked for."""
         self._require_gone()
-        named = find_dump(catalog, self._options.source, self._options.at)
+        named = find_dump(catalog, self._options.source, self._options.at or self._options.since)
         for dump in [named] if named else reversed(points.require_dumps()):
             if self._has_roots(dump):
                 found = authenticity(dump, allow_unsigned=self._options.allow_unsigned)
@@ -249,7 +270,10 @@ class _Undeletion:
                 self._findings += [one for one in found if one.level is not Level.OK]
                 self._listen(UndeleteStaging(dump.name))
                 self._stage(dump)
-                if self._mark():
+                count = self._mark()
+                if count and self._options.until:
+                    count -= self._unmark_later(points, self._options.until)
+                if count:
                     self._artifact = dump
                     return
                 self._forget()
@@ -279,7 +303,8 @@ class _Undeletion:
             return all(saved.find(row.table.table, row.key) for row in self._roots.rows)
 
     def _stage(self, dump: Artifact) -> None:
-        down = downward(self._roots.tables, self._relations)
+        roots = set(self._live) if self._roots.everything else self._roots.tables
+        down = downward(roots, self._relations)
         wanted = [name for name in upward(down, self._relations) if name in self._live]
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             readers = {name: self._reader(self._live[name]) for name in wanted}
@@ -307,6 +332,27 @@ class _Undeletion:
             count += self._marked(table, _has_key(row))
         if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
             count += self._marked(staged, f"({self._roots.where or 'true'})")
+        if self._roots.everything:
+            for staged in self._rows.tables.values():
+                if staged.live.table not in _PASSING:
+                    count += self._marked(staged, "true")
+        return count
+
+    def _unmark_later(self, points: Points, until: datetime) -> int:
+        """Unmark the rows that the first backup after `until` still has; return their number."""
+        later = next((one for one in points.dumps if one.created >= until), None)
+        if later is None:
+            return 0
+        rows = StagedRows(self._session, self._live, first=len(self._rows.tables) + 1)
+        marked = {name: one for name, one in self._rows.tables.items() if self._rows.count(f"g.{MARK} = 3", one)}
+        with open_saved_rows(later, self._site.postgres.access) as saved:
+            saved.read({name: partial(rows.stage, live=self._live[name]) for name in marked})
+        count = 0
+        for name, table in marked.items():
+            if there := rows.tables.get(name):
+                condition = f"{MARK} = 3 AND EXISTS (SELECT FROM {there.then} t WHERE {table.same('g', 't')})"
+                count += self._rows.count(condition, table)
+                self._session.run(f"UPDATE {table.gone} g SET {MARK} = NULL, {LEVEL} = NULL WHERE {condition}")
         return count
 
     def _marked(self, table: StagedTable, condition: str) -> int:
@@ -549,6 +595,9 @@ def _take_back(site: Site, place: _RecordPlace, head: UndeleteHead) -> None:
             discard_staged(site, one)
     forget(place.directory, head.stamp, PENDING)
 
+
+_PASSING = frozenset({"django_session"})
+"""Tables whose rows are deleted every day: they come back only if they are named."""
 
 _WHY = {RowMark.ROOT: Why.ASKED, RowMark.WITH: Why.WITH, RowMark.NEEDS: Why.NEEDED}
 

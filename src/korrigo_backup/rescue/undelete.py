@@ -58,7 +58,8 @@ from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.files import FilesOfRows, find_files, stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
 from korrigo_backup.rescue.live_tables import downward, read_foreign_keys, read_tables, upward, with_models
-from korrigo_backup.rescue.points import find_dump, read_points
+from korrigo_backup.rescue.points import database_proof, find_dump, read_points
+from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.site_tables import SiteTables
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit, rescue_session
@@ -259,10 +260,10 @@ class _Undeletion:
         self._files = FilesOfRows()
 
     def choose(self, catalog: Catalog, points: Points) -> None:
-        """Stage the dump that is named, or the newest that has the rows; mark the rows that are asked for."""
+        """Stage the dump that is named, or the first in order that has the rows; mark the rows that are asked for."""
         self._require_gone()
         named = find_dump(catalog, self._options.source, self._options.at or self._options.since)
-        for dump in [named] if named else reversed(points.require_dumps()):
+        for dump in [named] if named else in_order(points.require_dumps()):
             if self._has_roots(dump):
                 found = authenticity(dump, allow_unsigned=self._options.allow_unsigned)
                 if bad := next((one for one in found if one.level is Level.ERROR), None):
@@ -275,6 +276,8 @@ class _Undeletion:
                     count -= self._unmark_later(points, self._options.until)
                 if count:
                     self._artifact = dump
+                    if not named:
+                        self._findings += self._fuller(dump, points)
                     return
                 self._forget()
         where = named.name if named else "any backup"
@@ -282,6 +285,15 @@ class _Undeletion:
             f"{', '.join(self._roots.names)}: not found among the deleted rows of {where}",
             hint="korrigo-backup history MODEL:PK shows in which backups a row is",
             id_="undelete.absent",
+        )
+
+    def _fuller(self, dump: Artifact, points: Points) -> list[Finding]:
+        roots = set(self._live) if self._roots.everything else self._roots.tables
+        older = [one for one in in_order(points.dumps) if one.created < dump.created][:_LOOKED_BACK]
+        return fuller_finding(
+            (dump.name, _rows_of(dump)),
+            ((one.name, _rows_of(one)) for one in older),
+            downward(roots, self._relations) & set(self._live),
         )
 
     def _require_gone(self) -> None:
@@ -596,10 +608,18 @@ def _take_back(site: Site, place: _RecordPlace, head: UndeleteHead) -> None:
     forget(place.directory, head.stamp, PENDING)
 
 
+_LOOKED_BACK = 30
+"""Older dumps whose row counts are compared with those of the chosen one."""
+
 _PASSING = frozenset({"django_session"})
 """Tables whose rows are deleted every day: they come back only if they are named."""
 
 _WHY = {RowMark.ROOT: Why.ASKED, RowMark.WITH: Why.WITH, RowMark.NEEDS: Why.NEEDED}
+
+
+def _rows_of(dump: Artifact) -> dict[str, int]:
+    proof = database_proof(dump)
+    return {one.name: one.rows for one in proof.tables} if proof else {}
 
 
 def _has_key(row: NamedRow) -> str:

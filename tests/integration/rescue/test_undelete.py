@@ -118,9 +118,31 @@ def test_the_newest_backup_that_has_the_row_is_taken(school):
     before = school.rows()
     plan = school.json("undelete", "exam:5", "--dry-run")["plan"]
     assert plan["artifact"] == second.name
+    assert not [one for one in plan["findings"] if one["id"] == "undelete.fuller"]
     school.korrigo("undelete", "exam:5", "--from", school.made, "--yes")
     assert school.sql("SELECT count(*) FROM copy WHERE exam_id = 5 AND note = 'later'") == [(0,)]
     assert school.rows() != before
+
+
+def test_what_a_restore_has_replaced_is_no_source_before_a_backup(school):
+    school.sql("DELETE FROM remark; DELETE FROM mark")
+    school.restore(school.made, safety_backup=True)
+    school.sql(DELETE_EXAM.format(5))
+    plan = school.json("undelete", "exam:5", "--dry-run")["plan"]
+    assert plan["artifact"] == school.made.name
+
+
+def test_an_earlier_backup_with_more_rows_is_named(school):
+    school.sql("DELETE FROM remark; DELETE FROM mark")
+    later = school.backup()
+    school.sql(DELETE_EXAM.format(5))
+    plan = school.json("undelete", "exam:5", "--dry-run")["plan"]
+    assert plan["artifact"] == later.name
+    (found,) = [one for one in plan["findings"] if one["id"] == "undelete.fuller"]
+    assert f"{school.made.name} had 64" in found["message"]
+    assert f"--from {school.made.name}" in found["hint"]
+    named = school.json("undelete", "exam:5", "--from", school.made, "--dry-run")["plan"]
+    assert not [one for one in named["findings"] if one["id"] == "undelete.fuller"]
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,13 @@ def test_no_backup_is_forecast_where_no_schedule_is(publish, client):
     assert page({})["forecast"] != ""
 
 
+def test_the_proof_of_a_restore_point_is_one_of_its_database(publish):
+    point, dump, media = binding_point()
+    publish(facts(point, dump, media, records=(ran(1, verb="drill", subject=point.name),)))
+    proven = {name: detail(name)["backup"].restored is not None for name in (point.name, dump.name, media.name)}
+    assert proven == {point.name: True, dump.name: True, media.name: False}
+
+
 def test_a_hint_is_taken_apart_into_words_and_commands():
     hint = "see why: korrigo-backup show NAME; a lost key: korrigo-backup adopt --new-key, or chmod 700 /b"
     assert [piece.text for piece in pieces(hint) if piece.is_command] == [

@@ -16,7 +16,7 @@ LOCKED = re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / "dev.txt").read_te
 def test_each_locked_package_takes_the_oldest_python():
     found = ((name, distribution(name).metadata) for name in LOCKED)
     wanted = {name: metadata["Requires-Python"] for name, metadata in found if "Requires-Python" in metadata}
-    assert len(wanted) > 100
+    assert len(wanted) > len(LOCKED) / 2
     assert {name: python for name, python in wanted.items() if OLDEST not in SpecifierSet(python)} == {}
 
 

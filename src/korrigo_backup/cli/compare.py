@@ -32,6 +32,7 @@ from korrigo_backup.compare.media import (
     compare_previous_copy,
     save_listing,
 )
+from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.databases import Databases
 
@@ -111,12 +112,15 @@ def _save(present: Present, file: Path, *, media: bool) -> None:
     if media:
         count = save_listing(present.site, file)
         add_to_document(file=str(file.absolute()), files=count)
-        say(f"✅ Checksums of {count} files saved: {file}")
+        say(f"✅ Checksums of {counted(count, 'file')} saved: {file}")
     else:
         state = save_state(present, file, now=local_now())
         proof = state.database
         add_to_document(file=str(file.absolute()), tables=len(proof.tables), rows=proof.rows)
-        say(f"✅ State of {proof.name} saved: {file} ({len(proof.tables)} tables, {proof.rows} rows)")
+        say(
+            f"✅ State of {proof.name} saved: {file}"
+            f" ({counted(len(proof.tables), 'table')}, {counted(proof.rows, 'row')})"
+        )
 
 
 def _compare(wired: Wired, present: Present, saved: str, with_database: str | None, *, media: bool) -> Comparison:

@@ -18,6 +18,7 @@ from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
 from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
 from korrigo_backup.cli.status.publish import shown
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Level
 from korrigo_backup.drill.choose import NO_MEDIA, newest_loadable
 from korrigo_backup.drill.run import DrillLevel, DrillOptions, run_drill
@@ -167,7 +168,10 @@ def _simulate(
                               "tried": len(report.attempts), "attempts": report.attempts,
                               "left_out": report.left_out})  # fmt: skip
         return
-    say(f"✅ Incident simulation passed: {report.found} of {len(report.attempts)} damages found (seed {chosen})")
+    say(
+        f"✅ Incident simulation passed: {report.found} of {counted(len(report.attempts), 'damage')} found"
+        f" (seed {chosen})"
+    )
 
 
 def _say_passed(report: DrillReport) -> None:

@@ -239,14 +239,18 @@ def _confirm(
     wired: Wired, plan: RestorePlan, questions: Questions, *, into_other_site: bool
 ) -> Mapping[str, str] | None:
     answers = {key: answer for key, answer in questions.answers.items() if answer}
-    if not questions.yes and sys.stdin.isatty():
+    required, asks = wired.config.restore.require_checklist, not questions.yes and sys.stdin.isatty()
+    if required and asks:
         for question in unanswered(answers):
-            if answer := ask(f"   {question.words} (empty: not stated): "):
+            if answer := ask(f"   {question.words} (Enter: not stated): "):
                 answers[question.key] = answer
     say("Checklist (runbook 5.1):")
     for line in checklist(plan, answers):
         say(f"  {'[x]' if line.done else '[ ]'} {line.point}: {line.evidence}")
-    if wired.config.restore.require_checklist and (left := unanswered(answers)):
+    left = unanswered(answers)
+    if asks and left and not required:
+        say(f"  options that answer the open points: {' '.join(question.option for question in left)}")
+    if required and left:
         raise Refused(
             f"the checklist is not complete: {', '.join(question.point for question in left)}",
             hint=f"answer with {' '.join(question.option for question in left)}",
@@ -260,6 +264,7 @@ def _means_it(wired: Wired, plan: RestorePlan, *, into_other_site: bool) -> bool
     """Ask; to put another site's data in the place of this site's, its name must be typed."""
     say(f"This restore: {effect(plan)}")
     if not into_other_site:
+        say("Type yes to go on; any other answer cancels.")
         return ask_yes(QUESTION)
     name = wired.config.site.name
     return (

@@ -20,7 +20,7 @@ def directory_above(start: Path) -> Path | None:
     """Return the nearest directory above `start` with a configuration, None if `start` has one or no directory has.
 
     A configuration names commands that are run. Raises UsageError for one of another user than root, this user, and for
-    root the user who called sudo, and for a link that another user has made.
+    root the user who called sudo, and for a link that another user has made (docs/decisions/0050).
     """
     if os.path.lexists(start / FILE_NAME):
         return None

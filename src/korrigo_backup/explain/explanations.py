@@ -35,7 +35,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """The explanation of an id. `symptom`, `cause` and `advice` are texts by language; `advice` may be empty.
 
     `next` holds command lines, in which `$compose`, `$db`, `$backend`, `$database`, `$user`, `$backups` and `$media`
-    stand for those of the site, `$program` for pip's argument that installs this program.
+    stand for those of the site, `$program` for pip's argument that installs this program. `psql -U postgres` is the
+    superuser's psql, which `superuser` replaces on a server of this machine.
     """
 
     id: str
@@ -53,7 +54,9 @@ class Explanation(msgspec.Struct, frozen=True):
         """
         lines = list(self.next)
         if "compose" not in values:
-            lines = [_IN_CONTAINER.sub("", one).replace("psql -U", "psql $at -U") for one in lines]
+            superuser = values.get("superuser", "psql $at -U postgres")
+            lines = [_IN_CONTAINER.sub("", one).replace("psql -U postgres", superuser) for one in lines]
+            lines = [one.replace("psql -U", "psql $at -U") for one in lines]
             lines = [one for one in lines if "$compose" not in one and not one.startswith("docker ")]
         return [Template(one).safe_substitute(values) for one in lines]
 

@@ -2,7 +2,8 @@
 
 This is the only module that reads the words of psql and pg_dump. A server's error has an SQLSTATE, which decides its
 class. pg_dump prints no code, and psql none for a failed connection or a line that it cannot parse: there the words
-decide. Clients on this machine print English (LC_ALL in system/run.py). Other modules decide on the classes below.
+decide. Clients on this machine print English (LC_ALL in system/run.py), a refused connection is in the server's own
+language. Other modules decide on the classes below.
 
 One file: the words and codes of PostgreSQL, and the cause, hint and explanation of each.
 """
@@ -148,7 +149,7 @@ def left_out_subscriptions(stderr: str) -> bool:
 def first_error(stderr: str) -> str:
     """Return the first line that a client called an error, else its first line."""
     for line in stderr.splitlines():
-        if match := re.search(r".*(?:error|ERROR|FATAL|PANIC):\s+(.*)", line):
+        if match := re.search(r".*(?:error|ERROR|FATALE?|PANIC):\s+(.*)", line):
             return match[1]
     return stderr.splitlines()[0] if stderr else ""
 
@@ -225,22 +226,40 @@ _POOLER = (
 )
 """Words of connection poolers that no server writes."""
 
-# The name of the file is the same in every language.
+# No SQLSTATE comes with these, and the server speaks the language of its own lc_messages: English, French, German,
+# Spanish and Italian are here. The name of the file is the same in every language.
 _CONNECTION = (
     (
-        r"password authentication failed|no password supplied|fe_sendauth",
+        (
+            r"password authentication failed|no password supplied|fe_sendauth"
+            r"|authentification par mot de passe échouée|Passwort-Authentifizierung .* fehlgeschlagen"
+            r"|autentificación password falló|autenticazione con password fallita"
+        ),
         ConnectionCause("server.password", "check POSTGRES_USER and POSTGRES_PASSWORD (in .env or the environment)"),
     ),
     (
-        r'FATAL:  database ".*" does not exist',
+        (
+            r'FATAL:  database ".*" does not exist|FATAL:  la base de données « .* » n.existe pas'
+            r"|FATAL:  Datenbank ».*« existiert nicht|FATAL:  no existe la base de datos «.*»"
+            r'|FATALE:  il database ".*" non esiste'
+        ),
         ConnectionCause(
             "database.missing",
             "check POSTGRES_DB; if it was dropped, restore makes it again: korrigo-backup restore latest",
         ),
     ),
-    (r'FATAL:  role ".*" does not exist', ConnectionCause("server.role", "check POSTGRES_USER")),
     (
-        r"pg_hba\.conf.*(?:no encryption|SSL off)",
+        (
+            r'FATAL:  role ".*" does not exist|FATAL:  le rôle « .* » n.existe pas|FATAL:  Rolle ».*« existiert nicht'
+            r"|FATAL:  no existe el rol «.*»|FATALE:  il ruolo \".*\" non esiste"
+        ),
+        ConnectionCause("server.role", "check POSTGRES_USER"),
+    ),
+    (
+        (
+            r"pg_hba\.conf(?s:.*)(?:no encryption|SSL off|aucun chiffrement|keine Verschlüsselung|sin cifrado"
+            r"|nessuna crittografia)"
+        ),
         ConnectionCause(
             "server.tls",
             "the server may demand TLS: set [database] sslmode (PGSSLMODE) to verify-full or require;"
@@ -277,7 +296,11 @@ _CONNECTION = (
         ConnectionCause("server.hba", "allow this host and user in the server's pg_hba.conf", not_admitted=True),
     ),
     (
-        r"not currently accepting connections",
+        (
+            r"not currently accepting connections|n'accepte plus les connexions"
+            r"|akzeptiert gegenwärtig keine Verbindungen|base de datos «.*» no acepta conexiones"
+            r"|attualmente non accetta connessioni"
+        ),
         ConnectionCause("server.closed", "a restore was interrupted: korrigo-backup rollback finishes it"),
     ),
     (
@@ -291,11 +314,19 @@ _CONNECTION = (
         ),
     ),
     (
-        r"too many clients|remaining connection slots",
+        (
+            r"too many clients|remaining connection slots|trop de clients sont|emplacements de connexions restants"
+            r"|schon zu viele Verbindungen|verbleibenden Verbindungen sind|ya tenemos demasiados clientes"
+            r"|conexiones restantes están|troppi client già connessi|rimanenti slot di connessione"
+        ),
         ConnectionCause("server.crowded", "close connections or raise max_connections, then run it again"),
     ),
     (
-        r"server closed the connection|terminating connection|connection to server was lost",
+        (
+            r"server closed the connection|terminating connection|connection to server was lost"
+            r"|arrêt des connexions suite|Verbindung wird abgebrochen|terminando la conexión"
+            r"|interruzione della connessione"
+        ),
         ConnectionCause(
             "server.ended", "the server stopped or was restarted in the middle: see its log, then run the command again"
         ),

@@ -51,7 +51,8 @@ class CronSchedule:
 
     def installed(self) -> tuple[Job, ...]:
         """Return the jobs that have a line, with the hours that stand in it."""
-        return jobs(lines.hours_in(self._block() or b""))
+        block = self._block() or b""
+        return jobs(lines.hours_in(block), media=lines.has_media(block))
 
     def there(self) -> bool:
         """Return whether our block is there."""
@@ -65,7 +66,7 @@ class CronSchedule:
                 warning(
                     "schedule.daemon",
                     "no cron daemon seems to run here",
-                    "systemctl enable --now cron, or service cron start",
+                    "sudo systemctl enable --now cron, or sudo service cron start",
                 )
             )
         if others := lines.elsewhere(self.crontab.read(), self.around.identity):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from korrigo_backup.schedule.model import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +38,12 @@ def hours_in(found: bytes) -> dict[str, str]:
         title.removeprefix("# ").split(":", 1)[0]: " ".join(line.split()[:_HOUR_FIELDS])
         for title, line in zip(lines[::2], lines[1::2], strict=False)
     }
+
+
+def has_media(found: bytes) -> bool:
+    """Return whether the daily job of a block saves the media, too."""
+    lines = found.decode(errors="replace").split("\n")
+    return any(title.startswith("# daily:") and FULL in line.split() for title, line in pairwise(lines))
 
 
 def block_in(crontab: bytes, identity: str) -> bytes | None:

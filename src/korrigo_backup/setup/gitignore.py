@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from korrigo_backup.config.load import DOTENV, OWN_DOTENV
-from korrigo_backup.system.files import explained
+from korrigo_backup.system.files import explained, write_private
 from korrigo_backup.system.run import Command, run, which
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ _SECONDS = 10.0
 def shield(backups: Path, directory: Path) -> bool:
     """Write a `.gitignore` into a backup directory below the site's directory, and return whether it was written.
 
-    It takes everything there out of git, itself, too. Raises Refused if the directory may not be written to.
+    It takes everything there out of git, itself, too, and is private, as all files there. Raises Refused if the
+    directory may not be written to.
     """
     path = backups / NAME
     if not _is_below(backups, directory) or os.path.lexists(path):
         return False
     with explained(f"write {path}"):
-        path.write_text("# backups hold personal data: none of them belongs into git\n*\n", encoding="utf-8")
+        write_private(path, b"# backups hold personal data: none of them belongs into git\n*\n")
     return True
 
 

@@ -55,7 +55,7 @@ def judge_rows(now: Iterable[TableProof], then: Iterable[TableProof], source: st
         rows += table.rows
         is_counted = is_counted or None in {table.digest, old.digest}
         if table.rows != old.rows:
-            changed.append(f"{table.name} ({old.rows} rows then, {table.rows} now)")
+            changed.append(f"{table.name} ({counted(old.rows, 'row')} then, {table.rows} now)")
         elif None not in {table.digest, old.digest} and table.digest != old.digest:
             changed.append(f"{table.name} (other content)")
     if not changed:
@@ -84,7 +84,7 @@ def judge_schema(
         words = f"{counted(len(missing), 'object')} of {source} {'is' if len(missing) == 1 else 'are'} missing: {names}"
         hint = "right if a migration since has dropped them; else restore again, or go back: korrigo-backup rollback"
         return [error("validate.schema", words, hint) if strict else warning("validate.schema", words, hint)]
-    return [ok("validate.schema", f"Schema OK ({len(saved)} objects as in {source})")]
+    return [ok("validate.schema", f"Schema OK ({counted(len(saved), 'object')} as in {source})")]
 
 
 KNOWN = (

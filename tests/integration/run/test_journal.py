@@ -8,7 +8,8 @@ import pytest
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.run import journal
 from korrigo_backup.run.step import silent
-from sandbox import nothing_changes
+from sandbox import KORRIGO, nothing_changes
+from screen import terminal
 
 SERVICES = """
 [services]
@@ -65,6 +66,31 @@ def test_a_site_can_demand_that_the_checklist_is_answered(site):
     assert "--users-told --window --contacts" in done.err
     given = ["--approved-by", "a", "--reason", "b", "--users-told", "c", "--window", "60", "--contacts", "d"]
     site.korrigo("restore", made, "--yes", "--no-safety-backup", *given)
+
+
+def test_a_person_in_a_hurry_is_asked_one_question(site):
+    made = site.backup()
+    with terminal([str(KORRIGO), "restore", str(made)], env=site.env, cwd=site.home, columns=200) as screen:
+        screen.until(lambda: "Continue? (yes/no): " in screen.text)
+        assert "Approved in writing by" not in screen.text
+        assert "--approved-by --reason --ticket --users-told --window --contacts" in screen.text
+        screen.type("no\n")
+        assert screen.wait() == 5
+
+
+def test_a_site_that_demands_the_checklist_asks_for_its_answers(site):
+    (site.home / "korrigo-backup.toml").write_text("[restore]\nrequire_checklist = true\n")
+    made = site.backup()
+    asked = ("in writing by", "in a sentence", "informed by", "Minutes planned", "goes wrong")
+    with terminal([str(KORRIGO), "restore", str(made)], env=site.env, cwd=site.home, columns=200) as screen:
+        for words in asked:
+            screen.until(lambda words=words: f"{words} (Enter: not stated): " in screen.text)
+            screen.type("Mme Durand\n" if words != "goes wrong" else "\n")
+            if words == "in a sentence":
+                screen.until(lambda: "Ticket or report (Enter: not stated): " in screen.text)
+                screen.type("\n")
+        assert screen.wait() == 4
+    assert "the checklist is not complete: team" in screen.text
 
 
 def test_a_cut_or_foreign_line_in_the_journal_harms_nothing(site):

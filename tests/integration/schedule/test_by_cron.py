@@ -87,6 +87,7 @@ def test_the_lines_stand_after_those_of_the_owner_and_another_installation_chang
     assert room.crontab() == before
     output = room.korrigo("schedule", "show")
     assert "* * * * *    next " in output
+    assert "\n  daily   database and media " in output
     assert "backs up in other lines, too, which stay as they are (line 5)" in output
     assert "no cron daemon" not in output
 

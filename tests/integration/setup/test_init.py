@@ -185,6 +185,8 @@ def test_init_keeps_backups_and_secrets_out_of_git(site):
     site.run(["git", "init", "--quiet"], env=environment)
     done = site.korrigo("init", env=environment)
     assert "✅ backups/.gitignore keeps the backups out of git" in done.out
+    assert "may read .gitignore" not in done.out
+    assert (site.home / "backups" / ".gitignore").stat().st_mode & 0o777 == 0o600
     assert "hint: put into .gitignore: /.env /korrigo-backup.env" in done.out
     site.korrigo("backup", "db", env=environment)
     (site.home / ".gitignore").write_text("/.env\n/korrigo-backup.env\n")
@@ -198,6 +200,9 @@ def test_init_ends_with_the_rehearsal_and_then_with_its_proof(site):
     in_dotenv(site, *NAMES)
     done = site.korrigo("init", env=BARE)
     assert done.out.splitlines()[-1].split("  ")[0:2] == ["", " korrigo-backup drill latest-point"]
+    assert "no recovery kit" in done.out
+    assert "no address is notified" in done.out
+    assert not re.search("korrigo-backup (kit make|notify test)", done.out), "they would only fail"
     site.korrigo("backup", "full", env=BARE)
     site.korrigo("drill", "latest-point", env=BARE)
     last = site.korrigo("init", "--force", env=BARE).out.splitlines()[-1]

@@ -49,6 +49,10 @@ def test_commands_of_a_site_that_is_reached_directly_have_no_containers():
     commands = [line for one in KNOWN.values() for line in one.commands(values)]
     assert [line for line in commands if "$compose" in line or line.startswith("docker ")] == []
     assert "psql -h h -p 1 -U u -d postgres -c '\\l'" in KNOWN["database.missing"].commands(values)
+    right = "-c 'ALTER ROLE u CREATEDB'"
+    assert f"psql -h h -p 1 -U postgres {right}" in KNOWN["role.createdb"].commands(values)
+    here = values | {"superuser": "sudo -u postgres psql -p 1"}
+    assert f"sudo -u postgres psql -p 1 {right}" in KNOWN["role.createdb"].commands(here)
 
 
 def test_the_hint_carries_the_id_to_another_process_and_back():

@@ -9,6 +9,7 @@ from korrigo_backup.postgres.server_error import (
     StatementFailed,
     TableLocked,
     client_error,
+    connection_cause,
     first_error,
     parse,
     statement_error,
@@ -94,3 +95,28 @@ def test_the_class_of_an_error_follows_from_its_code_in_every_language(stderr, k
 )
 def test_the_words_of_pg_dump_decide_because_it_prints_no_code(stderr, kind):
     assert type(client_error("pg_dump", first_error(stderr), stderr)) is kind
+
+
+@pytest.mark.parametrize(
+    ("words", "id_"),
+    [
+        ("FATAL:  authentification par mot de passe échouée pour l'utilisateur  « school »", "server.password"),
+        ("FATAL:  la base de données « school » n'existe pas", "database.missing"),
+        ("FATAL:  le rôle « school » n'existe pas", "server.role"),
+        ("FATAL:  la base de données « school » n'accepte plus les connexions", "server.closed"),
+        ("FATAL:  désolé, trop de clients sont déjà connectés", "server.crowded"),
+        ("FATAL:  aucune entrée dans pg_hba.conf pour l'hôte « ::1 »,\nbase « a », aucun chiffrement", "server.tls"),
+        ("FATAL:  arrêt des connexions suite à la demande de l'administrateur", "server.ended"),
+        ("FATAL:  Passwort-Authentifizierung für Benutzer »school« fehlgeschlagen", "server.password"),
+        ("FATAL:  Datenbank »school« existiert nicht", "database.missing"),
+        ("FATAL:  la autentificación password falló para el usuario «school»", "server.password"),
+        ("FATAL:  no existe la base de datos «school»", "database.missing"),
+        ('FATALE:  autenticazione con password fallita per l\'utente "school"', "server.password"),
+        ('FATALE:  il database "school" non esiste', "database.missing"),
+    ],
+)
+def test_a_refused_connection_has_its_cause_in_the_language_of_the_server(words, id_):
+    """The words are those of PostgreSQL 15's catalogues: the server sends no code with them that psql would print."""
+    cause = connection_cause(f'psql: error: connection to server at "localhost", port 5432 failed: {words}')
+    assert cause
+    assert cause.id == id_

@@ -35,6 +35,9 @@ _LABELS = {
     Language.FRENCH: ("symptôme :", "cause :", "ensuite :", "dernière erreur :", "rien : tout est comme il faut"),
 }
 
+_HERE = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts whose server is on this machine, where root may become its superuser without a password."""
+
 _ENDED_BADLY = frozenset({Outcome.FAILED, Outcome.PARTLY, Outcome.INTERRUPTED, Outcome.BEGUN})
 
 
@@ -186,6 +189,8 @@ def _values(context: CommandContext) -> dict[str, str]:
         "program": program_source(),
         "at": f"-h {database.host} -p {database.port}",
     }
+    if database.host in _HERE:
+        values["superuser"] = f"sudo -u postgres psql -p {database.port}"
     return values | ({"compose": _compose(compose)} if config.composed else {})
 
 

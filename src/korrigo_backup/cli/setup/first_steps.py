@@ -17,7 +17,7 @@ from korrigo_backup.setup import gitignore, login
 from korrigo_backup.site.django_settings import ask_password, find_manage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.core.finding import Finding
@@ -32,6 +32,9 @@ _NEXT_VERBS = (
     ("drill", "korrigo-backup drill latest-point", "the rehearsal: then you know that you can restore"),
 )
 """The next steps, if there are such verbs."""
+
+_UNREADY = {"notify": {"notify.nobody"}, "kit": {"kit.unconfigured", "kit.library"}}
+"""The findings, printed above with their hints, with which a verb would only fail."""
 
 
 def password(wired: Wired, again: Callable[[Secret], Wired], environment: Mapping[str, str]) -> Secret | None:
@@ -99,7 +102,7 @@ def keep_out_of_git(wired: Wired) -> None:
         say(f"   hint: put into .gitignore: {' '.join(f'/{one}' for one in lines)}")
 
 
-def next_steps(verbs: Container[str], wired: Wired, findings: Iterable[Finding]) -> None:
+def next_steps(verbs: Container[str], wired: Wired, findings: Sequence[Finding]) -> None:
     """Print what cannot be done now, the next commands, and last the proof that the site can be restored."""
     for finding in findings:
         if finding.id == "role.createdb" and finding.hint:
@@ -107,9 +110,10 @@ def next_steps(verbs: Container[str], wired: Wired, findings: Iterable[Finding])
             say(f"   run as the server's superuser: {as_superuser(finding.hint)}")
     daily = next((f"{job.title} every night from now on" for job in wired.jobs() if job.id == "daily"), "")
     proof = proven(read(wired.catalog.directory))
+    unready = {verb for verb, ids in _UNREADY.items() if any(finding.id in ids for finding in findings)}
     say("➡️  Next")
     for verb, line, why in _NEXT_VERBS:
-        if verb in verbs and not (verb == "drill" and proof):
+        if verb in verbs and verb not in unready and not (verb == "drill" and proof):
             say(f"   {line:<50} {daily or why if verb == 'schedule' else why}")
     if proof:
         seconds = "" if proof.seconds is None else f" in {proof.seconds:.0f} s"

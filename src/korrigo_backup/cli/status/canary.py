@@ -16,6 +16,7 @@ from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.cli.program.names import find_artifact
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Level, error, headline
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import NotFound, ProblemsFound, Refused, UsageError
@@ -117,7 +118,10 @@ def _say(one: Watch) -> None:
     if seen is None or not seen.history:
         say(f"{label}: {one.name}, no backup before it is compared")
         return
-    say(f"{label}: {one.name}, compared with {len(seen.history)} calm backups, the last {seen.history[0].name}")
+    say(
+        f"{label}: {one.name}, compared with {counted(len(seen.history), 'calm backup')},"
+        f" the last {seen.history[0].name}"
+    )
     changed = sorted(_changes(seen), key=lambda row: -abs(row[1] - row[2]))[:_ROWS]
     if changed:
         cells = [

@@ -174,7 +174,10 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         oldest = span(int((found.now - found.facts.kept[-1].at).total_seconds()))
         yield (
             "kept",
-            f"{len(found.facts.kept)} previous copies of restores, the oldest {oldest} old: korrigo-backup prune",
+            (
+                f"{counted(len(found.facts.kept), 'previous copy', 'previous copies')} of restores,"
+                f" the oldest {oldest} old: korrigo-backup prune"
+            ),
         )
     if found.others:
         yield "others", f"{found.others} backups of another site or environment are not counted"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.paginator import Paginator
 from django.utils.translation import pgettext
 
-from korrigo_backup.artifact.history import proven, suspects
+from korrigo_backup.artifact.history import members_of, proven, suspects
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.status.wording import in_language, kind_label, local, origin_label, proof_label
@@ -52,8 +52,9 @@ class Row:
 class Notes:
     """Facts about artifacts besides their manifests, by their names.
 
-    `restored` is when a load of an artifact was last proven to equal the saved data, `bad` why an artifact may be bad;
-    `holds` is None if they cannot be read.
+    `restored` is when a load of an artifact was last proven to equal the saved data. A load of a restore point always
+    has its database in it, and its media only where there was room, so it counts for the database alone.
+    `bad` says why an artifact may be bad; `holds` is None if they cannot be read.
     """
 
     def __init__(self, facts: Facts, now: datetime) -> None:
@@ -61,7 +62,9 @@ class Notes:
         self.facts = facts
         self.bad = suspects(facts.records, facts.artifacts)
         self.holds = None if facts.held_unread else standing(facts.holds, now)
-        self.restored = {proof.what: proof.at for record in facts.records if (proof := proven([record]))}
+        dumps = {one.name: one.header.database_backup for one in facts.artifacts if one.header and members_of(one)}
+        proofs = [proof for record in facts.records if (proof := proven([record]))]
+        self.restored = {name: proof.at for proof in proofs for name in (proof.what, dumps.get(proof.what)) if name}
 
     def problem(self, artifact: Artifact) -> str | None:
         """Return why an artifact must not be used, None if nothing is known against it."""

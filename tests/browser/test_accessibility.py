@@ -20,10 +20,8 @@ LANGUAGES = ("en", "fr")
 
 CUT = """() => {
     const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
-    const hidden = [...document.querySelectorAll(".korrigo-frame")].filter(frame => {
-        const scroll = frame.firstChild;
-        return scroll.scrollWidth > scroll.clientWidth + 1 && !frame.classList.contains("korrigo-more-right");
-    });
+    const hidden = [...document.querySelectorAll(".korrigo-scroll")].filter(scroll =>
+        scroll.scrollWidth > scroll.clientWidth + 1 && !scroll.parentElement.classList.contains("korrigo-more-right"));
     const proofs = [...document.querySelectorAll(".korrigo-proof")].filter(
         cell => cell.getBoundingClientRect().right > document.documentElement.clientWidth);
     return [wide, hidden.length, proofs.length];
@@ -71,6 +69,7 @@ def test_axe_finds_nothing_on_the_list_and_on_the_pages_of_backups(demo, visit, 
             assert page.goto(f"{here}backup/{name}/").status == 200
             assert page.get_attribute("html", "lang") == language
             assert (name, problems(axe, page)) == (name, [])
+        assert [text for text in page.complaints if not text.endswith("/favicon.ico")] == []
 
 
 def test_axe_finds_nothing_on_a_page_of_two_hundred_backups_with_every_sort_of_finding(demo, visit, axe):

@@ -83,7 +83,8 @@ def test_help_of_every_verb_fits_a_screen_and_the_main_help_lists_the_exit_codes
     tool = Path(sys.executable).with_name("korrigo-backup")
     for arguments in ([], *([verb] for verb in verbs())):
         done = subprocess.run([tool, *arguments, "--help"], capture_output=True, text=True, check=True)
-        assert len(done.stdout.splitlines()) < (50 if arguments else 60)  # the main help has a line for each verb
+        lines = 49 if arguments else len(verbs()) + 20  # the main help has a line for each verb
+        assert len(done.stdout.splitlines()) <= lines
         assert "Exit codes" in done.stdout or arguments
 
 

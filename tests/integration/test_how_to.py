@@ -48,6 +48,18 @@ def test_one_table_one_object_and_one_file_come_back(demo):
     assert lost.read_bytes() == content
 
 
+def test_a_loss_is_found_with_its_time_and_its_history(demo):
+    (demo.home / "manage.py").symlink_to(PROJECT / "demo" / "manage.py")
+    demo.korrigo("backup", "full")
+    exam = demo.sql("SELECT id::text FROM exams_exam ORDER BY id")[0][0]
+    demo.sql(f"UPDATE exams_exam SET coefficient = coefficient + 1 WHERE id = '{exam}'")
+    file = min(path for path in demo.media.rglob("*.pdf"))
+    file.unlink()
+    path = str(file.relative_to(demo.media))
+    them = Operator.of(demo)
+    them.follow(PAGES / "rescue.md", {"exams.Exam:12": f"exams.Exam:{exam}", "copies/2026/scan.pdf": path})
+
+
 def test_postgresql_is_upgraded_by_a_backup_and_a_restore(operator, tmp_path):
     site = operator.site
     embedded = embedded_bindir()

@@ -17,6 +17,7 @@ from sandbox import connect, database_names, drop_database
 PICTURES = os.environ.get("KORRIGO_PICTURES")
 """A directory that gets the picture of this run."""
 PAGE = PROJECT / "docs" / "tutorial" / "first-restore.md"
+IN_FRENCH = PROJECT / "docs" / "fr" / "tutorial" / "first-restore.md"
 SUDO = """#!/bin/sh
 # sudo -u postgres COMMAND, as the superuser of the test's server
 shift 2
@@ -68,12 +69,25 @@ def draw(typed, outputs):
     return svg("a loss, and a restore", rows)
 
 
-def test_every_command_of_the_tutorial_does_what_the_page_shows(server, newcomer, tmp_path):
-    typed = commands(text(PAGE).replace("POSTGRES_HOST=localhost", f"POSTGRES_HOST={server.access().host}"))
+def as_shown(page, server, cwd, env):
+    """Type the commands of a page, and return them with their outputs; AssertionError if one is not as the page has it."""
+    typed = commands(text(page).replace("POSTGRES_HOST=localhost", f"POSTGRES_HOST={server.access().host}"))
     assert len(typed) > 20
-    outputs = run(typed, cwd=tmp_path, env=newcomer)
+    outputs = run(typed, cwd=cwd, env=env)
     for one, printed in zip(typed, outputs, strict=True):
         assert not one.printed or matches(one.printed, printed), f"$ {one.command}\n{printed}"
+    return typed, outputs
+
+
+def test_the_tutorial_in_french_shows_what_a_french_reader_sees(server, newcomer, tmp_path):
+    typed, _ = as_shown(IN_FRENCH, server, tmp_path, newcomer | {"LANG": "fr_FR.UTF-8"})
+    assert [one.command for one in typed] == [
+        one.command.replace("localhost", str(server.access().host)) for one in commands(text(PAGE))
+    ]
+
+
+def test_every_command_of_the_tutorial_does_what_the_page_shows(server, newcomer, tmp_path):
+    typed, outputs = as_shown(PAGE, server, tmp_path, newcomer)
     written = draw(typed, outputs)
     assert re.findall(r"https?://(?!www\.w3\.org/)", written) == []
     assert "3&#160;copies" in written

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
 
 class MomentKind(StrEnum):
@@ -63,8 +63,11 @@ class PointTables:
     tables: Mapping[str, tuple[int, str | None]] = field(default_factory=dict)
 
 
-def moments(states: Sequence[PointTables], wanted: Container[str] | None = None) -> tuple[TableMoment, ...]:
-    """Return the changes of tables from state to state, oldest first; with `wanted` only those of these tables."""
+def moments(states: Iterable[PointTables], wanted: Container[str] | None = None) -> tuple[TableMoment, ...]:
+    """Return the changes of tables from state to state, oldest first; with `wanted` only those of these tables.
+
+    Two neighbouring states are held at once.
+    """
     found: list[TableMoment] = []
     for former, state in pairwise(states):
         names = sorted(former.tables.keys() | state.tables.keys())

@@ -6,7 +6,7 @@ A table that is not live any more is found in the newest dump; so everything her
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -98,8 +98,7 @@ class SiteTables:
         self._site = site
         self._dumps = dumps
         self._taken = taken
-        self.not_asked = ""
-        """Why the site's Django was not asked; "" if it was, or was not needed."""
+        self._not_asked = ""
 
     @cached_property
     def live(self) -> dict[str, LiveTable]:
@@ -125,7 +124,8 @@ class SiteTables:
             if normal_name(model.strip()) in {*tables, *(name.rpartition(".")[2] for name in tables)}
             else self._labels
         )
-        return find_table(model, labels, tables, visible)
+        found = find_table(model, labels, tables, visible)
+        return replace(found, note=f"{found.note} ({self._not_asked})") if found.note and self._not_asked else found
 
     def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:
         """Return columns and types of a table's primary key; of one that is not live from a dump, without types.
@@ -179,14 +179,14 @@ class SiteTables:
 
     @cached_property
     def _labels(self) -> dict[str, TableName] | None:
-        """The table of each model by its label, None if Django cannot be asked; `not_asked` then says why."""
+        """The table of each model by its label, None if Django cannot be asked."""
         if self._site.django is None:
-            self.not_asked = "there is no way to run manage.py"
+            self._not_asked = "there is no way to run manage.py"
             return None
         try:
             return self._site.django.ask(DESCRIBE, Description).tables
         except KorrigoBackupError as problem:
-            self.not_asked = problem.message
+            self._not_asked = problem.message
             return None
 
 

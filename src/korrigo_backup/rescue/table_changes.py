@@ -101,7 +101,7 @@ def table_changes(
 
 def _rows(first: Artifact, later: Later, table: str) -> int | None:
     """Return the greater number of rows that the manifests of two dumps give a table."""
-    states = saved_tables([first, later.dump], {table}) if later.dump else []
+    states = list(saved_tables([first, later.dump], {table})) if later.dump else []
     counts = [one.tables[table][0] for one in states if table in one.tables]
     return max(counts) if len(counts) == len((first, later)) else None
 

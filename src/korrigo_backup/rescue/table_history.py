@@ -14,7 +14,7 @@ from korrigo_backup.rescue.points import database_proof
 from korrigo_backup.rescue.row_changes import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -39,9 +39,8 @@ class TableHistory(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def saved_tables(dumps: Sequence[Artifact], wanted: Collection[str] | None = None) -> list[PointTables]:
-    """Return the tables of the dumps that have a manifest; each manifest is read once and not kept."""
-    found = []
+def saved_tables(dumps: Sequence[Artifact], wanted: Collection[str] | None = None) -> Iterator[PointTables]:
+    """Yield the tables of the dumps that have a manifest; each manifest is read once and not kept."""
     for dump in dumps:
         try:
             proof = database_proof(dump)
@@ -50,8 +49,7 @@ def saved_tables(dumps: Sequence[Artifact], wanted: Collection[str] | None = Non
         if proof is not None:
             tables = ((normal_name(one.name), one) for one in proof.tables)
             chosen = {name: (one.rows, one.digest) for name, one in tables if wanted is None or name in wanted}
-            found.append(PointTables(dump.created, dump.name, known_rule(proof.digest), chosen))
-    return found
+            yield PointTables(dump.created, dump.name, known_rule(proof.digest), chosen)
 
 
 def live_tables(
@@ -74,7 +72,7 @@ def table_history(
     dumps: Sequence[Artifact], taken: Snapshot | None, table: str, *, now: datetime, note: str = ""
 ) -> TableHistory:
     """Return when a table changed: between the dumps, and since the newest of them if the database answers."""
-    states = saved_tables(dumps, {table})
+    states = list(saved_tables(dumps, {table}))
     if taken is not None and states:
         states.append(live_tables(taken, states[-1], now, {table}))
     return TableHistory(

@@ -83,8 +83,8 @@ def say_table_history(history: TableHistory, away: str) -> None:
         say(f"⚠️ the live state is not known: {away}")
 
 
-def say_moment(moment: TableMoment) -> None:
-    """Print a change of a table between two states."""
+def say_moment(moment: TableMoment, name: str = "") -> None:
+    """Print a change of a table between two states, with its name if that does not stand above."""
     until = "now" if moment.source == LIVE else minute(moment.at)
     rows = {
         MomentKind.NEW: f"new, {moment.rows} rows",
@@ -94,7 +94,7 @@ def say_moment(moment: TableMoment) -> None:
         MomentKind.MORE: f"{moment.rows_before} → {moment.rows} rows",
         MomentKind.CHANGED: f"changed, {moment.rows} rows as before",
     }
-    say(f"{minute(moment.after)} to {until}  {rows[moment.kind]}")
+    say(f"{minute(moment.after)} to {until}  {f'{name}: ' if name else ''}{rows[moment.kind]}")
 
 
 def say_table_changes(changes: TableChanges) -> None:

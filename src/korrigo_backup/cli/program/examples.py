@@ -123,6 +123,10 @@ EXAMPLES = {
         ("korrigo-backup report --from 2026-01-01 --to 2026-03-31", "a quarter"),
         ("korrigo-backup report drill --html drill.html", "the last drill, for a printer"),
     ),
+    "rescue": (
+        ("korrigo-backup rescue", "what is lost, since when, and the ways back"),
+        ("korrigo-backup rescue --only-data --since 2026-05-01", "quicker, and of some days"),
+    ),
     "restore": (
         ("korrigo-backup restore latest-point --dry-run", "the plan"),
         ('korrigo-backup restore --at "2026-05-04 14:05"', "the state of that time"),

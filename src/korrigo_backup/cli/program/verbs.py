@@ -43,6 +43,7 @@ VERBS = {
     "rehearse": VerbEntry("rehearse", Panel.EVERY_DAY, "Try a new image's migrations on the data of a backup."),
     "plan": VerbEntry("plan", Panel.BROKEN, "Show what a restore would change. Changes nothing."),
     "restore": VerbEntry("restore", Panel.BROKEN, "Put a backup in the place of the live data, proven before."),
+    "rescue": VerbEntry("rescue.rescue", Panel.BROKEN, "Find what is broken and since when, and the ways back."),
     "history": VerbEntry("rescue.history", Panel.BROKEN, "Show how a row or a file stood in each backup."),
     "undelete": VerbEntry("undelete", Panel.BROKEN, "Bring deleted rows back, with all that belongs to them."),
     "rollback": VerbEntry("rollback", Panel.BROKEN, "Undo a restore, in about a second."),

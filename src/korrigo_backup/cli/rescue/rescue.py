@@ -1,0 +1,148 @@
+"""`korrigo-backup rescue`: what is broken, since when, and the ways back, that which loses least first."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.artifact.components import saved_database
+from korrigo_backup.cli import restore as restore_verb
+from korrigo_backup.cli.output import CommandContext, say, say_data, say_findings, say_json
+from korrigo_backup.cli.printed.history import minute, say_moment
+from korrigo_backup.cli.program.verbs import VERBS
+from korrigo_backup.cli.rescue.history import SINCE, UNTIL
+from korrigo_backup.cli.setup.checks import checks
+from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import listed
+from korrigo_backup.core.finding import Finding, Level, error
+from korrigo_backup.errors import KorrigoBackupError, NotFound, Unreachable, UsageError
+from korrigo_backup.rescue.diagnosis import LiveSite, diagnose_losses
+from korrigo_backup.rescue.offers import RescueFacts, offers
+from korrigo_backup.rescue.points import read_points, read_window
+from korrigo_backup.rescue.site_tables import live_database
+from korrigo_backup.validate.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.rescue.diagnosis import Diagnosis
+    from korrigo_backup.rescue.offers import Offer, TableState
+    from korrigo_backup.rescue.points import Points
+
+NAMED = 20
+"""Moments of loss that are printed; --json has all."""
+
+
+def command(
+    context: typer.Context,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help=SINCE)] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help=UNTIL)] = None,
+    only_data: Annotated[
+        bool, typer.Option("--only-data", help="Without the checks of doctor and validate: quicker.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Find what is broken and since when, and show the ways back, that which loses least first. Changes nothing.
+
+    The live tables and files are compared with the backups; nothing is loaded.
+    """
+    wired: Wired = context.ensure_object(CommandContext).wired()
+    points = read_points(wired.catalog, read_window(since, until))
+    points.require_dumps()
+    findings = [] if only_data else _findings(wired)
+    if not as_json:
+        say_findings(findings)
+    site, away = wired.site(), list[str]()
+    try:
+        tree = site.required_media()
+    except (NotFound, Unreachable, UsageError) as problem:
+        tree = None
+        away.append(problem.message)
+    with live_database(site) as live:
+        away += [live.away] if live.away else []
+        found = diagnose_losses(points, LiveSite(site, live.taken, tree, local_now()))
+    made = offers(_facts(points, found), _commands())
+    if as_json:
+        say_json("rescue", {"findings": findings, "losses": found, "offers": made, "away": away})
+    else:
+        _say_losses(found, away)
+        _say_offers(made)
+
+
+def _findings(wired: Wired) -> list[Finding]:
+    """Return the findings of doctor and validate that are worth a look."""
+    found = checks(wired)
+    try:
+        found += validate(
+            wired.site(), None, saved=saved_database(wired.catalog, None), accept=wired.config.validate.accept
+        )
+    except KorrigoBackupError as problem:
+        found.append(error("validate.database", problem.message, problem.hint))
+    return list({(one.id, one.message): one for one in found if one.level is not Level.OK}.values())
+
+
+def _commands() -> frozenset[str]:
+    """Return the commands of this version that an offer may name."""
+    options = inspect.signature(restore_verb.command).parameters
+    return frozenset({*VERBS, *(f"restore --{name}" for name in options)})
+
+
+def _facts(points: Points, found: Diagnosis) -> RescueFacts:
+    reference = found.tables[0].reference if found.tables else ""
+    dump = next((one for one in points.dumps if one.name == reference), points.dumps[-1])
+    point: Artifact = points.point_of(dump) or dump
+    return RescueFacts(found.tables, found.files, point.name, minute(dump.created))
+
+
+def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
+    say("")
+    say(f"{counted(found.dumps, 'dump')} and {counted(found.media, 'media backup')} were looked at")
+    for one in found.moments[-NAMED:]:
+        say_moment(one, one.table)
+    if len(found.moments) > NAMED:
+        say(f"  and {len(found.moments) - NAMED} earlier losses (--json, --since)")
+    for one in found.file_moments[-NAMED:]:
+        say(f"  {minute(one.after)} to {minute(one.at)}  {one.rows_before} → {one.rows} media files")
+    for table in found.tables:
+        _say_table(table)
+    if found.files:
+        change = found.files.change
+        for sign, names in (("-", change.removed), ("~", change.changed)):
+            for name in names.first:
+                say_data(f"  {sign} {name}")
+        say(f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
+            f" since {found.files.reference}")  # fmt: skip
+    for words in (*found.unseen, *away):
+        say(f"⚠️ not looked at: {words}")
+
+
+def _say_table(state: TableState) -> None:
+    change = state.change
+    if change is None:
+        say(f"  {state.table}: gone, with {state.moment.rows_before} rows since {state.reference}")
+        return
+    least = "" if change.exact else "at least "
+    say(
+        f"  {state.table}: {least}{change.removed} removed, {change.changed} changed, {change.added} added"
+        f" since {state.reference}"
+    )
+    if change.removed_keys:
+        say_data(f"    - {listed(change.removed_keys)}")
+    if state.is_changed_as_a_whole:
+        say("    ⚠️ most of its rows changed: see whether one statement did it")
+
+
+def _say_offers(made: Sequence[Offer]) -> None:
+    say("")
+    if not made:
+        say("✅ No row and no file of the backups is missing")
+    for number, one in enumerate(made, 1):
+        say(f"{number}. brings back {one.brings}")
+        say(f"   loses       {one.loses}")
+        say(f"   downtime    {one.downtime}")
+        say_data(f"   {one.command}")

@@ -1,0 +1,185 @@
+"""What a site has lost, and when: the live tables and files against the saved states. Reads only, loads nothing.
+
+The manifests tell when a table lost rows. Each such table is then compared, row by row, with the last dump before its
+newest loss; a table that has only changed since the newest dump, with that.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.compare.media import file_changes
+from korrigo_backup.compare.present import LiveRows
+from korrigo_backup.compare.rows import dump_rows, narrow_under
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.media import listing as archived
+from korrigo_backup.media.saved_files import listing_path
+from korrigo_backup.media.store import listing as stored
+from korrigo_backup.postgres import rows as site_rows
+from korrigo_backup.rescue.bisect import MomentKind, PointTables, TableMoment, last_losses, moments
+from korrigo_backup.rescue.offers import PASSING, FileState, TableState
+from korrigo_backup.rescue.row_changes import LIVE
+from korrigo_backup.rescue.table_history import live_tables, saved_tables
+from korrigo_backup.system.files import explained, open_plain
+from korrigo_backup.verify.dump_source import open_unread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.compare.differences import RowChange
+    from korrigo_backup.media.port import Tree
+    from korrigo_backup.media.walk import TreeEntry
+    from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.rescue.points import Points
+    from korrigo_backup.site.site import Site
+
+SHOWN = 5
+"""Keys and files of each kind that are named."""
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """The losses of a site: `moments` are those of its tables in time, `tables` the live tables that differ.
+
+    `unseen` names parts that could not be looked at, each with the reason.
+    """
+
+    dumps: int
+    media: int
+    moments: tuple[TableMoment, ...] = ()
+    tables: tuple[TableState, ...] = ()
+    files: FileState | None = None
+    file_moments: tuple[TableMoment, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LiveSite:
+    """The live side: a snapshot and the media tree, None where they cannot be read; `now` is their time."""
+
+    site: Site
+    taken: Snapshot | None
+    tree: Tree | None
+    now: datetime
+
+
+def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
+    """Return the losses since the first of the points; raises ProofFailed for a dump that is not the saved one."""
+    unseen = [f"{name} {why}" for name, why in points.passed_over]
+    newest = deque[PointTables](maxlen=1)
+    changes = moments(_states(points, live, newest))
+    present = newest[0] if newest and newest[0].source == LIVE else None
+    losses = tuple(one for one in changes if one.is_loss and not _is_passing(one.table))
+    tables = _table_states(points, live, present, changes) if present else ()
+    files, file_moments = None, tuple[TableMoment, ...]()
+    try:
+        file_moments = _file_moments(points)
+        files = _file_state(points, live.tree, file_moments) if live.tree is not None else None
+    except (KorrigoBackupError, OSError) as problem:
+        unseen.append(f"the media were not compared: {problem}")
+    return Diagnosis(
+        dumps=len(points.dumps),
+        media=len(points.media),
+        moments=losses,
+        tables=tables,
+        files=files,
+        file_moments=tuple(one for one in file_moments if one.is_loss),
+        unseen=tuple(unseen),
+    )
+
+
+def _states(points: Points, live: LiveSite, newest: deque[PointTables]) -> Iterator[PointTables]:
+    """Yield the saved states and then the live one; `newest` holds the last that was yielded."""
+    for state in saved_tables(points.dumps):
+        newest.append(state)
+        yield state
+    if live.taken is not None and newest:
+        newest.append(live_tables(live.taken, newest[0], live.now))
+        yield newest[0]
+
+
+def _is_passing(table: str) -> bool:
+    return table.rpartition(".")[2] in PASSING
+
+
+def _table_states(
+    points: Points, live: LiveSite, present: PointTables, changes: Sequence[TableMoment]
+) -> tuple[TableState, ...]:
+    """Return the live tables that differ from before their newest loss, or from the newest dump."""
+    since = {one.table: one for one in changes if one.source == LIVE and one.kind is not MomentKind.NEW}
+    chosen = {**since, **last_losses(changes)}
+    by_dump: dict[str, dict[str, TableMoment]] = defaultdict(dict)
+    for table, moment in chosen.items():
+        if not _is_passing(table):
+            by_dump[moment.former][table] = moment
+    dumps = {one.name: one for one in points.dumps}
+    found = [
+        TableState(table=table, reference=name, moment=moment, change=changes_of.get(table))
+        for name, wanted in by_dump.items()
+        for changes_of in [_row_changes(dumps[name], live, present, wanted)]
+        for table, moment in wanted.items()
+    ]
+    differing = (one for one in found if one.change is None or one.change.removed or one.change.changed)
+    return tuple(sorted(differing, key=_weight))
+
+
+def _weight(state: TableState) -> tuple[bool, int, str]:
+    """Order tables: those that lost rows first, most rows first."""
+    removed = state.change.removed if state.change else state.moment.rows_before or 0
+    return not removed, -removed, state.table
+
+
+def _row_changes(
+    dump: Artifact, live: LiveSite, present: PointTables, wanted: Mapping[str, TableMoment]
+) -> dict[str, RowChange]:
+    """Return the rows that differ, of those tables of a dump that are still live."""
+    rows = {name: max(moment.rows_before or 0, present.tables[name][0]) for name, moment in wanted.items()
+            if name in present.tables}  # fmt: skip
+    if not rows or live.taken is None:
+        return {}
+    foreign = dump.manifest is None or dump.manifest.database is None
+    settings = (*site_rows.FOREIGN, site_rows.OURS) if foreign else (site_rows.OURS,)
+    with open_unread(dump, live.site.postgres.access) as file:
+        return narrow_under(settings, dump_rows(file, dump.name), LiveRows(live.taken), rows, shown=SHOWN)
+
+
+def _file_moments(points: Points) -> tuple[TableMoment, ...]:
+    """Return the changes of the number of files from media backup to media backup."""
+    states = []
+    for backup in points.media:
+        manifest = backup.source() if callable(backup.source) else backup.source
+        if manifest and manifest.media:
+            states.append(PointTables(backup.created, backup.name, None, {"media": (manifest.media.files, None)}))
+    return moments(states)
+
+
+def _file_state(points: Points, tree: Tree, changes: Sequence[TableMoment]) -> FileState | None:
+    """Return the live files against the media backup before the newest loss of files, else the newest."""
+    if not points.media:
+        return None
+    lost = last_losses(changes).get("media")
+    wanted = lost.former if lost else points.media[-1].name
+    backup = next(one for one in points.media if one.name == wanted)
+    with explained(f"compare the media tree {tree.root}"), open_plain(listing_path(backup.path)) as file:
+        if backup.is_listing:
+            entries = stored.read(file, backup.name)
+            saved = ((f"{one.size} {one.mtime_ns}", one.path) for one in entries if one.sha256)
+            change = file_changes(saved, tree, shown=SHOWN, knows=_size_and_time)
+        else:
+            root = backup.manifest.media.root if backup.manifest and backup.manifest.media else ""
+            paths = ((_UNREAD, path) for _, path in archived.below(archived.read(file, backup.name), root))
+            change = file_changes(paths, tree, shown=SHOWN, knows=lambda _: _UNREAD)
+    return FileState(reference=backup.name, change=change)
+
+
+_UNREAD = "-"
+"""Stands for the content of a file: neither side is read, so that only missing and new files are found."""
+
+
+def _size_and_time(entry: TreeEntry) -> str:
+    return f"{entry.info.st_size} {entry.info.st_mtime_ns}"

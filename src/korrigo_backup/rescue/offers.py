@@ -1,0 +1,178 @@
+"""The ways back from a loss, in the order of what each of them loses: decided here, without input or output.
+
+An offer is made only if its command is in this version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.compare.differences import FileChange, RowChange  # noqa: TC001 - msgspec reads them
+from korrigo_backup.core.counted import counted
+from korrigo_backup.rescue.bisect import MomentKind, TableMoment
+from korrigo_backup.rescue.objects import written_object
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
+
+UNDELETE, REVERT, RESTORE_TABLE, RESTORE_FILE = "undelete", "revert", "restore --table", "restore --file"
+"""The commands, or their options, that not every version has."""
+
+PASSING = frozenset({"django_session"})
+"""Tables that lose rows by themselves: those of expired sessions."""
+
+_NAMED = 3
+"""Missing rows that a command names one by one."""
+
+_WHOLE = 0.5
+"""The share of a table's rows from which on a change is that of the whole table."""
+
+
+class TableState(msgspec.Struct, frozen=True, kw_only=True):
+    """A table that differs from a saved state: the dump, the moment of its newest loss or change, the rows that differ.
+
+    `change` is None if the table is gone, or is not in the dump.
+    """
+
+    table: str
+    reference: str
+    moment: TableMoment
+    change: RowChange | None = None
+
+    @property
+    def is_changed_as_a_whole(self) -> bool:
+        """Whether so many of its rows changed that one statement did it, or somebody imported them."""
+        rows = self.moment.rows_before or 0
+        return self.change is not None and self.change.changed > max(1, rows * _WHOLE)
+
+
+class FileState(msgspec.Struct, frozen=True, kw_only=True):
+    """The live files against those of a media backup; `changed` is known of the media store alone (size and time)."""
+
+    reference: str
+    change: FileChange
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """A way back: what it brings back, what is lost by it, how long the site is down, the command."""
+
+    brings: str
+    loses: str
+    downtime: str
+    command: str
+
+
+@dataclass(frozen=True)
+class RescueFacts:
+    """All that the offers are decided on. `point` is the newest restore point, or dump, from before the losses."""
+
+    tables: Sequence[TableState]
+    files: FileState | None = None
+    point: str = ""
+    since: str = ""
+    """When `point` was made, in words: a restore of it loses all that is newer."""
+
+
+def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
+    """Return the ways back, that which loses least first; `commands` are those of this version."""
+    found: list[Offer] = []
+    for one in facts.tables:
+        found += _of_rows(one, commands)
+    for one in facts.tables:
+        found += _of_values(one, commands)
+    for one in facts.tables:
+        found += _of_table(one, commands)
+    if facts.files:
+        found += _of_files(facts.files, commands)
+    if facts.point and (facts.tables or facts.files):
+        found.append(
+            Offer(
+                brings="everything as it was then",
+                loses=f"all that was entered since {facts.since}, but for a rollback",
+                downtime=_SHORT,
+                command=f"korrigo-backup restore {facts.point}",
+            )
+        )
+    return tuple(found)
+
+
+_NONE = "nothing: no live row is changed"
+_SERVES = "none, the site serves"
+_SHORT = "while the data are swapped: korrigo-backup plan has the seconds"
+
+
+def _of_rows(state: TableState, commands: Container[str]) -> list[Offer]:
+    change = state.change
+    if change is None or not change.removed or UNDELETE not in commands:
+        return []
+    keys = change.removed_keys
+    if len(change.key) == 1 and change.removed == len(keys) <= _NAMED and not any("…" in key for key in keys):
+        what = " ".join(quote(written_object(state.table, [key.partition("=")[2]])) for key in keys)
+    else:
+        what = f"--table {quote(state.table)}"
+    return [
+        Offer(
+            brings=f"{counted(change.removed, 'row')} of {state.table}, and what was deleted with them",
+            loses=_NONE,
+            downtime=_SERVES,
+            command=f"korrigo-backup undelete {what} --from {state.reference}",
+        )
+    ]
+
+
+def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
+    change = state.change
+    if change is None or not state.is_changed_as_a_whole or REVERT not in commands:
+        return []
+    return [
+        Offer(
+            brings=f"the former values of {counted(change.changed, 'row')} of {state.table}",
+            loses="the values that these rows have now; those changed again since are left and named",
+            downtime=_SERVES,
+            command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}",
+        )
+    ]
+
+
+def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:
+    if state.moment.kind is not MomentKind.GONE or RESTORE_TABLE not in commands:
+        return []
+    return [
+        Offer(
+            brings=f"the table {state.table} with {state.moment.rows_before} rows",
+            loses=_NONE,
+            downtime=_SERVES,
+            command=f"korrigo-backup restore --table {quote(state.table)} {state.reference}",
+        )
+    ]
+
+
+def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
+    missing, changed = files.change.removed, files.change.changed
+    if not missing.count and not changed.count:
+        return []
+    what = ", ".join(
+        counted(one.count, noun) for one, noun in ((missing, "missing file"), (changed, "changed file")) if one.count
+    )
+    if RESTORE_FILE in commands:
+        named = " ".join(f"--file {quote(one)}" for one in missing.first) if missing.count <= _NAMED else "--file '*'"
+        return [
+            Offer(
+                brings=what,
+                loses="nothing: no live file is replaced",
+                downtime=_SERVES,
+                command=f"korrigo-backup restore {named} {files.reference}",
+            )
+        ]
+    return [
+        Offer(
+            brings=what,
+            loses=f"{counted(files.change.added.count, 'newer file')}, kept for a rollback",
+            downtime=_SHORT,
+            command=f"korrigo-backup restore {files.reference}",
+        )
+    ]

@@ -1,0 +1,90 @@
+"""`rescue`: what a site has lost, since when, and the ways back."""
+
+import shlex
+
+import pytest
+
+from rescue_days import days
+
+
+def rescue(site, *arguments):
+    return site.json("rescue", "--only-data", *arguments)
+
+
+def commands(found):
+    return [shlex.split(one["command"])[1:] for one in found["offers"]]
+
+
+def test_rows_that_are_missing_are_found_with_the_time_of_their_loss_and_come_back(site):
+    first, second, third = days(site, "TRUNCATE copy CASCADE; DELETE FROM exam WHERE id IN (7, 8)", "")
+    found = rescue(site)
+    moment = next(one for one in found["losses"]["moments"] if one["table"] == "public.exam")
+    assert (moment["former"], moment["source"], moment["rows_before"], moment["rows"]) == (first, second, 20, 18)
+    undelete = next(one for one in commands(found) if "public.exam:7" in one)
+    assert undelete == ["undelete", "public.exam:7", "public.exam:8", "--from", first]
+    site.korrigo(*undelete, "--yes")
+    assert site.sql("SELECT count(*) FROM exam") == [(20,)]
+    assert third not in str(found["offers"])
+
+
+def test_the_way_that_loses_most_is_the_last(site):
+    days(site)
+    site.sql("DELETE FROM annotation")
+    found = rescue(site)
+    assert [one[0] for one in commands(found)] == ["undelete", "restore"]
+    assert "all that was entered since" in found["offers"][-1]["loses"]
+    out = site.korrigo("rescue", "--only-data").out
+    assert "emptied: 300 rows before" in out
+    assert "1. brings back 300 rows of public.annotation" in out
+
+
+def test_a_change_of_all_rows_is_named_and_nothing_is_guessed(site):
+    days(site)
+    site.sql("UPDATE copy SET mark = 0")
+    found = rescue(site)
+    (state,) = found["losses"]["tables"]
+    assert (state["table"], state["change"]["changed"]) == ("public.copy", 300)
+    assert "most of its rows changed" in site.korrigo("rescue", "--only-data").out
+
+
+def test_a_site_that_grows_has_lost_nothing(site):
+    days(site, "INSERT INTO exam (name) VALUES ('new')")
+    site.sql("INSERT INTO exam (name) VALUES ('newer')")
+    site.write("copies/new.pdf", b"new")
+    found = rescue(site)
+    assert (found["offers"], found["losses"]["tables"]) == ([], [])
+    assert "No row and no file" in site.korrigo("rescue", "--only-data").out
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_files_that_are_missing_are_found_without_reading_any(site, stored):
+    (site.home / "korrigo-backup.toml").write_text(f"[media]\nstore = {str(stored).lower()}\n")
+    days(site)
+    media = site.backup_media()
+    (site.media / "copies/2026/scan 1.pdf").unlink()
+    site.write("pages/p1.jpg", b"changed")
+    change = rescue(site)["losses"]["files"]["change"]
+    assert change["removed"] == {"count": 1, "first": ["copies/2026/scan 1.pdf"]}
+    assert change["changed"]["count"] == int(stored)
+    assert media.name in str(rescue(site)["offers"])
+
+
+def test_a_table_that_is_gone_is_named_with_the_restore_point(site):
+    days(site)
+    site.sql("DROP TABLE annotation")
+    found = rescue(site)
+    assert found["losses"]["tables"][0]["moment"]["kind"] == "gone"
+    assert commands(found)[-1][0] == "restore"
+
+
+def test_without_the_database_the_backups_are_looked_at_and_that_is_said(site):
+    days(site, "DELETE FROM annotation")
+    out = site.korrigo("rescue", "--only-data", env={"POSTGRES_PORT": "1"}).out
+    assert "emptied: 300 rows before" in out
+    assert "not looked at" in out
+
+
+def test_the_findings_of_doctor_and_validate_are_shown(site):
+    days(site)
+    found = site.json("rescue", env={"POSTGRES_PORT": "1"})
+    assert any(one["level"] == "error" for one in found["findings"])

@@ -176,7 +176,7 @@ TEXTS = (
     "a statement that it does not know makes the load fail, and the site stays as it is",
     "{back} becomes live, the present {part} is kept as {kept}",
     "{back} is loaded from {safety} first, while the site serves",
-    "{hours} next {day} {date} {time} (up to {jitter} s later)",
+    "{hours} next run {date} {time} (up to {jitter} s later)",
     # typer
     "Usage: ",
     "Options",

@@ -121,7 +121,7 @@ def effect(plan: RestorePlan) -> str:
         if one.in_place
         else f"the live {one.part} is replaced, and kept as {one.kept_as}"
         if one.kept_as
-        else f"there is no live {one.part}, and it is made"
+        else f"a new {one.part} is made, since there is none"
         for one in plan.replaces
     ]
     return "; ".join(parts)

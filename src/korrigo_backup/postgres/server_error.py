@@ -150,7 +150,7 @@ def first_error(stderr: str) -> str:
     """Return the first line that a client called an error, else its first line."""
     for line in stderr.splitlines():
         if match := re.search(r".*(?:error|ERROR|FATALE?|PANIC):\s+(.*)", line):
-            return match[1]
+            return " ".join(match[1].split())  # French has two spaces before a name
     return stderr.splitlines()[0] if stderr else ""
 
 

@@ -120,3 +120,8 @@ def test_a_refused_connection_has_its_cause_in_the_language_of_the_server(words,
     cause = connection_cause(f'psql: error: connection to server at "localhost", port 5432 failed: {words}')
     assert cause
     assert cause.id == id_
+
+
+def test_the_two_spaces_of_a_french_message_are_one():
+    words = "FATAL:  authentification par mot de passe échouée pour l'utilisateur  « school »"
+    assert first_error(f"psql: error: {words}").endswith("pour l'utilisateur « school »")

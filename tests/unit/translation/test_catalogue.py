@@ -70,3 +70,21 @@ def test_english_is_not_translated():
 )
 def test_the_texts_of_a_source_are_found(source, found):
     assert sorted(one.text for one in texts(source)) == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        (
+            "  daily   database and media       0 3 * * *    next run 2026-11-29 03:00 (up to 300 s later)",
+            "  daily   base et médias           0 3 * * *    prochaine 2026-11-29 03:00 (jusqu'à 300 s plus tard)",
+        ),
+        (
+            "This restore: a new database is made, since there is none; the live media is replaced, and kept as /b",
+            "Cette restauration : rien n'est en service (base) : tout est créé ; les données en service (médias) sont"
+            " remplacées, et gardées sous le nom /b",
+        ),
+    ],
+)
+def test_a_line_that_several_texts_make_is_french_as_a_whole(english, french):
+    assert translator(Language.FRENCH)(english) == french

@@ -149,7 +149,7 @@ def _those(schedule: Schedule, by: By | None) -> list[Installed]:
 def _line(schedule: Schedule, job: Job, now: datetime) -> str:
     at = next_runs([job], now)[0].at
     late = f" (up to {schedule.jitter} s later)" if schedule.jitter else ""
-    return f"{job.id:<7} {job.title:<24} {job.hours:<12} next {at:%Y-%m-%d %H:%M}{late}"
+    return f"{job.id:<7} {job.title:<24} {job.hours:<12} next run {at:%Y-%m-%d} {at:%H:%M}{late}"
 
 
 def _show_json(schedule: Schedule, by: By | None, now: datetime) -> None:

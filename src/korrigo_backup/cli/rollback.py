@@ -12,7 +12,10 @@ from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, sa
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
 from korrigo_backup.cli.restore import Questions, restore_and_say
+from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.rescue.undo_undelete import newest_undelete, undo_undelete
 from korrigo_backup.restore.restore import RestoreOptions
 from korrigo_backup.restore.rollback import RollbackOptions, RollbackPlan, rollback
 from korrigo_backup.run.step import RollbackStep, StoppingServices
@@ -20,8 +23,12 @@ from korrigo_backup.run.step import RollbackStep, StoppingServices
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.rescue.undo_undelete import UndoPlan
 
 QUESTION = "⚠️  This puts the data of before the restore back in place. Continue? (yes/no): "
+
+
+UNDELETE_QUESTION = "⚠️  This deletes the rows of the undelete again. Continue? (yes/no): "
 
 
 class RollbackTarget(StrEnum):
@@ -65,6 +72,9 @@ def command(
         restore_and_say(wired, artifact, options, Questions(yes))
         return
     with ends_at_plan():
+        if to is RollbackTarget.BEFORE and not media_only and newest_undelete(wired.catalog, wired.config.site.name):
+            _undo_undelete(wired, yes=yes, dry_run=dry_run)
+            return
         done = rollback(
             wired.site(),
             wired.catalog,
@@ -84,6 +94,29 @@ def command(
             if kept:
                 say(f"   the replaced data is kept as {kept}")
         say_services(done.health, "the rollback is done")
+
+
+def _undo_undelete(wired: Wired, *, yes: bool, dry_run: bool) -> None:
+    """Undo the newest undelete, which came after every restore."""
+
+    def confirm(plan: UndoPlan) -> bool:
+        say(f"Plan: roll back the undelete of {first_of(plan.asked, 3)}, from {plan.artifact}")
+        for table, count in plan.tables.items():
+            say(f"  table     {table}: {counted(count, 'row')} deleted again")
+        if plan.links:
+            say(f"  links     {plan.links} references are emptied again")
+        if plan.files:
+            say(f"  files     {plan.files} are removed again")
+        say("  downtime  none: the site goes on serving")
+        if dry_run:
+            add_to_document(plan=plan)
+            raise PlanShown
+        return yes or ask_yes(UNDELETE_QUESTION)
+
+    listen = narrator(RollbackStep)
+    done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, listen=listen, dry_run=dry_run)
+    add_to_document(plan=done)
+    say("✅ The undelete is undone: its rows are deleted again")
 
 
 def _newest_safety(wired: Wired) -> Artifact:

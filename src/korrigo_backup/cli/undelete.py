@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
-from korrigo_backup.rescue.points import read_moment
+from korrigo_backup.core.paths import printable
+from korrigo_backup.rescue.points import read_moment, read_window
 from korrigo_backup.rescue.undelete import UndeleteOptions, require_possible, undelete
 from korrigo_backup.rescue.undelete_plan import Why
 from korrigo_backup.run.step import UndeleteStep
@@ -45,12 +47,21 @@ def command(
         str | None, typer.Option("--from", metavar="ARTIFACT", help="From this backup; default: the newest with them.")
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="From the newest backup before this time.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="What was deleted since then; alone: in all tables.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --since: and was gone in the first backup after this time.")
+    ] = None,
     on_conflict: Annotated[
         OnConflict, typer.Option(help="A row that the live database does not take: stop, or skip it and what needs it.")
     ] = OnConflict.STOP,
     relink: Annotated[
         bool, typer.Option("--relink", help="Also set the references that the deletion has emptied.")
     ] = False,
+    files: Annotated[
+        bool, typer.Option("--files/--no-files", help="Also bring back the media files of the rows.")
+    ] = True,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: DryRun = False,
@@ -60,15 +71,19 @@ def command(
     The rows of the plan are inserted and proven in one transaction; no live row is changed. A conflict is named.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    window = read_window(since, until)
     options = UndeleteOptions(
         objects=tuple(objects or ()),
         table=table,
         where=where,
         source=source,
         at=read_moment(at) if at else None,
+        since=window.since,
+        until=window.until,
         dry_run=dry_run,
         skip=on_conflict is OnConflict.SKIP,
         relink=relink,
+        files=files,
         allow_unsigned=allow_unsigned,
     )
 
@@ -76,7 +91,9 @@ def command(
         say_undelete_plan(plan)
         return yes or ask_yes(QUESTION)
 
-    plan = undelete(wired.site(), wired.catalog, options, confirm=confirm, listen=narrator(UndeleteStep))
+    plan = undelete(
+        wired.site(), wired.catalog, options, now=local_now(), confirm=confirm, listen=narrator(UndeleteStep)
+    )
     add_to_document(plan=plan)
     if dry_run:
         say_undelete_plan(plan)
@@ -85,6 +102,9 @@ def command(
         return
     add_to_document(applied=True)
     say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup")
+    if plan.file_count:
+        say(f"✅ {counted(plan.file_count, 'file')} brought back, each with the checksum of the backup")
+    say("   to undo it: korrigo-backup rollback")
 
 
 def say_undelete_plan(plan: UndeletePlan) -> None:
@@ -99,6 +119,10 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     for link in plan.links:
         does = "set again" if plan.relink else "stays empty"
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
+    if plan.file_count:
+        say(f"  files     {plan.file_count} come back among the media")
+        for path in plan.files[:NAMED]:
+            say(f"            + {printable(path)}")
     say("  downtime  none: the site goes on serving")
     for conflict in plan.conflicts[: 2 * NAMED]:
         say(_conflict(conflict))

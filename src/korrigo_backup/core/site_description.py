@@ -63,6 +63,22 @@ class AppMigrations(msgspec.Struct, frozen=True):
     replaces: dict[str, tuple[tuple[str, str], ...]] = {}
 
 
+class DeclaredRelation(msgspec.Struct, frozen=True):
+    """A reference between the tables of two models: a foreign key, also one that the database does not hold.
+
+    `parent_link`: both rows are one object (multi-table inheritance). In a generic relation `columns` hold a key of
+    `to` in the rows whose `type_column` is the number of the content type with this app and model.
+    """
+
+    table: TableName
+    columns: tuple[str, ...]
+    to: TableName
+    to_columns: tuple[str, ...]
+    parent_link: bool = False
+    type_column: str = ""
+    content_type: tuple[str, str] = ("", "")
+
+
 class Description(msgspec.Struct, frozen=True, kw_only=True):
     """A site as its code and settings describe it; the database is not asked.
 
@@ -70,7 +86,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     database's name of each model's table, by label (`exams.copy`). `others` names the other databases of the settings
     that models may have rows in. `users` is empty in a site without users. `commands` names the app whose command each
     of `manage.py backup` and `restore` is, `version` that of korrigo-backup there; both are empty in a description by
-    an earlier version. `stages`: `manage.py restore -` knows `--into`.
+    an earlier version. `stages`: `manage.py restore -` knows `--into`. `relations` is empty
+    in a description by an earlier version.
     """
 
     django: str
@@ -88,6 +105,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     stages: bool = False
     media_url: str = ""
+    relations: tuple[DeclaredRelation, ...] = ()
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -66,7 +66,7 @@ def select_paths(taken: Snapshot, columns: Iterable[PathColumn]) -> tuple[list[s
             unknown.append(column.name)
             continue
         known.append(column.name)
-        selects.append(_select(column, found.name, found.types[column.column]))
+        selects.append(select_column(column, found.name, found.types[column.column]))
     return selects, known, unknown
 
 
@@ -78,16 +78,9 @@ def named_files(taken: Snapshot, selects: list[str], *, roots: Iterable[str]) ->
     """
     if not selects:
         return
-    relative = "path"
-    for root in roots:
-        head = literal("/" + root.strip("/") + "/")
-        relative = f"regexp_replace({relative}, '/+', '/', 'g')"
-        relative = (
-            f"CASE WHEN starts_with({relative}, {head}) THEN substr({relative}, length({head}) + 1) ELSE {relative} END"
-        )
     query = (
         f"SELECT json_build_array(path, source) FROM (SELECT path, min(source) AS source FROM"
-        f" (SELECT {relative} AS path, source FROM ({' UNION ALL '.join(selects)}) u) r GROUP BY path) d"
+        f" (SELECT {relative_path(roots)} AS path, source FROM ({' UNION ALL '.join(selects)}) u) r GROUP BY path) d"
         " ORDER BY string_to_array(path, '/') COLLATE \"C\""
     )
     taken.run(f"DECLARE named NO SCROLL CURSOR FOR {query}")
@@ -97,11 +90,24 @@ def named_files(taken: Snapshot, selects: list[str], *, roots: Iterable[str]) ->
     taken.run("CLOSE named")
 
 
+def relative_path(roots: Iterable[str]) -> str:
+    """Return the expression of column `path` without those roots."""
+    relative = "path"
+    for root in roots:
+        head = literal("/" + root.strip("/") + "/")
+        relative = f"regexp_replace({relative}, '/+', '/', 'g')"
+        relative = (
+            f"CASE WHEN starts_with({relative}, {head}) THEN substr({relative}, length({head}) + 1) ELSE {relative} END"
+        )
+    return relative
+
+
 _FETCH = 5000
 """Paths read at once: a megabyte or so."""
 
 
-def _select(column: PathColumn, table: str, kind: str) -> str:
+def select_column(column: PathColumn, table: str, kind: str) -> str:
+    """Return the query for the paths of a column of a table, or of a query in brackets, and its name."""
     value, source = f"t.{identifier(column.column)}", f"{table} t"
     if column.kind is PathKind.JSON or kind in {"json", "jsonb"} or kind.endswith("[]"):
         document = f"{value}::jsonb" if kind in {"text", "character varying"} else f"to_jsonb({value})"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from korrigo_backup.errors import Refused
+
 if TYPE_CHECKING:
     from korrigo_backup.core.finding import Finding
 
@@ -25,6 +27,10 @@ class ActionKind(StrEnum):
     SERVICES_STARTED = "services started"
     DRILL_PLACE_REMOVED = "drill place removed"
     PRIVATE_PROJECT_REMOVED = "private project removed"
+    UNDELETE_FINISHED = "undelete finished"
+    UNDELETE_ROLLED_BACK = "undelete rolled back"
+    UNDELETE_UNDONE = "undelete undone"
+    UNDELETE_STAYS = "undelete stays"
 
 
 _SENTENCES = {
@@ -40,6 +46,10 @@ _SENTENCES = {
     ActionKind.SERVICES_STARTED: "started the services again",
     ActionKind.DRILL_PLACE_REMOVED: "removed the leftover of a killed drill: {of}",
     ActionKind.PRIVATE_PROJECT_REMOVED: "removed the private Compose project {of} of a killed run",
+    ActionKind.UNDELETE_FINISHED: "finished the interrupted undelete of {of}",
+    ActionKind.UNDELETE_ROLLED_BACK: "undid the unfinished undelete of {of}",
+    ActionKind.UNDELETE_UNDONE: "finished the interrupted rollback of the undelete of {of}",
+    ActionKind.UNDELETE_STAYS: "undid the unfinished rollback of the undelete of {of}",
 }
 
 _INTENTIONS = {
@@ -52,6 +62,8 @@ _INTENTIONS = {
     ActionKind.DATABASE_COMPLETED: "complete database {of}",
     ActionKind.CONNECTIONS_ALLOWED: "let database {of} take connections again",
     ActionKind.SERVICES_STARTED: "start the services again",
+    ActionKind.UNDELETE_ROLLED_BACK: "finish or undo the interrupted undelete of {of}",
+    ActionKind.UNDELETE_STAYS: "finish or undo the interrupted rollback of the undelete of {of}",
 }
 """The actions that a dry run can name beforehand."""
 
@@ -100,6 +112,18 @@ class Recovered:
     stranger: str | None = None
     names: frozenset[str] = frozenset()
     """All databases of the server."""
+    undeletes: tuple[RecoveryAction, ...] = ()
+    """What was done about interrupted undeletes."""
+
+    def require_no_undelete(self) -> None:
+        """Raise Refused if an interrupted undelete was finished or undone: what to undo now is for a person to say."""
+        if self.undeletes:
+            words = self.undeletes[-1].sentence
+            raise Refused(
+                f"this run {words} first, and did nothing else",
+                hint="look at the site, then run the same command again if you still want it",
+                state=f"{words}; no other change was made",
+            )
 
     @property
     def restore(self) -> bool:

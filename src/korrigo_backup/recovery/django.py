@@ -68,7 +68,7 @@ def committed(server: Postgres, transaction: str) -> bool:
         raise
     if not _has_ended(status):
         raise Locked(
-            f"transaction {transaction} of an interrupted Django restore has not ended",
+            f"transaction {transaction} of an interrupted run has not ended",
             hint="look for its wait event in pg_stat_activity, then run this again",
         )
     return status != "aborted"

@@ -8,10 +8,12 @@ from korrigo_backup.artifact.naming import beside, is_beside
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
+from korrigo_backup.recovery.undelete import PENDING, UNDOING, records
 from korrigo_backup.site import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from korrigo_backup.media.port import Tree
     from korrigo_backup.site.site import Site
@@ -20,10 +22,12 @@ _MOVING = ".moving"
 """A name in the media root that holds it marks a swap in progress (media/tree.py)."""
 
 
-def pending(site: Site) -> Recovered:
+def pending(site: Site, directory: Path) -> Recovered:
     """Return the actions that `recover` would take now; only reads. The caller holds the site's lock."""
     found, live = Databases(site.postgres).survey(site.postgres.database), site.postgres.database
-    actions = list(_of_media(site.media)) if site.media else []
+    undeletes = list(_of_undeletes(site, directory))
+    own = {action.of for action in undeletes}  # their staged files are those of no restore
+    actions = [*undeletes, *(one for one in _of_media(site.media) if one.of not in own)] if site.media else undeletes
     undone = {action.of for action in actions if action.kind is ActionKind.RESTORE_ROLLED_BACK}
     if found.incomplete:
         stamp = next(iter(beside([found.incomplete], live, "stage")))
@@ -48,6 +52,8 @@ def require_plannable(site: Site, recovered: Recovered) -> None:
     """Raise Refused if a killed run has left the live data in the middle of a change: a plan would be of that state."""
     swapping = site.media is not None and any(_MOVING in name for name in site.media.names())
     of_live = {
+        ActionKind.UNDELETE_ROLLED_BACK,
+        ActionKind.UNDELETE_STAYS,
         ActionKind.DJANGO_RESTORE_ROLLED_BACK,
         ActionKind.CONNECTIONS_ALLOWED,
         *(
@@ -62,6 +68,13 @@ def require_plannable(site: Site, recovered: Recovered) -> None:
             f"a killed run is to be finished first: {'; '.join(ahead)}",
             hint="korrigo-backup doctor --fix finishes it; then look at the plan again",
         )
+
+
+def _of_undeletes(site: Site, directory: Path) -> Iterator[RecoveryAction]:
+    for head in records(directory, site.name, PENDING):
+        yield RecoveryAction(ActionKind.UNDELETE_ROLLED_BACK, head.stamp)
+    for head in records(directory, site.name, UNDOING):
+        yield RecoveryAction(ActionKind.UNDELETE_STAYS, head.stamp)
 
 
 def _of_media(media: Tree) -> Iterator[RecoveryAction]:

@@ -29,6 +29,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachab
 from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
+from korrigo_backup.recovery import undelete
 from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
 from korrigo_backup.recovery.pending import pending
 from korrigo_backup.run.step import (
@@ -71,14 +72,15 @@ def exclusive(
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
         site = replace(site, postgres=server)
         if dry_run:
-            recovered = pending(site)
+            recovered = pending(site, catalog.directory)
             for action in recovered.actions:
                 listen(RecoveryAhead(action.intention))
             yield identified(site, catalog, recovered.system), recovered
             return
         recover_places(catalog, listen)
         _remove_private(site, catalog, listen)
-        recovered = recover(site)
+        undeletes = _finish_undeletes(site, catalog, listen)
+        recovered = replace(recover(site), undeletes=undeletes)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
             _tell(action, listen)
@@ -114,6 +116,21 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
             _tell(RecoveryAction(ActionKind.PRIVATE_PROJECT_REMOVED, name), listen)
     except KorrigoBackupError as problem:
         listen(RecoveryLeft(problem.message, problem.hint))
+
+
+def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[RecoveryAction, ...]:
+    """Finish the undeletes of killed runs. A server that cannot say how they ended keeps no backup from being made."""
+    try:
+        with explained("finish the interrupted undelete"):
+            done = tuple(undelete.finish(site, catalog.directory))
+        for action in done:
+            _tell(action, listen)
+    except (Unreachable, Locked):
+        raise
+    except KorrigoBackupError as problem:
+        listen(RecoveryLeft(problem.message, problem.hint))
+        return ()
+    return done
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:

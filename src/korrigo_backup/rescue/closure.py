@@ -64,17 +64,15 @@ def _steps(rows: StagedRows, relation: RowRelation, number: int, level: int) -> 
     if relation.parent_link:  # two rows, one object: both have the same mark, except that of a root
         down, up = (f"least({alias}.{MARK}, {RowMark.WITH})" for alias in "pc")
         from_parent = f"p.{MARK} >= {RowMark.NEEDS}"
-    steps = []
-    if relation.cascades or relation.parent_link:
-        steps.append(
-            f"UPDATE {child.gone} c SET {MARK} = {down}, {set_} FROM {parent.gone} p"
-            f" WHERE p.{LEVEL} = {last} AND {from_parent} AND coalesce(c.{MARK}, 0) < {down} AND {refers}"
-        )
-    steps.append(
+    down_step = (
+        f"UPDATE {child.gone} c SET {MARK} = {down}, {set_} FROM {parent.gone} p"
+        f" WHERE p.{LEVEL} = {last} AND {from_parent} AND coalesce(c.{MARK}, 0) < {down} AND {refers}"
+    )
+    up_step = (
         f"UPDATE {parent.gone} p SET {MARK} = {up}, {set_} FROM {child.gone} c"
         f" WHERE c.{LEVEL} = {last} AND {from_child} AND coalesce(p.{MARK}, 0) < {up} AND {refers}"
     )
-    return [f"WITH u AS ({step} RETURNING 1) SELECT count(*) FROM u" for step in steps]
+    return [f"WITH u AS ({step} RETURNING 1) SELECT count(*) FROM u" for step in (down_step, up_step)]
 
 
 def refers_to(relation: RowRelation, child: str, parent: str) -> str:

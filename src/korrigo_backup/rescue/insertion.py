@@ -170,7 +170,8 @@ def raise_sequences(tables: Iterable[StagedTable]) -> str:
         "DO $raise$ DECLARE s text; BEGIN"
         f" s := pg_get_serial_sequence({literal(one.live.sql)}, {literal(name)}); IF s IS NOT NULL THEN EXECUTE"
         f" format('SELECT setval(%L, m) FROM (SELECT max(%I) AS m FROM %s WHERE %s) x, %s s"
-        f" WHERE m > s.last_value', s, {literal(name)}, {literal(one.gone)}, {literal(PICKED)}, s); END IF;"
+        f" WHERE m > s.last_value OR (m = s.last_value AND NOT s.is_called)', s, {literal(name)},"
+        f" {literal(one.gone)}, {literal(PICKED)}, s); END IF;"
         " END $raise$;"
         for one in tables
         for name in one.key

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
+from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.site.manage import DESCRIBE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from korrigo_backup.core.site_description import DeclaredRelation, TableName
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.site.site import Site
 
 _TABLES = """
 SELECT coalesce(json_agg(json_build_object(
@@ -75,8 +81,8 @@ class RowRelation(msgspec.Struct, frozen=True):
     """Rows of `table` refer with `columns` to rows of `to`.
 
     `constrained`: the database holds it. `parent_link`: both rows are one object of Django (multi-table inheritance).
-    `label` and `type_column` belong to a generic relation: `columns` hold a key only in rows whose `type_column` is the
-    number of the content type `label`. `cascades` is False for a reference that a deletion leaves as it is.
+    In a generic relation `columns` hold a key only in rows whose `type_column` is the
+    number `content_type`.
     """
 
     name: str
@@ -88,7 +94,6 @@ class RowRelation(msgspec.Struct, frozen=True):
     parent_link: bool = False
     type_column: str = ""
     content_type: int = 0
-    cascades: bool = True
 
     @property
     def generic(self) -> bool:
@@ -115,7 +120,7 @@ def downward(roots: set[str], relations: tuple[RowRelation, ...]) -> set[str]:
         name
         for one in relations
         for near, name in ((one.to, one.table), (one.table, one.to))
-        if near in found and name not in found and (one.parent_link or (near == one.to and one.cascades))
+        if near in found and name not in found and (one.parent_link or near == one.to)
     }:
         found |= more
     return found
@@ -130,7 +135,69 @@ def upward(tables: set[str], relations: tuple[RowRelation, ...]) -> set[str]:
     return upward(found | links, relations) if links else found
 
 
-def by_model(tables: Mapping[str, TableLayout], table: str, schema: str | None) -> TableLayout | None:
-    """Return the live table of a plain name; without a schema the one in `public`, else the only one."""
-    found = [one for one in tables.values() if one.table == table and schema in {None, one.schema}]
+def with_models(
+    session: Session,
+    tables: Mapping[str, TableLayout],
+    relations: tuple[RowRelation, ...],
+    declared: Sequence[DeclaredRelation],
+) -> tuple[RowRelation, ...]:
+    """Return the relations of the database with those that the site's models declare besides."""
+    held: dict[tuple[object, ...], RowRelation] = {(one.table, one.columns, one.to): one for one in relations}
+    types = _content_types(session, tables) if any(one.type_column for one in declared) else {}
+    for one in declared:
+        child, parent = _found(tables, one.table), _found(tables, one.to)
+        columns = {*one.columns, *filter(None, (one.type_column,))}
+        if (
+            not child
+            or not parent
+            or not columns <= set(child.columns)
+            or not set(one.to_columns) <= set(parent.columns)
+        ):
+            continue  # its migration was not applied
+        place = (child.name, one.columns, parent.name)
+        if one.type_column:
+            if number := types.get(one.content_type):
+                held[*place, number] = _declared(one, child, parent, number)
+        elif place in held:
+            held[place] = replace(held[place], parent_link=one.parent_link)
+        else:
+            held[place] = _declared(one, child, parent, 0)
+    return tuple(held.values())
+
+
+def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, number: int) -> RowRelation:
+    name = f"{child.table}.{', '.join(one.columns)}"
+    return RowRelation(
+        name,
+        child.name,
+        one.columns,
+        parent.name,
+        one.to_columns,
+        constrained=False,
+        parent_link=one.parent_link,
+        type_column=one.type_column,
+        content_type=number,
+    )
+
+
+def _found(tables: Mapping[str, TableLayout], named: TableName) -> TableLayout | None:
+    """Return the live table of a model; without a schema the one in `public`, else the only one."""
+    found = [one for one in tables.values() if one.table == named.table and named.schema in {None, one.schema}]
     return next((one for one in found if one.schema == "public"), found[0] if len(found) == 1 else None)
+
+
+def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[tuple[str, str], int]:
+    table = next((one for one in tables.values() if one.table == "django_content_type"), None)
+    if table is None:
+        return {}
+    query = f"SELECT coalesce(json_agg(json_build_array(app_label, model, id)), '[]') FROM {table.sql}"
+    return {(app, model): number for app, model, number in session.ask(query, list[tuple[str, str, int]])}
+
+
+def described_relations(site: Site, session: Session, tables: Mapping[str, TableLayout]) -> tuple[RowRelation, ...]:
+    """Return all relations; those that only the site's Django knows are left out where it does not answer."""
+    declared: tuple[DeclaredRelation, ...] = ()
+    if site.django:
+        with suppress(KorrigoBackupError):
+            declared = site.django.ask(DESCRIBE, Description).relations
+    return with_models(session, tables, read_foreign_keys(session), declared)

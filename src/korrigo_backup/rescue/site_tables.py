@@ -98,7 +98,7 @@ class SiteTables:
         self._site = site
         self._dumps = dumps
         self._taken = taken
-        self._not_asked = ""
+        self.not_asked = ""
 
     @cached_property
     def live(self) -> dict[str, LiveTable]:
@@ -125,7 +125,7 @@ class SiteTables:
             else self._labels
         )
         found = find_table(model, labels, tables, visible)
-        return replace(found, note=f"{found.note} ({self._not_asked})") if found.note and self._not_asked else found
+        return replace(found, note=f"{found.note} ({self.not_asked})") if found.note and self.not_asked else found
 
     def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:
         """Return columns and types of a table's primary key; of one that is not live from a dump, without types.
@@ -177,16 +177,21 @@ class SiteTables:
             raise UsageError(f"no key of {table.table}: {problem.message}", hint=f"its primary key: {kinds}") from None
         return dict(zip(names, line.removesuffix(b"\n").split(b"\t"), strict=True))
 
-    @cached_property
+    @property
     def _labels(self) -> dict[str, TableName] | None:
         """The table of each model by its label, None if Django cannot be asked."""
+        return self.description.tables if self.description else None
+
+    @cached_property
+    def description(self) -> Description | None:
+        """The site as its Django describes it, None if it cannot be asked; `not_asked` then says why."""
         if self._site.django is None:
-            self._not_asked = "there is no way to run manage.py"
+            self.not_asked = "there is no way to run manage.py"
             return None
         try:
-            return self._site.django.ask(DESCRIBE, Description).tables
+            return self._site.django.ask(DESCRIBE, Description)
         except KorrigoBackupError as problem:
-            self._not_asked = problem.message
+            self.not_asked = problem.message
             return None
 
 

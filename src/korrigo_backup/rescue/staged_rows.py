@@ -108,6 +108,8 @@ class StagedRows:
     session: Session
     live: Mapping[str, TableLayout]
     tables: dict[str, StagedTable] = field(default_factory=dict)
+    first: int = 1
+    """The number of the first table: two sets of rows in a session have different numbers."""
 
     def gone(self, relation: RowRelation) -> tuple[StagedTable, StagedTable] | None:
         """Return both tables of a relation, None if one of them is not staged or a column is not in the backup."""
@@ -132,7 +134,7 @@ class StagedRows:
             return
         lost = tuple(name for name in text.columns if name not in here)
         new = tuple(name for name in live.columns if name not in text.columns)
-        table = StagedTable(len(self.tables) + 1, live, columns, lost, new)
+        table = StagedTable(len(self.tables) + self.first, live, columns, lost, new)
         more = "".join(f"ALTER TABLE {table.then} ADD {identifier(name)} text; " for name in lost)
         self.session.run(
             f"CREATE TEMP TABLE then_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql} WITH NO DATA; {more}"

@@ -1,7 +1,7 @@
 """Undelete: deleted rows come back into the live database, with all that was deleted with them and all that they need.
 
     lock > recover > find the dump > stage > close > try > plan > confirm      nothing changed
-      insert and prove in one transaction, while the site serves > commit
+      stage the files > insert and prove in one transaction, while the site serves > record > put the files > commit
 
 Nothing is loaded but temporary tables of one session (decision 53). A plan says each row; what is carried out is
 exactly the plan.
@@ -11,54 +11,81 @@ One file: the straight line of an undelete, readable from top to bottom.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.components import authenticity
 from korrigo_backup.core.finding import Finding, Level, warning
 from korrigo_backup.errors import (
     Cancelled,
+    Interrupted,
     KorrigoBackupError,
     NotFound,
     ProofFailed,
     Refused,
     UsageError,
-    World,
 )
+from korrigo_backup.media.put import missing_directories, put
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.django import committed
+from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.recovery.undelete import DONE as RECORD_DONE
+from korrigo_backup.recovery.undelete import (
+    PENDING,
+    PutFile,
+    RecordedTable,
+    UndeleteHead,
+    discard_staged,
+    forget,
+    forget_oldest,
+    records,
+    remove_files,
+    turn,
+    write_record,
+)
 from korrigo_backup.rescue.closure import PICKED, RowMark, close, linked, links, refers_to
 from korrigo_backup.rescue.conflicts import Conflicts
+from korrigo_backup.rescue.files import FilesOfRows, find_files, stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
-from korrigo_backup.rescue.live_tables import downward, read_foreign_keys, read_tables, upward
+from korrigo_backup.rescue.live_tables import downward, read_foreign_keys, read_tables, upward, with_models
 from korrigo_backup.rescue.points import find_dump, read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.site_tables import SiteTables
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit, rescue_session
 from korrigo_backup.rescue.undelete_plan import (
     SHOWN_ROWS,
+    ConflictKind,
     EmptiedLink,
     PlannedRow,
     PlannedTable,
     UndeletePlan,
     Why,
 )
+from korrigo_backup.rescue.undo_undelete import content_hash, partly
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
-from korrigo_backup.run.step import Listener, UndeleteInserting, UndeleteStaging, silent
-from korrigo_backup.run.undo import ROLLED_BACK
+from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, UndeleteStaging, silent
+from korrigo_backup.run.undo import ROLLED_BACK, all_or_nothing
+from korrigo_backup.site.stamps import own_stamp
+from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.core.site_description import Description
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
     from korrigo_backup.rescue.objects import NamedTable
@@ -72,6 +99,9 @@ if TYPE_CHECKING:
 class UndeleteOptions:
     """The choices of the operator: objects, or a table and an SQL condition; the backup by name or time.
 
+    `since` takes the backup before that time, and without objects and table all that was deleted since; what the first
+    backup after `until` still has was deleted later, and is not asked for.
+
     With `skip`, rows in conflict are left out with those that need them. With `relink`, references that the deletion
     has emptied are set again.
     """
@@ -81,9 +111,12 @@ class UndeleteOptions:
     where: str = ""
     source: str | None = None
     at: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     dry_run: bool = False
     skip: bool = False
     relink: bool = False
+    files: bool = True
     allow_unsigned: bool = False
 
 
@@ -94,6 +127,11 @@ class Roots:
     rows: tuple[NamedRow, ...] = ()
     table: NamedTable | None = None
     where: str = ""
+    since: datetime | None = None
+    """All that was deleted since then is asked for, in `table` or, without one, in all tables."""
+    described: Description | None = None
+    not_asked: str = ""
+    """Why the relations of the models are not known, "" if they are."""
 
     @property
     def tables(self) -> set[str]:
@@ -104,7 +142,20 @@ class Roots:
     def names(self) -> tuple[str, ...]:
         """The rows as a person writes them."""
         where = f" where {self.where}" if self.where else ""
-        return (*(row.name for row in self.rows), *((f"{self.table.table}{where}",) if self.table else ()))
+        since = (f"what was deleted since {self.since:%Y-%m-%d %H:%M}",) if self.everything and self.since else ()
+        tables = (f"{self.table.table}{where}",) if self.table else since
+        return (*(row.name for row in self.rows), *tables)
+
+    @property
+    def subject(self) -> str:
+        """The rows for the journal: without the condition, which may hold personal data."""
+        tables = (self.table.table,) if self.table else ("everything",) if self.everything else ()
+        return ", ".join((*(row.name for row in self.rows), *tables))
+
+    @property
+    def everything(self) -> bool:
+        """Whether the rows of all tables are asked for."""
+        return self.since is not None and not self.rows and self.table is None
 
 
 def undelete(
@@ -112,6 +163,7 @@ def undelete(
     catalog: Catalog,
     options: UndeleteOptions,
     *,
+    now: datetime,
     confirm: Callable[[UndeletePlan], bool],
     listen: Listener = silent,
 ) -> UndeletePlan:
@@ -120,24 +172,38 @@ def undelete(
     Raises NotFound for rows that no backup has, UsageError for rows that are live, Refused for a conflict, Cancelled,
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
-    if not options.objects and not options.table:
+    if not options.objects and not options.table and options.since is None:
         raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
-    with exclusive(site, catalog, "undelete", listen=listen) as (site, _):  # noqa: PLR1704 - now held
+    held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
+    with held as (site, recovered):  # noqa: PLR1704 - now held
+        if options.dry_run:
+            require_plannable(site, recovered)
         points = read_points(catalog)
         roots = _find_roots(site, points, options)
         with rescue_session(site.postgres) as session:
             work = _Undeletion(site, session, roots, options, listen)
             work.choose(catalog, points)
-            plan = work.plan()
+            plan = work.plan(points)
             if options.dry_run:
                 return plan
             require_possible(plan)
             if not confirm(plan):
                 raise Cancelled("Undelete cancelled", hint="to continue, run it again and answer yes")
-            subject = ", ".join(plan.asked)[:200]
+            subject = roots.subject[:200]
             with journal.recorded(catalog.directory, site, Verb.UNDELETE, subject, listener=listen) as running:
-                work.carry_out(plan, running)
+                work.carry_out(
+                    plan, _RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now))), running
+                )
     return plan
+
+
+@dataclass(frozen=True)
+class _RecordPlace:
+    """Where an undelete is recorded, under which stamp, and where its files come from."""
+
+    directory: Path
+    points: Points
+    stamp: str
 
 
 def _find_roots(site: Site, points: Points, options: UndeleteOptions) -> Roots:
@@ -146,13 +212,16 @@ def _find_roots(site: Site, points: Points, options: UndeleteOptions) -> Roots:
         rows = tuple(tables.row(text) for text in options.objects)
         named = tables.find(options.table) if options.table else None
         live = tables.live
+        described = tables.description
+        declared = described.relations if described else ()
+        not_asked = tables.not_asked or ("" if declared else "its korrigo_backup is of an earlier version")
     for name in {row.table.table for row in rows} | ({named.table} if named else set()):
         if name not in live:
             raise Refused(
                 f"the table {name} is not live: rows cannot be put into it",
                 hint="bring the table back first, with its migration or by a restore of the point",
             )
-    return Roots(rows, named, options.where)
+    return Roots(rows, named, options.where, options.since, described, not_asked)
 
 
 def require_possible(plan: UndeletePlan) -> None:
@@ -160,9 +229,10 @@ def require_possible(plan: UndeletePlan) -> None:
     if bad := plan.refused:
         first = bad[0]
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        of = "a file" if first.kind is ConflictKind.FILE else f"a row of {first.table}"
         raise Refused(
-            f"the live database does not take a row of {first.table}: {first.message}{more}",
-            hint="mend the live row that is in the way, or go on without such rows: --on-conflict skip",
+            f"the live site does not take {of}: {first.message}{more}",
+            hint="mend what is in the way, or leave it out with what needs it: --on-conflict skip",
             id_="undelete.conflict",
         )
     if not plan.count:
@@ -179,16 +249,19 @@ class _Undeletion:
         self._options = options
         self._listen = listen
         self._live = read_tables(session)
-        self._relations: tuple[RowRelation, ...] = read_foreign_keys(session)
+        self._relations = with_models(
+            session, self._live, read_foreign_keys(session), roots.described.relations if roots.described else ()
+        )
         self._rows = StagedRows(session, self._live)
         self._artifact: Artifact | None = None
-        self._findings: list[Finding] = []
+        self._findings: list[Finding] = _not_described(roots, self._live)
         self._links: list[EmptiedLink] = []
+        self._files = FilesOfRows()
 
     def choose(self, catalog: Catalog, points: Points) -> None:
         """Stage the dump that is named, or the newest that has the rows; mark the rows that are asked for."""
         self._require_gone()
-        named = find_dump(catalog, self._options.source, self._options.at)
+        named = find_dump(catalog, self._options.source, self._options.at or self._options.since)
         for dump in [named] if named else reversed(points.require_dumps()):
             if self._has_roots(dump):
                 found = authenticity(dump, allow_unsigned=self._options.allow_unsigned)
@@ -197,7 +270,10 @@ class _Undeletion:
                 self._findings += [one for one in found if one.level is not Level.OK]
                 self._listen(UndeleteStaging(dump.name))
                 self._stage(dump)
-                if self._mark():
+                count = self._mark()
+                if count and self._options.until:
+                    count -= self._unmark_later(points, self._options.until)
+                if count:
                     self._artifact = dump
                     return
                 self._forget()
@@ -227,7 +303,8 @@ class _Undeletion:
             return all(saved.find(row.table.table, row.key) for row in self._roots.rows)
 
     def _stage(self, dump: Artifact) -> None:
-        down = downward(self._roots.tables, self._relations)
+        roots = set(self._live) if self._roots.everything else self._roots.tables
+        down = downward(roots, self._relations)
         wanted = [name for name in upward(down, self._relations) if name in self._live]
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             readers = {name: self._reader(self._live[name]) for name in wanted}
@@ -255,6 +332,27 @@ class _Undeletion:
             count += self._marked(table, _has_key(row))
         if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
             count += self._marked(staged, f"({self._roots.where or 'true'})")
+        if self._roots.everything:
+            for staged in self._rows.tables.values():
+                if staged.live.table not in _PASSING:
+                    count += self._marked(staged, "true")
+        return count
+
+    def _unmark_later(self, points: Points, until: datetime) -> int:
+        """Unmark the rows that the first backup after `until` still has; return their number."""
+        later = next((one for one in points.dumps if one.created >= until), None)
+        if later is None:
+            return 0
+        rows = StagedRows(self._session, self._live, first=len(self._rows.tables) + 1)
+        marked = {name: one for name, one in self._rows.tables.items() if self._rows.count(f"g.{MARK} = 3", one)}
+        with open_saved_rows(later, self._site.postgres.access) as saved:
+            saved.read({name: partial(rows.stage, live=self._live[name]) for name in marked})
+        count = 0
+        for name, table in marked.items():
+            if there := rows.tables.get(name):
+                condition = f"{MARK} = 3 AND EXISTS (SELECT FROM {there.then} t WHERE {table.same('g', 't')})"
+                count += self._rows.count(condition, table)
+                self._session.run(f"UPDATE {table.gone} g SET {MARK} = NULL, {LEVEL} = NULL WHERE {condition}")
         return count
 
     def _marked(self, table: StagedTable, condition: str) -> int:
@@ -270,12 +368,17 @@ class _Undeletion:
             ) from None
         return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
 
-    def plan(self) -> UndeletePlan:
+    def plan(self, points: Points) -> UndeletePlan:
         """Find what belongs to the rows, try it, and return the plan."""
         assert self._artifact is not None  # noqa: S101 - `choose` has found it
         close(self._rows, self._relations)
         conflicts = Conflicts(self._rows, self._relations, self._options.skip)
         counts = conflicts.settle()
+        if self._options.files:
+            self._files = find_files(self._site, self._rows, self._roots.described, points, self._artifact)
+            left = self._options.skip
+            conflicts.found += [msgspec.structs.replace(one, left=left) for one in self._files.conflicts]
+            self._findings += self._files.findings
         self._links = self._emptied()
         self._findings += self._changed_parents()
         if self._links and not self._options.relink:
@@ -295,6 +398,8 @@ class _Undeletion:
             tables,
             tuple(self._links),
             self._options.relink,
+            tuple(sorted(self._files.paths)[:SHOWN_ROWS]),
+            len(self._files.paths),
             tuple(conflicts.found),
             tuple(self._findings),
         )
@@ -348,32 +453,87 @@ class _Undeletion:
         ]
 
     @phase("insert")
-    def carry_out(self, plan: UndeletePlan, running: journal.Running) -> None:
-        """Insert the rows of the plan and prove them, all or nothing."""
-        running.listen(UndeleteInserting(plan.count))
+    def carry_out(self, plan: UndeletePlan, place: _RecordPlace, running: journal.Running) -> None:
+        """Insert the rows of the plan, prove them, and put their files in their places: all or nothing."""
         tables = picked(self._rows, {one.table: one.count for one in plan.tables})
-        transaction = ""
-        with _rolled_back():
+        head = self._head(plan, place, tables)
+        with all_or_nothing() as undo:
+            undo.push("the record and the files of the undelete", lambda: _take_back(self._site, place, head))
+            if self._files.sources:
+                head = self._staged(head, place, running)
+            running.listen(UndeleteInserting(plan.count))
             self._session.run("BEGIN")
-            self._insert(plan, tables)
+            relinked = self._insert(plan, tables)
             transaction = self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
+            head = msgspec.structs.replace(head, transaction=transaction)
+            write_record(place.directory, head, chain(relinked, self._session.stream(_recorded(tables))))
             running.note(transaction=transaction)
+            if head.files:
+                with explained("put the files among the media", lambda: ROLLED_BACK):
+                    put(Path(head.media), self._stage_path(place), [file.path for file in head.files], head.directories)
+            self._commit(transaction)
+        with partly("the rows and files are back"):
+            turn(place.directory, place.stamp, PENDING, RECORD_DONE)
+            with explained("remove the staged directory"):
+                discard_staged(self._site, head)
+            forget_oldest(place.directory, self._site.name)
+
+    def _commit(self, transaction: str) -> None:
+        """Commit; an error or a signal meanwhile is none if the server says that it has committed."""
         try:
             self._session.run("COMMIT")
-        except KorrigoBackupError as problem:
+        except (KorrigoBackupError, Interrupted, KeyboardInterrupt):
+            self._session.terminate()
             if not committed(self._site.postgres, transaction):
-                problem.leave(World.ROLLED_BACK, ROLLED_BACK)
                 raise
 
-    def _insert(self, plan: UndeletePlan, tables: Sequence[StagedTable]) -> None:
-        inserted = 0
+    def _head(self, plan: UndeletePlan, place: _RecordPlace, tables: Sequence[StagedTable]) -> UndeleteHead:
+        linked_tables = [self._rows.tables[link.table] for link in self._links if plan.relink]
+        media = self._site.media.root if self._files.sources and self._site.media else ""
+        return UndeleteHead(
+            site=self._site.name,
+            database=self._site.postgres.database,
+            stamp=place.stamp,
+            artifact=plan.artifact,
+            asked=plan.asked,
+            created=datetime.now(UTC),
+            media=str(media),
+            tables=tuple(
+                RecordedTable(one.live.schema, one.live.table, one.columns, one.key)
+                for one in (*tables, *linked_tables)
+            ),
+        )
+
+    def _staged(self, head: UndeleteHead, place: _RecordPlace, running: journal.Running) -> UndeleteHead:
+        """Stage the files next to the live files; return the head with their names. The record is there before."""
+        media = self._site.required_media()
+        paths = self._files.paths
+        running.listen(UndeleteFiles(len(paths)))
+        write_record(place.directory, head)
+        stage = media.stage(place.stamp)
+        try:
+            stage_files(self._files, place.points, stage)
+            stage.finish()
+        finally:
+            stage.close()
+        staged = self._stage_path(place)
+        files = tuple(PutFile(path, sha256, (staged / path).stat().st_ino) for path, sha256 in sorted(paths.items()))
+        directories = missing_directories(media.root, [file.path for file in files])
+        return msgspec.structs.replace(head, files=files, directories=directories)
+
+    def _stage_path(self, place: _RecordPlace) -> Path:
+        return self._site.required_media().beside("stage", place.stamp)
+
+    def _insert(self, plan: UndeletePlan, tables: Sequence[StagedTable]) -> list[bytes]:
+        """Insert and prove; return the lines of the record for live rows that were linked again."""
+        inserted, relinked = 0, list[bytes]()
         for statement in statements(tables, self._relations):
             inserted += sum(self._session.ask(statement, tuple[int, ...]))
         if inserted != plan.count:
             raise _changed_meanwhile()
         if plan.relink:
-            for link in self._relinking():
-                self._session.run(link)
+            for statement in self._relinking(len(tables)):
+                relinked += list(self._session.stream(statement))
         self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
         if different := self._session.ask(proof(tables), dict[str, int]):
             names = ", ".join(f"{count} of {name}" for name, count in different.items())
@@ -383,20 +543,61 @@ class _Undeletion:
                 id_="undelete.trigger",
             )
         self._session.run(raise_sequences(tables) + " SELECT 1")
+        return relinked
 
-    def _relinking(self) -> Iterator[str]:
-        for relation in self._relations:
-            both = None if relation.generic else self._rows.gone(relation)
-            if both is None or set(relation.columns) & set(both[0].key) or not both[0].has_key:
-                continue
-            child, parent = both
+    def _relinking(self, first: int) -> Iterator[str]:
+        """Yield the statements that set emptied references; their tables in the record begin at `first`."""
+        for number, link in enumerate(self._links, first):
+            relation = next(
+                one
+                for one in self._relations
+                if (one.table, one.columns, one.to) == (link.table, link.columns, link.to) and not one.generic
+            )
+            child, parent = self._rows.tables[relation.table], self._rows.tables[relation.to]
             values = ", ".join(f"{identifier(name)} = t.{identifier(name)}" for name in relation.columns)
-            from_ = linked(relation, child, parent)
+            content = f"ROW({', '.join(f'u.{identifier(name)}' for name in relation.columns)})::text"
+            names = ", ".join(map(literal, relation.columns))
             yield (
                 f"UPDATE ONLY {child.live.sql} u SET {values} FROM {child.then} t WHERE {child.same('u', 't')}"
-                f" AND ({child.key_text('u')}) IN (SELECT {child.key_text('l')} FROM {from_})"
+                f" AND {child.key_text('u')} IN (SELECT {child.key_text('l')} FROM {linked(relation, child, parent)})"
+                f" RETURNING json_build_object('table', {number}, 'key', {child.key_text('u')},"
+                f" 'hash', {content_hash(content)}::text, 'link', json_build_array({names}))"
             )
 
+
+def _not_described(roots: Roots, live: Mapping[str, TableLayout]) -> list[Finding]:
+    """Return a warning if only the database's own foreign keys are known, and the site is one of Django."""
+    if not roots.not_asked or not any(one.table == "django_content_type" for one in live.values()):
+        return []
+    return [
+        warning(
+            "undelete.no_django",
+            f"only foreign keys of the database are followed, the site's Django was not asked: {roots.not_asked}",
+            "references without a constraint, inheritance and generic relations are not known: set [django] manage",
+        )
+    ]
+
+
+def _recorded(tables: Sequence[StagedTable]) -> str:
+    """Return the query for the lines of the record: a row each."""
+    return " UNION ALL ".join(
+        f"SELECT json_build_object('table', {number}, 'key', {one.key_text('g')},"
+        f" 'hash', {content_hash(one.content('g'))}::text) FROM {one.gone} g WHERE g.{PICKED}"
+        for number, one in enumerate(tables)
+    )
+
+
+def _take_back(site: Site, place: _RecordPlace, head: UndeleteHead) -> None:
+    """Remove what an undelete that is not committed has left on disk."""
+    for one in records(place.directory, site.name, PENDING):
+        if one.stamp == head.stamp:
+            remove_files(site, one)
+            discard_staged(site, one)
+    forget(place.directory, head.stamp, PENDING)
+
+
+_PASSING = frozenset({"django_session"})
+"""Tables whose rows are deleted every day: they come back only if they are named."""
 
 _WHY = {RowMark.ROOT: Why.ASKED, RowMark.WITH: Why.WITH, RowMark.NEEDS: Why.NEEDED}
 
@@ -417,13 +618,3 @@ def _changed_columns(relation: RowRelation, child: StagedTable, parent: StagedTa
 
 def _changed_meanwhile() -> Refused:
     return Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
-
-
-@contextmanager
-def _rolled_back() -> Iterator[None]:
-    """Set the state of an error before the commit: the session ends, and its transaction with it."""
-    try:
-        yield
-    except KorrigoBackupError as problem:
-        problem.leave(World.ROLLED_BACK, ROLLED_BACK)
-        raise

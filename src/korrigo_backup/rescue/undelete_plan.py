@@ -83,7 +83,7 @@ class EmptiedLink(msgspec.Struct, frozen=True):
 
 
 class UndeletePlan(msgspec.Struct, frozen=True):
-    """What an undelete would do. `relink`: the emptied references are set again."""
+    """What an undelete would do. `relink`: the emptied references are set again. `files` are the first."""
 
     artifact: str
     created: datetime
@@ -91,6 +91,8 @@ class UndeletePlan(msgspec.Struct, frozen=True):
     tables: tuple[PlannedTable, ...]
     links: tuple[EmptiedLink, ...] = ()
     relink: bool = False
+    files: tuple[str, ...] = ()
+    file_count: int = 0
     conflicts: tuple[Conflict, ...] = ()
     findings: tuple[Finding, ...] = ()
 

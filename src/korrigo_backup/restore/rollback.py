@@ -107,6 +107,7 @@ def rollback(
     move = REDO if options.redo else ROLLBACK
     held = exclusive(site, catalog, "rollback", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
+        recovered.require_no_undelete()
         if recovered.restore:
             _finished(options)
             return None

@@ -80,6 +80,8 @@ def narrate(step: Step) -> str:
             return f"📥 Loading the data of before, from {step.safety}..."
         case of.UndeleteStaging():
             return f"🔎 Looking for the deleted rows in {step.artifact}..."
+        case of.UndeleteFiles():
+            return f"📦 Staging {counted(step.files, 'file')} of the media backup..."
         case of.UndeleteInserting():
             return f"📥 Bringing back {counted(step.rows, 'row')}..."
         case of.RolledBack():

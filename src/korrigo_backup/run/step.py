@@ -543,13 +543,19 @@ class UndeleteStaging(_Tagged, frozen=True, tag="undelete.stage"):
     artifact: str
 
 
+class UndeleteFiles(_Tagged, frozen=True, tag="undelete.files"):
+    """The files that the rows name are staged."""
+
+    files: int
+
+
 class UndeleteInserting(_Tagged, frozen=True, tag="undelete.insert"):
     """Deleted rows are inserted again."""
 
     rows: int
 
 
-UndeleteStep = UndeleteStaging | UndeleteInserting
+UndeleteStep = UndeleteStaging | UndeleteFiles | UndeleteInserting
 """Steps of an undelete."""
 
 

@@ -87,3 +87,25 @@ def test_a_name_that_is_near_is_offered(demo, named):
     hint = history(demo, named, code=6)["error"]["hint"]
     assert "exam" in hint
     assert "did you mean" in hint
+
+
+def test_the_history_tables_of_a_package_and_of_the_site_name_who_changed_a_row(site):
+    (site.home / "korrigo-backup.toml").write_text('[rescue]\naudit = "own_log"\n')
+    site.sql(
+        "CREATE TABLE people (id int PRIMARY KEY, username text); INSERT INTO people VALUES (5, 'marie');"
+        "CREATE TABLE exams_mark (id int PRIMARY KEY, points int); INSERT INTO exams_mark VALUES (1, 12);"
+        "CREATE TABLE exams_historicalmark (id int, points int, history_id serial PRIMARY KEY,"
+        " history_date timestamptz, history_type text, history_user_id int REFERENCES people);"
+        "INSERT INTO exams_historicalmark (id, points, history_date, history_type, history_user_id)"
+        " VALUES (1, 12, now() - interval '3 hours', '~', 5), (2, 9, now(), '+', 5);"
+        "CREATE TABLE own_log (record_id text, changed_at timestamptz, changed_by text);"
+        "INSERT INTO own_log VALUES ('1', now() - interval '2 hours', 'paul')"
+    )
+    days(site)
+    entries = history(site, "exams_mark:1")["entries"]
+    assert [(one["table"], one["by"], one["action"]) for one in entries] == [
+        ("exams_historicalmark", "marie", "changed"),
+        ("own_log", "paul", ""),
+    ]
+    site.sql("TRUNCATE exams_historicalmark, own_log")
+    assert [one["by"] for one in history(site, "exams_mark:1")["entries"]] == ["5", "paul"]

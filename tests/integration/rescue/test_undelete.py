@@ -1,5 +1,8 @@
 """Deleted rows come back with all that belongs to them, and no other row is touched."""
 
+import time
+from datetime import datetime
+
 import pytest
 
 SCHEMA = """
@@ -177,3 +180,21 @@ def test_an_answer_other_than_yes_changes_nothing(school):
     assert school.rows() == before
     school.korrigo("undelete", "exam:5", stdin="oui\n")
     assert school.rows() != before
+
+
+def test_what_was_deleted_since_a_time_comes_back(school):
+    before = school.rows()
+    time.sleep(1.1)
+    since = datetime.now().isoformat(timespec="seconds")
+    school.sql(DELETE_EXAM.format(5) + "DELETE FROM remark WHERE exam_id = 2")
+    time.sleep(1.1)
+    until = datetime.now().isoformat(timespec="seconds")
+    school.backup()
+    school.sql(DELETE_EXAM.format(7))
+    later = school.rows()
+    plan = school.json("undelete", "--since", since, "--until", until, "--dry-run")["plan"]
+    assert {one["table"]: one["asked"] for one in plan["tables"]}["public.remark"] == 16
+    assert sum(one["asked"] for one in plan["tables"]) == 1 + 8 + 8 + 16 + 3
+    assert school.rows() == later
+    school.korrigo("undelete", "--since", since, "--relink", "--yes")
+    assert school.rows() == before

@@ -82,8 +82,8 @@ def test_the_texts_of_a_source_are_found(source, found):
         (
             "This restore: a new database is made, since there is none; the live media is replaced, and kept as /b",
             (
-                "Cette restauration : rien n'est en service (base) : tout est créé ; les données en service (médias)"
-                " sont remplacées, et gardées sous le nom /b"
+                "Cette restauration : rien n'est en service (base) : tout est créé ; les données en service (médias) sont"
+                " remplacées, et gardées sous le nom /b"
             ),
         ),
     ],

@@ -21,6 +21,7 @@ from korrigo_backup.core.site_description import AppMigrations, DatabaseName, De
 from korrigo_backup.djangoapp.fixture.outside import other_databases
 from korrigo_backup.djangoapp.fixture.path_columns import configured_columns, file_columns, models_of, table_of
 from korrigo_backup.djangoapp.location import OURS
+from korrigo_backup.djangoapp.probe.relations import relations_of
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.system.run import Command, run
 
@@ -48,6 +49,7 @@ def describe(alias: str) -> Description:
         commands={name: get_commands()[name] for name in OURS},
         version=__version__,
         stages=True,
+        relations=relations_of(alias),
         media_url=urlsplit(str(settings.MEDIA_URL or "")).path,
     )
 

@@ -1,0 +1,157 @@
+"""Single files of a media backup, put among the live files: nothing is overwritten, no link is followed."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from korrigo_backup.core.paths import printable
+from korrigo_backup.errors import Refused
+from korrigo_backup.media.reuse import READ
+from korrigo_backup.system.files import fsync_directory, rename_new
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from korrigo_backup.media.port import Stage
+    from korrigo_backup.media.reuse import LiveFile
+    from korrigo_backup.media.staging import LostFileProperties
+
+
+class _Nowhere(io.RawIOBase):
+    """A file that is not kept."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object, /) -> int:
+        return len(data)  # type: ignore[arg-type] # bytes or a view of them
+
+
+@dataclass
+class ChosenFiles:
+    """A stage that takes only the files of `wanted` and their directories; see `port.Stage`."""
+
+    stage: Stage
+    wanted: frozenset[str]
+    taken: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._parents = {"", *(parent for path in self.wanted for parent in parents(path))}
+
+    def add_directory(
+        self,
+        path: str,
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Make a directory that a wanted file needs."""
+        if path in self._parents:
+            self.stage.add_directory(path, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
+
+    def create(self, path: str) -> IO[bytes]:
+        """Open a wanted file, or one that is thrown away."""
+        if path in self.wanted:
+            self.taken.add(path)
+            return self.stage.create(path)
+        return _Nowhere()  # type: ignore[return-value] # it is only written to
+
+    def settle(
+        self,
+        file: IO[bytes],
+        *,
+        mode: int,
+        mtime_ns: int,
+        owner: tuple[int, int] | None = None,
+        extended: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Give a wanted file its properties."""
+        if not isinstance(file, _Nowhere):
+            self.stage.settle(file, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
+
+    def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
+        """Take over no live file: those that are live are not wanted."""
+        del link
+        return [False] * len(files)
+
+    def add_hard_link(self, path: str, existing: str) -> None:
+        """Give a wanted file its second name, if that is wanted, too."""
+        if path in self.wanted and existing in self.taken:
+            self.taken.add(path)
+            self.stage.add_hard_link(path, existing)
+
+    def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
+        """Make no symbolic link."""
+
+    def carry_link(self, path: str, target: str) -> None:
+        """Make no symbolic link."""
+
+    def finish(self) -> LostFileProperties:
+        """Force all to disk."""
+        return self.stage.finish()
+
+    def close(self) -> None:
+        """Close the open descriptors."""
+        self.stage.close()
+
+
+def parents(path: str) -> list[str]:
+    """Return the directories of a path, the outermost first."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def missing_directories(root: Path, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the directories that files need and that are not there, the outer ones first.
+
+    Raises Refused for a directory that is a link or a file.
+    """
+    found = dict.fromkeys(parent for path in paths for parent in parents(path))
+    return tuple(name for name in found if not _is_directory(root, name))
+
+
+def _is_directory(root: Path, name: str) -> bool:
+    path = root / name
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise Refused(
+            f"{printable(name)} among the media is a link or a file now: no file is put below it",
+            hint="bring the rows back alone with --no-files, and the file by hand",
+        )
+    return path.is_dir()
+
+
+def put(root: Path, staged: Path, paths: Sequence[str], directories: Sequence[str]) -> None:
+    """Move staged files to their places; FileExistsError if a name is taken, then some may be moved."""
+    for name in directories:
+        mode = (staged / name).stat()
+        (root / name).mkdir(mode=mode.st_mode & 0o7777, exist_ok=True)
+        os.chown(root / name, mode.st_uid, mode.st_gid)
+        (root / name).chmod(mode.st_mode & 0o7777)
+    for path in paths:
+        _require_plain(root, path)
+        rename_new(staged / path, root / path)
+    for name in {path.rpartition("/")[0] for path in paths} | {name.rpartition("/")[0] for name in directories}:
+        fsync_directory(root / name)
+
+
+def _require_plain(root: Path, path: str) -> None:
+    """Raise Refused if a directory of a path has become a link."""
+    directory = os.open(root, READ | os.O_DIRECTORY)
+    try:
+        for part in path.split("/")[:-1]:
+            inner = os.open(part, READ | os.O_DIRECTORY, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+    except OSError:
+        raise Refused(
+            f"a directory of {printable(path)} among the media is no directory any more",
+            hint="run it again: it makes a new plan",
+        ) from None
+    finally:
+        os.close(directory)

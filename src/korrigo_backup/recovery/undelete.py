@@ -1,0 +1,222 @@
+"""The record of an undelete in the backup directory: the way back, and what the next run needs after a crash.
+
+`.undelete-S.pending` stands there from before the first file is staged until after the commit; then it is
+`.undelete-S.done`. `.undelete-S.undoing` stands beside that from before the commit of its undo until its files are
+gone. The first line says which transaction decides, and names files; each other line is a row that was inserted, or
+linked again.
+
+What a dead run has left is decided by the server, which remembers how a transaction ended.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.artifact.naming import PARTIAL_PREFIX
+from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
+from korrigo_backup.recovery.django import committed
+from korrigo_backup.system.files import (
+    create_private,
+    explained,
+    fsync_directory,
+    open_plain,
+    sha256_of,
+    write_all,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from korrigo_backup.site.site import Site
+
+_NAME = re.compile(r"\.undelete-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re.ASCII)
+_HEAD = 64 * 1024 * 1024
+"""Bytes of the longest first line that is read."""
+
+_KEPT = 20
+"""Undeletes whose way back is kept."""
+
+PENDING, DONE, UNDOING = "pending", "done", "undoing"
+
+
+class PutFile(msgspec.Struct, frozen=True):
+    """A file that an undelete puts among the media: its path below the root, its SHA-256, the inode of its content."""
+
+    path: str
+    sha256: str
+    inode: int
+
+
+class RecordedTable(msgspec.Struct, frozen=True):
+    """A table with inserted rows: schema and name, the columns that were inserted, those of the key."""
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+
+
+class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line of a record. `transaction` is "" until the rows are inserted.
+
+    `directories` are those that the files needed, the outer ones first.
+    """
+
+    site: str
+    database: str
+    stamp: str
+    artifact: str
+    asked: tuple[str, ...]
+    transaction: str = ""
+    media: str = ""
+    files: tuple[PutFile, ...] = ()
+    created: datetime
+    directories: tuple[str, ...] = ()
+    tables: tuple[RecordedTable, ...] = ()
+
+
+class RecordedRow(msgspec.Struct, frozen=True):
+    """A row that was inserted: the number of its table in the head, its key as text, the hash of its content.
+
+    Of a live row that was linked again `link` names the columns, and the hash is that of their values.
+    """
+
+    table: int
+    key: tuple[str, ...]
+    hash: str
+    link: tuple[str, ...] = ()
+
+
+def record_path(directory: Path, stamp: str, state: str) -> Path:
+    """Return the path of a record."""
+    return directory / f".undelete-{stamp}.{state}"
+
+
+def write_record(directory: Path, head: UndeleteHead, rows: Iterable[bytes] = (), *, state: str = PENDING) -> Path:
+    """Write a record, whole and forced to disk; one that is there is replaced."""
+    path = record_path(directory, head.stamp, state)
+    fresh = path.with_name(f"{PARTIAL_PREFIX}{path.name}")  # after a kill the next run removes it as a draft
+    with explained(f"write {path}"):
+        try:
+            fresh.unlink(missing_ok=True)
+            with create_private(fresh) as file:
+                write_all(file, msgspec.json.encode(head) + b"\n")
+                for row in rows:
+                    write_all(file, row + b"\n")
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+        fsync_directory(directory)
+    return path
+
+
+def turn(directory: Path, stamp: str, before: str, after: str) -> None:
+    """Give a record its next state."""
+    source, target = (record_path(directory, stamp, state) for state in (before, after))
+    with explained(f"rename {source}"):
+        source.rename(target)
+        fsync_directory(directory)
+
+
+def forget(directory: Path, stamp: str, state: str) -> None:
+    """Remove a record."""
+    path = record_path(directory, stamp, state)
+    with explained(f"delete {path}"):
+        path.unlink(missing_ok=True)
+        fsync_directory(directory)
+
+
+def forget_oldest(directory: Path, site: str) -> None:
+    """Remove the records of all but the newest undeletes of a site: they cannot be undone any more."""
+    done = sorted(records(directory, site, DONE), key=lambda head: head.created)
+    for head in done[:-_KEPT]:
+        forget(directory, head.stamp, DONE)
+
+
+def read_head(path: Path) -> UndeleteHead:
+    """Return the first line of a record; ValueError if it is cut, OSError."""
+    with open_plain(path) as file:
+        return msgspec.json.decode(file.readline(_HEAD), type=UndeleteHead)
+
+
+def read_rows(path: Path) -> Iterator[RecordedRow]:
+    """Yield the rows of a record."""
+    with open_plain(path) as file:
+        file.readline(_HEAD)
+        for line in file:
+            yield msgspec.json.decode(line, type=RecordedRow)
+
+
+def records(directory: Path, site: str, state: str) -> list[UndeleteHead]:
+    """Return the heads of a site's records in a state, oldest first; one that cannot be read is left out."""
+    found = []
+    for name in sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []:
+        match = _NAME.fullmatch(name)
+        if match and match[2] == state:
+            with suppress(OSError, ValueError):
+                head = read_head(directory / name)
+                if head.site == site:
+                    found.append(head)
+    return found
+
+
+def finish(site: Site, directory: Path) -> list[RecoveryAction]:
+    """Finish the undeletes that dead runs have left, or take them back; return the actions.
+
+    The caller holds the site's lock. Raises Unreachable if the server cannot say how a transaction ended.
+    """
+    done = []
+    for head in records(directory, site.name, PENDING):
+        stays = bool(head.transaction) and committed(site.postgres, head.transaction)
+        if stays:
+            turn(directory, head.stamp, PENDING, DONE)
+        else:
+            remove_files(site, head)
+            forget(directory, head.stamp, PENDING)
+        discard_staged(site, head)
+        kind = ActionKind.UNDELETE_FINISHED if stays else ActionKind.UNDELETE_ROLLED_BACK
+        done.append(RecoveryAction(kind, head.stamp))
+    for head in records(directory, site.name, UNDOING):
+        undone = committed(site.postgres, head.transaction)
+        if undone:
+            remove_files(site, head)
+            forget(directory, head.stamp, DONE)
+        forget(directory, head.stamp, UNDOING)
+        done.append(RecoveryAction(ActionKind.UNDELETE_UNDONE if undone else ActionKind.UNDELETE_STAYS, head.stamp))
+    return done
+
+
+def remove_files(site: Site, head: UndeleteHead) -> list[str]:
+    """Remove the files that an undelete has put among the media; return the paths of those that have changed since.
+
+    Directories that it has made are removed if they are empty.
+    """
+    left: list[str] = []
+    if not head.files or site.media is None:
+        return left
+    root = site.media.root
+    for file in head.files:
+        path = root / file.path
+        if not path.is_symlink() and path.is_file():
+            if path.stat().st_ino == file.inode and sha256_of(path)[0] == file.sha256:
+                path.unlink()
+            else:
+                left.append(file.path)
+    for name in reversed(head.directories):
+        with suppress(OSError):
+            (root / name).rmdir()
+    return left
+
+
+def discard_staged(site: Site, head: UndeleteHead) -> None:
+    """Remove the staged files of an undelete, if it has any."""
+    if site.media and head.media:
+        site.media.discard_stage(head.stamp)

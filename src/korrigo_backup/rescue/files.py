@@ -1,0 +1,166 @@
+"""The media files that rows name: which of them are gone, and in which media backup they are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.core.paths import printable
+from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.media.put import ChosenFiles
+from korrigo_backup.media.saved_files import saved_files
+from korrigo_backup.media.store import listing
+from korrigo_backup.media.store.load import load as load_stored
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.postgres.references import relative_path, select_column
+from korrigo_backup.postgres.relations import relation
+from korrigo_backup.rescue.closure import PICKED
+from korrigo_backup.rescue.points import media_of
+from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
+from korrigo_backup.site.path_columns import known_columns
+from korrigo_backup.system.files import sha256_of
+from korrigo_backup.system.timings import phase
+from korrigo_backup.verify.media_source import open_media
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.core.site_description import Description
+    from korrigo_backup.media.port import Stage
+    from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.staged_rows import StagedRows
+    from korrigo_backup.site.site import Site
+
+_SHOWN = 3
+
+
+@dataclass
+class FilesOfRows:
+    """The files that rows name: those that come back (path and SHA-256, by media backup), and the rest.
+
+    `same` are live with the content of the backup. `conflicts` are live with other content. `missing` are in no backup.
+    """
+
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
+    same: int = 0
+    missing: list[str] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The SHA-256 of each file that comes back, by path."""
+        return {path: sha256 for files in self.sources.values() for path, sha256 in files.items()}
+
+
+@phase("files of the rows")
+def find_files(
+    site: Site, rows: StagedRows, description: Description | None, points: Points, dump: Artifact
+) -> FilesOfRows:
+    """Return the files that the picked rows name: the nearest media backup that has a file gives it."""
+    found = FilesOfRows()
+    named = _named(site, rows, description)
+    if not named or site.media is None:
+        return found
+    if not isinstance(site.media, MediaTree):
+        words = f"{len(named)} files that the rows name are not looked at: the media are behind a container"
+        found.findings.append(warning("undelete.files_left", words, "run it where the media directory is mounted"))
+        return found
+    wanted = set(named)
+    nearest = media_of(points, dump)
+    others = sorted(points.media, key=lambda one: one.created, reverse=True)
+    for artifact in dict.fromkeys(filter(None, (nearest, *others))):
+        if not wanted:
+            break
+        with suppress(FileNotFoundError, ProofFailed):
+            for sha256, path in _saved(artifact):
+                if path in wanted:
+                    wanted.discard(path)
+                    _sort(found, site.media.root, artifact, path, sha256)
+    found.missing = sorted(path for path in wanted if not (site.media.root / path).exists())
+    if found.missing:
+        words = f"{len(found.missing)} files that the rows name are neither live nor in a media backup"
+        found.findings.append(
+            warning("undelete.files_missing", f"{words}: {first_of(list(map(printable, found.missing)), _SHOWN)}",
+                    "the rows come back without them")
+        )  # fmt: skip
+    return found
+
+
+def _saved(artifact: Artifact) -> Iterator[tuple[str, str]]:
+    media = artifact.manifest.media if artifact.manifest else None
+    if artifact.authenticity is not Authenticity.AUTHENTIC or media is None:
+        return  # its listing may be anybody's
+    with saved_files(artifact.path, media.root or "") as files:
+        yield from files
+
+
+def _sort(found: FilesOfRows, root: Path, artifact: Artifact, path: str, sha256: str) -> None:
+    live = root / path
+    if not live.is_symlink() and not live.exists():
+        found.sources.setdefault(artifact.name, {})[path] = sha256
+    elif not live.is_symlink() and live.is_file() and sha256_of(live)[0] == sha256:
+        found.same += 1
+    else:
+        words = f"the name {printable(path)} is taken by a file with other content"
+        found.conflicts.append(Conflict(ConflictKind.FILE, "", (path,), "", (), words))
+
+
+def _named(site: Site, rows: StagedRows, description: Description | None) -> list[str]:
+    """Return the paths below the media root that the picked rows name, each once."""
+    known = known_columns(site, description)
+    selects = []
+    for column in known.columns:
+        place = relation(site.postgres, column.table, column.schema)
+        staged = rows.tables.get(normal_name(place.name)) if place else None
+        if place is None or staged is None or column.column not in staged.columns:
+            continue
+        picked = f"(SELECT * FROM {staged.gone} WHERE {PICKED})"
+        selects.append(select_column(column, picked, place.types[column.column]))
+    if not selects:
+        return []
+    query = (
+        "SELECT coalesce(json_agg(DISTINCT path), '[]') FROM"
+        f" (SELECT {relative_path(known.roots)} AS path FROM ({' UNION ALL '.join(selects)}) u) r"
+    )
+    return [path for path in rows.session.ask(query, list[str]) if _is_below(path)]
+
+
+def _is_below(path: str) -> bool:
+    """Return whether a path stays below the root and is none of our own names."""
+    parts = path.split("/")
+    return not (set(parts) & {"", ".", ".."}) and "\0" not in path
+
+
+@phase("stage files")
+def stage_files(files: FilesOfRows, points: Points, stage: Stage) -> None:
+    """Write the files that come back into a stage, each proven while it is written; raises ProofFailed."""
+    for artifact in points.media:
+        if wanted := files.sources.get(artifact.name):
+            _load(artifact, frozenset(wanted), stage)
+
+
+def _load(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None:
+    chosen = ChosenFiles(stage, wanted)
+    with open_media(artifact, unpacked=False) as source:
+        if source.store:
+            entries = (
+                replace(entry, same_as=None)  # its first name may stay where it is
+                for entry in listing.read(source.archive, source.name)
+                if entry.path in wanted or entry.word == listing.DIRECTORY
+            )
+            load_stored(entries, source.store, chosen, trusted=True)
+        else:
+            source.load(chosen, trusted=True)
+    if left := wanted - chosen.taken:
+        raise ProofFailed(
+            f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)), _SHOWN)}",
+            hint="use another backup: korrigo-backup list",
+        )

@@ -1,0 +1,321 @@
+"""Undo an undelete: the rows that it inserted are deleted again, and its files removed, if nobody has changed them.
+
+One file: the checks before the deletion and the deletion itself speak of the same temporary tables.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound, PartlyDone, Refused, World
+from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.recovery.django import committed
+from korrigo_backup.recovery.pending import require_plannable
+from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.recovery.undelete import (
+    DONE,
+    UNDOING,
+    forget,
+    read_rows,
+    record_path,
+    records,
+    remove_files,
+    write_record,
+)
+from korrigo_backup.rescue.closure import refers_to
+from korrigo_backup.rescue.live_tables import described_relations, read_tables
+from korrigo_backup.rescue.staged_rows import rescue_session
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import RESTORES, Outcome, Verb
+from korrigo_backup.run.step import Listener, silent
+from korrigo_backup.run.undo import ROLLED_BACK
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.recovery.undelete import UndeleteHead
+    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.site.site import Site
+
+ONLY_UNDELETE = {"only": "undelete"}
+"""The reason in the journal of a rollback that undoes an undelete: it is no undo of a restore."""
+
+_REPLACING = RESTORES | {Verb.REBUILD}
+_SHOWN = 3
+
+
+class UndoPlan(msgspec.Struct, frozen=True):
+    """What is undone: the rows of each table, the links that are emptied again, the files that are removed."""
+
+    stamp: str
+    artifact: str
+    asked: tuple[str, ...]
+    tables: dict[str, int]
+    links: int
+    files: int
+
+
+def newest_undelete(catalog: Catalog, site: str) -> UndeleteHead | None:
+    """Return the newest undelete of a site that can be undone: no restore and no other database came after it."""
+    done = records(catalog.directory, site, DONE)
+    if not done:
+        return None
+    newest = max(done, key=lambda one: one.created)
+    for one in journal.read(catalog.directory):
+        replaced = one.verb in _REPLACING or (one.verb == Verb.ROLLBACK and not one.why)
+        if one.site == site and replaced and one.started > newest.created and one.outcome in _CHANGED:
+            return None
+    return newest
+
+
+_CHANGED = frozenset({Outcome.DONE, Outcome.PARTLY})
+
+
+def undo_undelete(
+    site: Site,
+    catalog: Catalog,
+    *,
+    confirm: Callable[[UndoPlan], bool],
+    listen: Listener = silent,
+    dry_run: bool = False,
+) -> UndoPlan:
+    """Delete the rows of the newest undelete again and remove its files.
+
+    Raises NotFound without one; Refused if a row was changed, or if other rows refer to it now; Cancelled.
+    """
+    held = exclusive(site, catalog, "rollback of an undelete", listen=listen, dry_run=dry_run)
+    with held as (site, recovered):  # noqa: PLR1704 - now held
+        if dry_run:
+            require_plannable(site, recovered)
+        recovered.require_no_undelete()
+        head = newest_undelete(catalog, site.name)
+        if head is None:
+            raise NotFound("no undelete is left to undo", hint="korrigo-backup list shows the backups")
+        with rescue_session(site.postgres) as session:
+            undo = _Undo(site, session, head, record_path(catalog.directory, head.stamp, DONE))
+            plan = undo.plan()
+            if not confirm(plan):
+                raise Cancelled("Rollback cancelled", hint="to continue, run it again and answer yes")
+            why = ONLY_UNDELETE
+            with journal.recorded(
+                catalog.directory, site, Verb.ROLLBACK, head.stamp, listener=listen, why=why
+            ) as running:
+                undo.carry_out(catalog.directory, running)
+    return plan
+
+
+class _Undo:
+    """The undo of an undelete in its session."""
+
+    def __init__(self, site: Site, session: Session, head: UndeleteHead, record: Path) -> None:
+        self._site = site
+        self._session = session
+        self._head = head
+        self._record = record
+        self._live = read_tables(session)
+        self._relations: tuple[RowRelation, ...] = described_relations(site, session, self._live)
+
+    def plan(self) -> UndoPlan:
+        """Read the record into the session; return the plan. Raises Refused if something has changed since."""
+        self._session.run(
+            "CREATE TEMP TABLE recorded (line jsonb); CREATE TEMP TABLE undo_rows (number int, key text[], hash bigint,"
+            " link text[])"
+        )
+        with explained(f"read {self._record}"):
+            self._session.feed(self._copied())
+        self._session.run(
+            "INSERT INTO pg_temp.undo_rows SELECT (line->>'table')::int,"
+            " ARRAY(SELECT jsonb_array_elements_text(line->'key')), (line->>'hash')::bigint,"
+            " ARRAY(SELECT jsonb_array_elements_text(line->'link')) FROM pg_temp.recorded; ANALYZE pg_temp.undo_rows"
+        )
+        counts = dict(self._session.ask(_COUNTS, list[tuple[int, int]]))
+        for number, count in counts.items():
+            self._find(number, count)
+        tables = {self._name(number): count for number, count in counts.items()}
+        return UndoPlan(
+            self._head.stamp,
+            self._head.artifact,
+            self._head.asked,
+            tables,
+            self._session.ask("SELECT to_json(count(*)) FROM pg_temp.undo_rows WHERE link <> '{}'", int),
+            len(self._head.files),
+        )
+
+    def _copied(self) -> Iterator[bytes]:
+        yield b"COPY pg_temp.recorded FROM STDIN;\n"
+        for row in read_rows(self._record):
+            yield msgspec.json.encode(row).replace(b"\\", b"\\\\") + b"\n"
+        yield b"\\.\n"
+
+    def _name(self, number: int) -> str:
+        table = self._head.tables[number]
+        return normal_name(f"{identifier(table.schema)}.{identifier(table.table)}")
+
+    def _layout(self, number: int) -> TableLayout:
+        table, live = self._head.tables[number], self._live.get(self._name(number))
+        if live is None or not {*table.columns, *table.key} <= set(live.columns):
+            raise Refused(
+                f"the table {self._name(number)} has other columns than at the undelete",
+                hint="undo its migration first, or delete the rows on the site",
+            )
+        return live
+
+    def _find(self, number: int, count: int) -> None:
+        """Note the live rows that are still as they were inserted; Refused if one is not."""
+        table, live = self._head.tables[number], self._layout(number)
+        key, content = _texts(table.key, "l"), _hash(table.columns, "l")
+        self._session.run(
+            f"CREATE TEMP TABLE undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM pg_temp.undo_rows u"
+            f" JOIN ONLY {live.sql} l ON {key} = u.key AND {content} = u.hash"
+            f" WHERE u.number = {number} AND u.link = '{{}}'; ANALYZE pg_temp.undo_{number}"
+        )
+        if self._session.ask(f"SELECT to_json(count(*)) FROM pg_temp.undo_{number}", int) == count:
+            return
+        found = f"SELECT korrigo_backup_key FROM pg_temp.undo_{number}"
+        query = (
+            f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE u.number = {number}"
+            f" AND u.link = '{{}}' AND u.key NOT IN ({found})"
+        )
+        keys = [",".join(key) for key in self._session.ask(query, list[tuple[str, ...]])]
+        raise Refused(
+            f"rows of {live.name} were changed or deleted since the undelete: {first_of(keys, _SHOWN)}",
+            hint="the undelete stays; delete what you do not want on the site itself",
+            id_="undelete.changed",
+        )
+
+    def carry_out(self, directory: Path, running: journal.Running) -> None:
+        """Delete the rows in one transaction, then remove the files."""
+        try:
+            transaction = self._delete()
+            running.note(transaction=transaction)
+            write_record(directory, msgspec.structs.replace(self._head, transaction=transaction), state=UNDOING)
+        except KorrigoBackupError as problem:
+            problem.leave(World.ROLLED_BACK, ROLLED_BACK)
+            raise
+        try:
+            self._session.run("COMMIT")
+        except KorrigoBackupError as problem:
+            if not committed(self._site.postgres, transaction):
+                forget(directory, self._head.stamp, UNDOING)
+                problem.leave(World.ROLLED_BACK, ROLLED_BACK)
+                raise
+        with partly("the rows are deleted again"):
+            with explained("remove the files of the undelete"):
+                left = remove_files(self._site, self._head)
+            forget(directory, self._head.stamp, DONE)
+            forget(directory, self._head.stamp, UNDOING)
+        if left:
+            raise PartlyDone(
+                f"the rows are deleted again; {len(left)} files were changed since and stay: {first_of(left, _SHOWN)}",
+                hint="look at them, and delete them if they are not needed",
+                state="the undelete is undone, except for these files",
+            )
+
+    def _delete(self) -> str:
+        numbers = [number for number, _ in self._session.ask(_COUNTS, list[tuple[int, int]])]
+        self._session.run("BEGIN")
+        for number in numbers:  # a row that is locked so gets no new child
+            live = self._layout(number)
+            self._session.run(
+                f"SELECT FROM ONLY {live.sql} l WHERE EXISTS"
+                f" (SELECT FROM pg_temp.undo_{number} u WHERE {self._same(number, 'l', 'u')}) FOR UPDATE"
+            )
+        self._empty_links()
+        for number in numbers:
+            self._require_no_children(number, numbers)
+        deletes = [
+            f"d{number} AS (DELETE FROM ONLY {self._layout(number).sql} l USING pg_temp.undo_{number} u"
+            f" WHERE {self._same(number, 'l', 'u')} AND {_hash(self._head.tables[number].columns, 'l')} ="
+            f" {_hash(self._head.tables[number].columns, 'u')} RETURNING 1)"
+            for number in numbers
+        ]
+        total = " + ".join(f"(SELECT count(*) FROM d{number})" for number in numbers)
+        deleted = self._session.ask(f"WITH {', '.join(deletes)} SELECT to_json({total})", int)
+        if deleted != sum(count for _, count in self._session.ask(_COUNTS, list[tuple[int, int]])):
+            raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
+        return self._session.ask("SET CONSTRAINTS ALL IMMEDIATE; SELECT to_json(pg_current_xact_id()::text)", str)
+
+    def _same(self, number: int, one: str, other: str) -> str:
+        table = self._head.tables[number]
+        return f"{_texts(table.key, one)} = {_texts(table.key, other)}"
+
+    def _empty_links(self) -> None:
+        """Empty the references that the undelete has set, where they are still so."""
+        links = self._session.ask(
+            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]') FROM pg_temp.undo_rows"
+            " WHERE link <> '{}'",
+            list[tuple[int, tuple[str, ...]]],
+        )
+        for number, columns in links:
+            table, live = self._head.tables[number], self._layout(number)
+            empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
+            self._session.run(
+                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                f" AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
+                f" AND {_hash(columns, 'l')} = u.hash"
+            )
+
+    def _require_no_children(self, number: int, numbers: list[int]) -> None:
+        """Raise Refused if rows that the undelete has not inserted refer to a row of it."""
+        name = self._name(number)
+        by_name = {self._name(one): one for one in numbers}
+        for relation in self._relations:
+            if relation.to != name:
+                continue
+            child, own = self._live[relation.table], by_name.get(relation.table)
+            others = (
+                f" AND NOT EXISTS (SELECT FROM pg_temp.undo_{own} w WHERE {self._same(own, 'c', 'w')})"
+                if own is not None
+                else ""
+            )
+            query = (
+                f"SELECT to_json(count(*)) FROM ONLY {child.sql} c WHERE EXISTS"
+                f" (SELECT FROM pg_temp.undo_{number} u WHERE {refers_to(relation, 'c', 'u')}){others}"
+            )
+            if count := self._session.ask(query, int):
+                raise Refused(
+                    f"{count} rows of {child.name} refer to rows of the undelete now",
+                    hint="the undelete stays; delete what you do not want on the site itself",
+                    id_="undelete.changed",
+                )
+
+
+_COUNTS = (
+    "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"
+    " (SELECT number, count(*) FROM pg_temp.undo_rows WHERE link = '{}' GROUP BY number) c"
+)
+
+
+def _texts(names: tuple[str, ...], alias: str) -> str:
+    return f"ARRAY[{', '.join(f'{alias}.{identifier(name)}::text' for name in names)}]::text[]"
+
+
+def _hash(names: tuple[str, ...], alias: str) -> str:
+    return content_hash(f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in names)})::text")
+
+
+@contextmanager
+def partly(done: str) -> Iterator[None]:
+    """Raise PartlyDone for an error after the commit: the next run does the rest."""
+    try:
+        yield
+    except PartlyDone:
+        raise
+    except KorrigoBackupError as problem:
+        raise PartlyDone(
+            f"{done}, but {problem.message}", hint=problem.hint, state=f"{done}; the next run does the rest"
+        ) from None
+
+
+def content_hash(content: str) -> str:
+    """Return the expression of the hash of a row's content, by which its undo knows it again."""
+    return f"hashtextextended({content}, 0)"

@@ -20,6 +20,7 @@ from korrigo_backup.site.manage import (
     understood,
 )
 from korrigo_backup.system.files import CHUNK, create_private, private_directory, write_all
+from korrigo_backup.system.progress import Work, under_way
 from korrigo_backup.system.run import Command, Completed, ended_after, run, spawn
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class ComposeDjango:
 
     def carry_out(self, *command: str) -> None:
         """Run the command in the container; see the port."""
-        done = run(self._call(*command), timeout=WORK_SECONDS)
+        with under_way(Work(name=f"running manage.py {command[0]}")):
+            done = run(self._call(*command), timeout=WORK_SECONDS)
         if done.status:
             raise failure(done, f"{self.description} {' '.join(command)}")
 

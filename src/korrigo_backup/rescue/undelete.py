@@ -3,7 +3,7 @@
     lock > recover > find the dump > stage > close > try > plan > confirm      nothing changed
       stage the files > insert and prove in one transaction, while the site serves > record > put the files > commit
 
-Nothing is loaded but temporary tables of one session (decision 53). A plan says each row; what is carried out is
+Nothing is loaded but temporary tables of one session (decision 52). A plan says each row; what is carried out is
 exactly the plan.
 
 One file: the straight line of an undelete, readable from top to bottom.

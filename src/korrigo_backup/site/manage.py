@@ -21,6 +21,7 @@ from korrigo_backup.errors import (
     Unreachable,
     split_hint,
 )
+from korrigo_backup.system.progress import Work, under_way
 from korrigo_backup.system.run import Command, Completed, describe_status, ended_after, run, spawn
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class DirectDjango:
 
     def carry_out(self, *command: str) -> None:
         """Run the command with the site's environment; see the port."""
-        done = run(Command((*self.manage, *command), self.environment, self.directory), timeout=WORK_SECONDS)
+        with under_way(Work(name=f"running manage.py {command[0]}")):
+            done = run(Command((*self.manage, *command), self.environment, self.directory), timeout=WORK_SECONDS)
         if done.status:
             raise failure(done, f"{self.description} {' '.join(command)}")
 

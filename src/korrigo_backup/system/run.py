@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.core.secret import Secret, redact
 from korrigo_backup.errors import KorrigoBackupError, TimedOut, UsageError
 from korrigo_backup.system import screen, timings
+from korrigo_backup.system.progress import Work, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -226,7 +227,7 @@ def run(command: Command, *, stdin: bytes = b"", timeout: float | None = None) -
 
     Raises UsageError when the program is not installed, KorrigoBackupError after `timeout` seconds.
     """
-    with timings.process(command.argv):
+    with timings.process(command.argv), under_way(Work(name=f"running {timings.kind_of(command.argv)}")):
         return _completed(command, stdin, timeout)
 
 

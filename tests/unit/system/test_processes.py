@@ -8,6 +8,7 @@ import pytest
 
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.system import progress
 from korrigo_backup.system.run import TAIL_LINES, Command, describe_status, ended_after, run, spawn
 
 
@@ -89,3 +90,14 @@ def test_a_status_in_words(status, words):
 def test_a_process_that_takes_too_long_is_asked_to_end():
     with spawn(Command(("sleep", "60")), stdout=True) as process, ended_after(0.01, process):
         assert process.wait() == -signal.SIGTERM
+
+
+def test_a_process_that_is_waited_for_is_under_way_until_its_end():
+    seen = []
+    progress.watch(lambda: seen.append([work.name for work in progress.works()]))
+    try:
+        run(Command(("sleep", "0.01")))
+    finally:
+        progress.watch(None)
+    assert seen == [["running sleep"]]
+    assert progress.works() == []

@@ -59,9 +59,9 @@ from korrigo_backup.rescue.files import FilesOfRows, find_files, stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
 from korrigo_backup.rescue.live_tables import downward, read_foreign_keys, read_tables, upward, with_models
 from korrigo_backup.rescue.points import database_proof, find_dump, read_points
-from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.site_tables import SiteTables
+from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit, rescue_session
 from korrigo_backup.rescue.undelete_plan import (
     SHOWN_ROWS,

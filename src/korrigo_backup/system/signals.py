@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
 _AGAIN = 0.1
@@ -44,6 +45,7 @@ class EndingSignals:
     def _end(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._handled.set()
+        sys.unraisablehook = _except_late_signals(sys.unraisablehook)
         for again in self._numbers:
             signal.signal(again, _ignore)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -61,3 +63,17 @@ def _main() -> int:
 
 def _ignore(number: int, frame: FrameType | None) -> None:
     del number, frame
+
+
+def _except_late_signals(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], None]:
+    """Return a hook that drops what Python prints of a signal that arrives while it begins to be ignored."""
+
+    def report(unraisable: sys.UnraisableHookArgs) -> None:
+        if not (isinstance(unraisable.exc_value, OSError) and _LATE in str(unraisable.exc_value)):
+            hook(unraisable)
+
+    return report
+
+
+_LATE = "ignored due to race condition"
+"""Words of `PyErr_CheckSignals`."""

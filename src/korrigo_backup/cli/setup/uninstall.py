@@ -41,7 +41,7 @@ class _Removal:
     def lines(self) -> list[str]:
         """Each change in a line."""
         changes = (change for _, changes in self.schedules for change in changes)
-        return [*(f"{_how(one)} {one.where}" for one in changes), *(f"remove {path}" for path in self.files)]
+        return [*map(_line, changes), *(f"remove {path}" for path in self.files)]
 
 
 def command(
@@ -149,8 +149,10 @@ def _previous_copies(wired: Wired) -> Iterator[tuple[str, str]]:
             yield "media", f"{site.media.beside(one.role, one.stamp)}, the files that a restore replaced"
 
 
-def _how(change: Change) -> str:
-    return "remove" if change.after is None else "take our lines out of"
+def _line(change: Change) -> str:
+    """Return a change in words; a crontab without other lines than ours is a crontab still."""
+    is_file = change.after is None and str(change.where).startswith("/")
+    return f"remove {change.where}" if is_file else f"take our lines out of {change.where}"
 
 
 def _remove_program() -> str:

@@ -297,7 +297,7 @@ def test_kill_9_during_the_load_leaves_the_old_content(plain_site, everything):
     with site.started("restore", foreign, "--yes", "--in-place", "--allow-unsigned") as child:
         until(lambda: sleeping(site))
         kill_all(child) if everything else os.kill(child.pid, signal.SIGKILL)
-    site.korrigo("plan", "latest", "--in-place")
+    site.korrigo("doctor", "--fix", code=(0, 10))
     assert not sleeping(site)
     assert site.content() == before
 

@@ -267,7 +267,7 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
     if isinstance(problem, MemoryError):
         message, hint = "there is no memory left for the run", "end other programs, or raise the limit (ulimit -v)"
         id_ = "memory.exhausted"
-    elif isinstance(problem, EOFError) and "marshal" in str(problem):
+    elif isinstance(problem, EOFError) and _is_of_import(problem):
         message, id_ = f"a compiled file of Python is cut off: {problem}", "run.fault"
         hint = "remove the directories __pycache__ of the program, then run it again"
     else:
@@ -275,6 +275,14 @@ def _in_words(problem: Exception) -> KorrigoBackupError:
         hint = f"this is a fault of the program: report it with the output of {DEBUG_VARIABLE}=1"
         id_ = "run.fault"
     return KorrigoBackupError(message, hint=hint, state=_UNKNOWN, id_=id_)
+
+
+def _is_of_import(problem: Exception) -> bool:
+    """Return whether an exception was raised by Python's own code for imports."""
+    frame = problem.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def _say(problem: KorrigoBackupError) -> None:

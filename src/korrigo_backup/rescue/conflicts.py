@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED, dangling, unpick
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
@@ -25,7 +25,6 @@ _KINDS = {
     "23P01": ConflictKind.EXCLUSION,
     "23503": ConflictKind.PARENT,
 }
-_KEY = re.compile(r"Key \((.+?)\)=\(")
 _LIMIT = 2000
 """Conflicts that are named; a plan with more is refused as a whole anyway."""
 
@@ -38,6 +37,7 @@ class Conflicts:
     relations: Sequence[RowRelation]
     skip: bool
     found: list[Conflict] = field(default_factory=list)
+    _known: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def settle(self) -> dict[str, int]:
         """Find all conflicts; return the number of rows of each table that are picked in the end."""
@@ -71,7 +71,7 @@ class Conflicts:
         for one in trial.conflicts:
             kind = _KINDS.get(one.code, ConflictKind.OTHER)
             words = ": ".join(filter(None, (one.message, one.detail)))
-            self._add(kind, one.table, one.row, one.constraint, _columns(one), words)
+            self._add(kind, one.table, one.row, one.constraint, self._columns(one), words)
             if one.row:
                 left.append((one.table, one.row))
         for table, count in trial.changed.items():
@@ -96,9 +96,24 @@ class Conflicts:
         query = f"SELECT to_json({staged.key_text('g')}) FROM {staged.gone} g WHERE g.{ROW} = {row}"
         return self.rows.session.ask(query, tuple[str, ...])
 
+    def _columns(self, conflict: TrialConflict) -> tuple[str, ...]:
+        """Return the columns of the conflict: that of the error, or those of its unique index or foreign key."""
+        live = self.rows.live.get(conflict.table)
+        if conflict.column or not conflict.constraint or live is None:
+            return (conflict.column,) if conflict.column else ()
+        place = (conflict.table, conflict.constraint)
+        if place not in self._known:
+            query = _COLUMNS.format(table=literal(live.sql), name=literal(conflict.constraint))
+            self._known[place] = self.rows.session.ask(query, tuple[str, ...])
+        return self._known[place]
 
-def _columns(conflict: TrialConflict) -> tuple[str, ...]:
-    if conflict.column:
-        return (conflict.column,)
-    found = _KEY.search(conflict.detail)
-    return tuple(found[1].split(", ")) if found else ()
+
+_COLUMNS = """
+WITH found AS (
+  SELECT i.indkey::int2[] AS numbers FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+  WHERE i.indrelid = {table}::regclass AND c.relname = {name}
+  UNION ALL SELECT conkey FROM pg_constraint WHERE conrelid = {table}::regclass AND conname = {name} AND contype = 'f')
+SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
+FROM (SELECT numbers FROM found LIMIT 1) f, unnest(f.numbers) WITH ORDINALITY k (number, place), pg_attribute a
+WHERE a.attrelid = {table}::regclass AND a.attnum = k.number
+"""

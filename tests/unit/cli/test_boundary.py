@@ -1,5 +1,9 @@
 """The error boundary: what it prints and keeps of an error."""
 
+import importlib.machinery
+import py_compile
+from pathlib import Path
+
 import pytest
 
 from korrigo_backup.cli import main
@@ -31,9 +35,13 @@ def test_the_end_of_an_input_is_named_with_its_cause(capsys, monkeypatch):
     assert "unexpected EOFError: the pipe ended" in capsys.readouterr().err
 
 
-def test_a_compiled_file_that_is_cut_off_is_named_with_its_remedy(capsys, monkeypatch):
+def test_a_compiled_file_that_is_cut_off_is_named_with_its_remedy(capsys, monkeypatch, tmp_path):
+    (tmp_path / "part.py").write_text("x = 1\n")
+    compiled = Path(py_compile.compile(str(tmp_path / "part.py"), str(tmp_path / "cut.pyc")))
+    compiled.write_bytes(compiled.read_bytes()[:-20])
+
     def cut(*_arguments):
-        raise EOFError("marshal data too short")
+        importlib.machinery.SourcelessFileLoader("part", str(compiled)).get_code("part")
 
     monkeypatch.setattr(main, "_wired", cut)
     assert main.guarded(["list"]) == 1

@@ -2,7 +2,6 @@
 
 import importlib.machinery
 import py_compile
-from pathlib import Path
 
 import pytest
 
@@ -37,7 +36,8 @@ def test_the_end_of_an_input_is_named_with_its_cause(capsys, monkeypatch):
 
 def test_a_compiled_file_that_is_cut_off_is_named_with_its_remedy(capsys, monkeypatch, tmp_path):
     (tmp_path / "part.py").write_text("x = 1\n")
-    compiled = Path(py_compile.compile(str(tmp_path / "part.py"), str(tmp_path / "cut.pyc")))
+    compiled = tmp_path / "cut.pyc"
+    py_compile.compile(str(tmp_path / "part.py"), str(compiled))
     compiled.write_bytes(compiled.read_bytes()[:-20])
 
     def cut(*_arguments):

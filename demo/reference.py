@@ -222,7 +222,22 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def report_failure(problem: Exception) -> int:
+def guarded(main: Callable[[], int], interrupted: str) -> int:
+    """Run a program of the demonstration and return its exit code; an error is three lines, not a traceback.
+
+    `interrupted` has the lines for an interrupt.
+    """
+    end_on_signals()
+    try:
+        return main()
+    except (KorrigoBackupError, psycopg.Error) as problem:
+        return _report_failure(problem)
+    except KeyboardInterrupt:
+        print(f"error: interrupted\n{interrupted}", file=sys.stderr)
+        return 130
+
+
+def _report_failure(problem: Exception) -> int:
     """Print an error in three lines, not as a traceback, and return its exit code."""
     if isinstance(problem, KorrigoBackupError):
         print(f"error: {problem.message}\nhint: {problem.hint}\nstate: {problem.state}", file=sys.stderr)

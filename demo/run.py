@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import psycopg
 
 from korrigo_backup.core.language import language
-from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
-from reference import BACKUPS, MADE_IN, MEDIA, READY, Reference, end_on_signals, free_port, report_failure, running
+from reference import BACKUPS, MADE_IN, MEDIA, READY, Reference, free_port, guarded, running
 from witness import Testimony, testify
 from words import Words
 
@@ -181,17 +180,5 @@ def main() -> int:
     return 0 if passed else 1
 
 
-def run() -> int:
-    """Run the demonstration; an error is three lines, not a traceback."""
-    end_on_signals()
-    try:
-        return main()
-    except (KorrigoBackupError, psycopg.Error) as problem:
-        return report_failure(problem)
-    except KeyboardInterrupt:
-        print("error: interrupted\nhint: make demo starts afresh\nstate: no server is left running", file=sys.stderr)
-        return 130
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(guarded(main, "hint: make demo starts afresh\nstate: no server is left running"))

@@ -8,11 +8,9 @@ import signal
 import socket
 import sys
 
-import psycopg
-
 from korrigo_backup.core.language import language
-from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
-from reference import BACKUPS, HOME, READY, Reference, end_on_signals, report_failure, running
+from korrigo_backup.errors import Refused, UsageError
+from reference import BACKUPS, HOME, READY, Reference, guarded, running
 from words import Words
 
 TEXT = Words(language(os.environ))
@@ -80,17 +78,5 @@ def main() -> int:
     return 0
 
 
-def run() -> int:
-    """Run the site; an error is three lines, not a traceback."""
-    end_on_signals()
-    try:
-        return main()
-    except (KorrigoBackupError, psycopg.Error) as problem:
-        return report_failure(problem)
-    except KeyboardInterrupt:
-        print("error: interrupted\nhint: make demo-web begins again\nstate: nothing is left running", file=sys.stderr)
-        return 130
-
-
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(guarded(main, "hint: make demo-web begins again\nstate: nothing is left running"))

@@ -13,9 +13,9 @@ from korrigo_backup.app.build_places import places
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.cli.announcing import announcer
-from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
+from korrigo_backup.cli.program.durations import seconds
 from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.counted import counted

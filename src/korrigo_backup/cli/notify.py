@@ -8,10 +8,10 @@ import typer
 
 from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.durations import seconds
 from korrigo_backup.errors import UNCHANGED, PartlyDone, ProblemsFound, Unreachable, UsageError
 from korrigo_backup.notify.event import Event, journal_tail
 from korrigo_backup.notify.send import NOT_CONFIGURED

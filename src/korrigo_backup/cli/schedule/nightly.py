@@ -10,11 +10,11 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.copy import copied, say_results
-from korrigo_backup.cli.durations import seconds
 from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.list_ import summary
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.durations import seconds
 from korrigo_backup.cli.prune import prune_target
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.counted import counted

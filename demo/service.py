@@ -17,6 +17,7 @@ from korrigo_backup.core.dotenv import parse
 from korrigo_backup.system.wait import wait_until
 
 MANAGE = Path(__file__).resolve().parent / "manage.py"
+SETTINGS = "korrigo_demo.settings"
 _SECONDS = 10
 
 
@@ -25,12 +26,12 @@ def start(home: Path, port: int) -> None:
     if _process(home) is not None:
         return
     settings = parse((home / ".env").read_text(), {}).values
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": SETTINGS, **settings}
     argv = [sys.executable, str(MANAGE), "runserver", "--noreload", f"127.0.0.1:{port}"]
     with (home / "site.log").open("ab") as log:
         child = subprocess.Popen(
-            argv, env={**os.environ, **settings}, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+            argv, env=env, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     _note(home).write_text(str(child.pid))
 
 

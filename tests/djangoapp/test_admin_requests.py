@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from korrigo_backup.artifact.kinds import Kind
-from korrigo_backup.requests.model import Answer, BringBackRequest, PlanRequest, State
+from korrigo_backup.requests.model import BringBackRequest, HostAnswer, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, PlannedRow, PlannedTable, UndeletePlan, Why
 from korrigo_backup.status.model import Goals
@@ -60,7 +60,7 @@ def _asked(spool):
 
 def _answer(spool, **given):
     fields = {"at": datetime.now(UTC), "by": "x", "backup": DUMP.name, "objects": ("exam:5",)}
-    answer = Answer(**{"id": "a" * 32, "state": State.PLANNED, "plan": PLAN, "digest": "d" * 64, **fields, **given})
+    answer = HostAnswer(**{"id": "a" * 32, "state": State.PLANNED, "plan": PLAN, "digest": "d" * 64, **fields, **given})
     spool.answer(answer)
     return answer
 

@@ -9,22 +9,15 @@ A request has the effect of `undelete` with objects and a backup that is named, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.core.secret import redact
-from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, Refused
-from korrigo_backup.requests.model import (
-    Answer,
-    BringBackRequest,
-    State,
-    WrongRequestError,
-    plan_digest,
-    shown_plan,
-)
+from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, Refused, UsageError
+from korrigo_backup.requests.host import A_DAY, AN_HOUR, end_request, forget_old, journal_look, room_for_more
+from korrigo_backup.requests.model import BringBackRequest, State, WrongRequestError, plan_digest
 from korrigo_backup.requests.records import (
     DIRECTORY,
     RequestRecord,
@@ -37,49 +30,19 @@ from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.undelete_plan import UndeletePlan
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
-from korrigo_backup.run.step import silent
 from korrigo_backup.system.lock import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.requests.host import RequestHost
     from korrigo_backup.requests.model import Request
-    from korrigo_backup.requests.spool import Spool
-    from korrigo_backup.run.step import Listener
-    from korrigo_backup.site.site import Site
 
 AT_ONCE = 20
 """Requests that a run takes."""
 
-AN_HOUR, A_DAY = 60, 300
-"""Requests that are taken in an hour and in a day; more have to wait."""
-
-KEPT = timedelta(days=7)
-"""How long records and answers stay."""
-
 _AHEAD = timedelta(minutes=5)
 """How far the site's clock may be ahead."""
-
-
-@dataclass(frozen=True)
-class RequestRules:
-    """The operator's rules: whether a person approves what is brought back, and how long a request stands."""
-
-    ask: bool = True
-    expire: timedelta = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class Host:
-    """The host at work: its site, its catalog, its spool."""
-
-    site: Site
-    catalog: Catalog
-    spool: Spool
-    rules: RequestRules
-    now: Callable[[], datetime]
-    listen: Listener = silent
 
 
 @dataclass(frozen=True)
@@ -91,14 +54,14 @@ class Round:
     why: str = ""
 
 
-def handle_requests(host: Host) -> Round:
+def handle_requests(host: RequestHost) -> Round:
     """Take the requests that wait, the oldest first; a single run does so at a time (Locked)."""
     host.spool.require()
     with exclusive(host.catalog.directory / f"{DIRECTORY}.lock", "requests"):
-        _forget_old(host)
+        forget_old(host)
         _end_interrupted(host)
         pending, _strange = host.spool.pending()
-        room = _room(host)
+        room = room_for_more(host)
         handled = list[RequestRecord]()
         for id_ in pending[: min(AT_ONCE, room)]:
             try:
@@ -110,7 +73,9 @@ def handle_requests(host: Host) -> Round:
         return Round(tuple(handled), left, why)
 
 
-def approve(host: Host, id_: str, confirm: Callable[[UndeletePlan], bool]) -> tuple[RequestRecord, UndeletePlan | None]:
+def approve(
+    host: RequestHost, id_: str, confirm: Callable[[UndeletePlan], bool]
+) -> tuple[RequestRecord, UndeletePlan | None]:
     """Carry out a request that waits for a person; return its new record and the plan that was made now.
 
     `confirm` is asked with the plan, if it is the one that the site has shown. Raises Cancelled without its yes.
@@ -119,57 +84,39 @@ def approve(host: Host, id_: str, confirm: Callable[[UndeletePlan], bool]) -> tu
     with exclusive(host.catalog.directory / f"{DIRECTORY}.lock", "requests"):
         record = waiting_record(host, id_)
         if host.now() - record.received > host.rules.expire:
-            return _ended(host, record, State.REFUSED, "it has expired"), None
+            return end_request(host, record, State.REFUSED, "it has expired"), None
         return _carry_out(host, record, confirm)
 
 
-def refuse(host: Host, id_: str, reason: str) -> RequestRecord:
+def refuse(host: RequestHost, id_: str, reason: str) -> RequestRecord:
     """Refuse a request that waits for a person, for a reason that its user reads."""
     host.spool.require()
     with exclusive(host.catalog.directory / f"{DIRECTORY}.lock", "requests"):
         record = waiting_record(host, id_)
-        return _ended(host, record, State.REFUSED, f"refused by {journal.user()}: {on_one_line(reason)}")
+        return end_request(host, record, State.REFUSED, f"refused by {journal.user()}: {on_one_line(reason)}")
 
 
-def waiting_record(host: Host, id_: str) -> RequestRecord:
+def waiting_record(host: RequestHost, id_: str) -> RequestRecord:
     """Return the record of a request that waits for a person, by its id or the beginning of it; raises NotFound."""
     waiting = [one for one in read_records(host.catalog.directory, host.site.name) if one.state is State.WAITING]
     found = [one for one in waiting if one.id.startswith(id_)] if id_ else []
-    if len(found) != 1:
-        raise NotFound(
-            f"{'several requests' if found else 'no request'} with the id {id_!r} waits for approval",
-            hint="korrigo-backup requests list shows the ids",
-            id_="requests.absent",
-        )
+    hint = "korrigo-backup requests list shows the ids"
+    if not found:
+        raise NotFound(f"no request with the id {id_!r} waits for approval", hint=hint, id_="requests.absent")
+    if len(found) > 1:
+        raise UsageError(f"several requests that wait for approval begin with {id_!r}", hint=hint)
     return found[0]
 
 
-def _forget_old(host: Host) -> None:
-    before = host.now() - KEPT
-    for record in read_records(host.catalog.directory, host.site.name):
-        if record.received < before:
-            forget_record(host.catalog.directory, record.id)
-    host.spool.forget_answers(before.timestamp())
-
-
-def _end_interrupted(host: Host) -> None:
-    """Answer to the requests whose run has died: they are not tried again."""
+def _end_interrupted(host: RequestHost) -> None:
+    """HostAnswer to the requests whose run has died: they are not tried again."""
     for record in read_records(host.catalog.directory, host.site.name):
         if record.state is State.TAKEN:
             words = "the run that worked on it was interrupted: a new plan shows what is still missing"
-            _ended(host, record, State.REFUSED, words)
+            end_request(host, record, State.REFUSED, words)
 
 
-def _room(host: Host) -> int:
-    """Return how many requests may be taken now."""
-    now = host.now()
-    received = [one.received for one in read_records(host.catalog.directory, host.site.name)]
-    hour = sum(now - one < timedelta(hours=1) for one in received)
-    day = sum(now - one < timedelta(days=1) for one in received)
-    return max(0, min(AN_HOUR - hour, A_DAY - day))
-
-
-def _handle(host: Host, id_: str) -> RequestRecord:
+def _handle(host: RequestHost, id_: str) -> RequestRecord:
     former = find_record(host.catalog.directory, id_)
     if former is not None:
         host.spool.remove(id_)
@@ -179,7 +126,7 @@ def _handle(host: Host, id_: str) -> RequestRecord:
         request = host.spool.read(id_)
     except (WrongRequestError, FileNotFoundError) as problem:
         why = str(problem) if isinstance(problem, WrongRequestError) else "it is gone"
-        ended = _ended(host, record, State.REFUSED, why)
+        ended = end_request(host, record, State.REFUSED, why)
         host.spool.remove(id_)
         return ended
     record = _taken(record, request)
@@ -191,7 +138,7 @@ def _handle(host: Host, id_: str) -> RequestRecord:
         forget_record(host.catalog.directory, id_)
         raise
     except KorrigoBackupError as problem:
-        ended = _ended(host, record, State.REFUSED, problem.message, problem.hint)
+        ended = end_request(host, record, State.REFUSED, problem.message, problem.hint)
     host.spool.remove(id_)
     return ended
 
@@ -203,7 +150,7 @@ def _taken(record: RequestRecord, request: Request) -> RequestRecord:
     return replace(record, wants="plan", by=by, backup=request.backup, objects=request.objects, skip=request.skip)
 
 
-def _require_fresh(host: Host, request: Request) -> None:
+def _require_fresh(host: RequestHost, request: Request) -> None:
     age = host.now() - request.asked
     if age > host.rules.expire:
         raise Refused("it has expired", hint="ask again")
@@ -211,16 +158,16 @@ def _require_fresh(host: Host, request: Request) -> None:
         raise Refused("it is of a time to come: the clocks of site and host differ", hint="set both clocks")
 
 
-def _plan(host: Host, record: RequestRecord) -> RequestRecord:
+def _plan(host: RequestHost, record: RequestRecord) -> RequestRecord:
     """Make the plan and answer with it; the look is journaled."""
     _require_known(host, record.backup)
     began = host.now()
     plan = undelete(host.site, host.catalog, _options(record, dry_run=True), now=began, confirm=lambda _: False)
-    _journal(host, record, "look", Outcome.DONE, "")
-    return _ended(host, record, State.PLANNED, plan=plan, journaled=True)
+    journal_look(host, record, "look", Outcome.DONE, "")
+    return end_request(host, record, State.PLANNED, plan=plan, journaled=True)
 
 
-def _bring_back(host: Host, record: RequestRecord, request: BringBackRequest) -> RequestRecord:
+def _bring_back(host: RequestHost, record: RequestRecord, request: BringBackRequest) -> RequestRecord:
     shown = find_record(host.catalog.directory, request.plan)
     if shown is None or shown.site != host.site.name or shown.state not in {State.PLANNED, State.CHANGED}:
         raise Refused("no plan of that request was shown, or it is too old", hint="make a new plan")
@@ -230,12 +177,12 @@ def _bring_back(host: Host, record: RequestRecord, request: BringBackRequest) ->
     _require_known(host, record.backup)
     if host.rules.ask:
         write_record(host.catalog.directory, record)
-        return _ended(host, record, State.WAITING, "the operator of the host has to approve it")
+        return end_request(host, record, State.WAITING, "the operator of the host has to approve it")
     return _carry_out(host, record, lambda _: True)[0]
 
 
 def _carry_out(
-    host: Host, record: RequestRecord, confirm: Callable[[UndeletePlan], bool]
+    host: RequestHost, record: RequestRecord, confirm: Callable[[UndeletePlan], bool]
 ) -> tuple[RequestRecord, UndeletePlan | None]:
     """Undelete if the plan that is made now has the digest of the plan that was shown."""
     made = list[UndeletePlan]()
@@ -255,10 +202,10 @@ def _carry_out(
             write_record(host.catalog.directory, record)
             raise
         words = "the plan has changed since it was shown: this is the new one"
-        return _ended(host, record, State.CHANGED, words, plan=made[0]), made[0]
+        return end_request(host, record, State.CHANGED, words, plan=made[0]), made[0]
     except KorrigoBackupError as problem:
-        return _ended(host, record, State.REFUSED, problem.message, problem.hint), None
-    return _ended(host, record, State.DONE, plan=plan, journaled=True), plan
+        return end_request(host, record, State.REFUSED, problem.message, problem.hint), None
+    return end_request(host, record, State.DONE, plan=plan, journaled=True), plan
 
 
 def _options(record: RequestRecord, *, dry_run: bool = False) -> UndeleteOptions:
@@ -271,57 +218,7 @@ def _why(record: RequestRecord) -> dict[str, str]:
     return {"asked by": f"{record.by} (admin)", "request": record.id}
 
 
-def _require_known(host: Host, name: str) -> None:
+def _require_known(host: RequestHost, name: str) -> None:
     """Raise NotFound unless a backup of this site has exactly this name: a name that means another is none."""
     if not any(one.ours and one.name == name for one in host.catalog.artifacts()):
         raise NotFound(f"this site has no backup {name}", hint="korrigo-backup list shows the backups")
-
-
-def _ended(
-    host: Host,
-    record: RequestRecord,
-    state: State,
-    message: str = "",
-    hint: str = "",
-    *,
-    plan: UndeletePlan | None = None,
-    journaled: bool = False,
-) -> RequestRecord:
-    """Record how a request stands now, and answer."""
-    message, hint = (on_one_line(redact(text, host.site.secrets))[:1000] for text in (message, hint))
-    digest = plan_digest(plan) if plan else record.digest
-    ended = replace(record, state=state, message=message, digest=digest)
-    write_record(host.catalog.directory, ended)
-    if not journaled:
-        outcome = Outcome.CANCELLED if state is State.REFUSED else Outcome.DONE
-        _journal(host, ended, f"request {ended.wants}".replace("_", " ").strip(), outcome, message or state)
-    answer = Answer(
-        id=ended.id,
-        state=state,
-        at=host.now(),
-        by=ended.by,
-        backup=ended.backup,
-        objects=ended.objects,
-        message=message,
-        hint=hint,
-        plan=shown_plan(plan) if plan else None,
-        digest=digest if state in {State.PLANNED, State.CHANGED} else "",
-    )
-    host.spool.answer(answer)
-    return ended
-
-
-def _journal(host: Host, record: RequestRecord, verb: str, outcome: Outcome, message: str) -> None:
-    """Write a line of the journal: who asked for which objects of which backup."""
-    about = f"{', '.join(record.objects)[:150]} of {record.backup}" if record.objects else record.id
-    asked = f"asked by {record.by} (admin), request {record.id}" if record.by else ""
-    words = "; ".join(filter(None, (asked, message)))
-    journal.note_early(
-        host.catalog.directory,
-        host.site.secrets,
-        (host.site.name, verb, about),
-        host.now(),
-        outcome=outcome,
-        code=0 if outcome is Outcome.DONE else Refused.exit_code,
-        message=words,
-    )

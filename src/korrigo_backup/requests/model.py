@@ -81,7 +81,7 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The host's answer. `plan` is cut to the first rows; `digest` is that of the whole plan."""
 
     id: Id
@@ -116,9 +116,9 @@ def decode_request(raw: bytes) -> Request:
         raise WrongRequestError("it is not one of the requests that the host knows") from None
 
 
-def decode_answer(raw: bytes) -> Answer:
+def decode_answer(raw: bytes) -> HostAnswer:
     """Return the answer; raises ValueError."""
-    return msgspec.json.decode(raw, type=Answer)
+    return msgspec.json.decode(raw, type=HostAnswer)
 
 
 def plan_digest(plan: UndeletePlan) -> str:
@@ -151,7 +151,7 @@ def shown_plan(plan: UndeletePlan) -> UndeletePlan:
     )
 
 
-def encode_answer(answer: Answer) -> bytes:
+def encode_answer(answer: HostAnswer) -> bytes:
     """Return an answer as the spool takes it; if it is too large, the names of rows and files are left out."""
     raw = msgspec.json.encode(answer)
     if len(raw) > LARGEST_ANSWER and answer.plan:

@@ -21,7 +21,7 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.requests.model import (
     LARGEST_ANSWER,
     LARGEST_REQUEST,
-    Answer,
+    HostAnswer,
     WrongRequestError,
     decode_answer,
     decode_request,
@@ -89,11 +89,11 @@ class Spool:
         self._write(REQUESTS, id_, msgspec.json.encode(request))
         return id_
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: HostAnswer) -> None:
         """Write an answer in the place of a former one; its group is that of the directory."""
         self._write(ANSWERS, answer.id, encode_answer(answer))
 
-    def answer_to(self, id_: str) -> Answer | None:
+    def answer_to(self, id_: str) -> HostAnswer | None:
         """Return the host's answer to a request, None as long as there is none; ValueError for a damaged answer."""
         with self._inside(ANSWERS) as inside:
             try:
@@ -101,9 +101,9 @@ class Spool:
             except FileNotFoundError:
                 return None
 
-    def newest_answers(self, count: int) -> list[Answer]:
+    def newest_answers(self, count: int) -> list[HostAnswer]:
         """Return the newest answers, at most so many; damaged ones are left out."""
-        found, answers = list[tuple[float, str]](), list[Answer]()
+        found, answers = list[tuple[float, str]](), list[HostAnswer]()
         with self._inside(ANSWERS) as inside:
             with os.scandir(inside) as entries:
                 for entry in entries:

@@ -18,7 +18,8 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import Interrupted, Refused, UsageError
-from korrigo_backup.requests.handle import Host, RequestRules, approve, handle_requests, refuse, waiting_record
+from korrigo_backup.requests.handle import approve, handle_requests, refuse, waiting_record
+from korrigo_backup.requests.host import RequestHost, RequestRules
 from korrigo_backup.requests.model import State
 from korrigo_backup.requests.records import read_records
 from korrigo_backup.requests.spool import Spool
@@ -130,7 +131,8 @@ def refuse_(
         raise UsageError("a refusal needs a reason", hint='add --reason "…": its user reads it')
     host = _host(wired, _spool(wired))
     if dry_run:
-        say(f"{_words(waiting_record(host, id_))} would be refused")
+        waiting = _words(waiting_record(host, id_))
+        say(f"{waiting} would be refused")
         say_unchanged()
         return
     record = refuse(host, id_, reason)
@@ -159,10 +161,10 @@ def _spool(wired: Wired) -> Spool:
     return Spool((wired.directory / directory).absolute())
 
 
-def _host(wired: Wired, spool: Spool) -> Host:
+def _host(wired: Wired, spool: Spool) -> RequestHost:
     section = wired.config.requests
     rules = RequestRules(ask=section.approve == "ask", expire=timedelta(seconds=section.expire))
-    return Host(wired.site(), wired.catalog, spool, rules, local_now, narrator(UndeleteStep))
+    return RequestHost(wired.site(), wired.catalog, spool, rules, local_now, narrator(UndeleteStep))
 
 
 def _round(wired: Wired, spool: Spool) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.requests.model import Answer, Request
+    from korrigo_backup.requests.model import HostAnswer, Request
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
 _SHOWN = 10
@@ -92,7 +92,7 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
     return _ask(user, found, name, asked, f"asked for a plan to bring back {', '.join(objects)}")
 
 
-def ask_to_bring_back(user: Any, found: Spool, answer: Answer, digest: str) -> str:
+def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) -> str:
     """Ask for the plan that was shown to be carried out; return the id. ValueError in words if it is another one."""
     if not answer.can_be_carried_out or digest != answer.digest:
         raise ValueError(pgettext("korrigo_backup", "The plan has changed: look at it again."))
@@ -112,7 +112,7 @@ def _who(user: Any) -> dict[str, Any]:
     return {"by": on_one_line(user.get_username())[:150] or "?", "asked": datetime.now(UTC)}
 
 
-def answer_to(found: Spool, name: str, id_: str) -> Answer | None:
+def answer_to(found: Spool, name: str, id_: str) -> HostAnswer | None:
     """Return the host's answer, None if it has not answered yet. Http404 for no request about this backup."""
     if not re.fullmatch(ID, id_):
         raise Http404("there is no such request")
@@ -127,7 +127,7 @@ def answer_to(found: Spool, name: str, id_: str) -> Answer | None:
     return answer
 
 
-def shown(answer: Answer) -> dict[str, Any]:
+def shown(answer: HostAnswer) -> dict[str, Any]:
     """Return an answer as the page shows it."""
     return {
         "id": answer.id,

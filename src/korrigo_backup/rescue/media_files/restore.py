@@ -23,7 +23,6 @@ from korrigo_backup.core.finding import Finding, Level, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.media.put import missing_directories, put
-from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.recovery.put_files import (
     REPLACED,
     FilesHead,
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.media.tree import MediaTree
     from korrigo_backup.site.site import Site
 
 _SHOWN = 3

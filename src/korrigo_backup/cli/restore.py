@@ -86,6 +86,10 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the restored data although the services do not become healthy.")
     ] = False,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", "-T", help="Only this model or table; may be given again.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="With --table: remove newer rows, too.")] = False,
     approved_by: Annotated[str, typer.Option(help="The person with the written approval.")] = "",
     reason: Annotated[str, typer.Option(help="The incident, in a sentence.")] = "",
     ticket: Annotated[str, typer.Option(help="Ticket or report of the incident.")] = "",
@@ -123,6 +127,11 @@ def command(
     if target:
         artifact = _fetched(wired, target, artifact, at, identity, allow_unsigned=allow_unsigned)
     found = named_or_before(wired.catalog, artifact, at)
+    if table or exact:
+        from korrigo_backup.cli.rescue.restore_table import restore_tables_and_say  # noqa: PLC0415 - few restores are
+
+        restore_tables_and_say(wired, found, table or [], options, Questions(yes, given), exact=exact)
+        return
     restore_and_say(wired, found, options, Questions(yes, given), validate=validate)
 
 

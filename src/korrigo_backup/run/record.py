@@ -38,6 +38,8 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
     UNDELETE = "undelete"
+    REVERT = "revert"
+    RESTORE_TABLE = "restore of a table"
     DOCTOR = "doctor"
     CANARY = "canary"
     BENCH = "bench"

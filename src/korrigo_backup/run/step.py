@@ -559,6 +559,22 @@ UndeleteStep = UndeleteStaging | UndeleteFiles | UndeleteInserting
 """Steps of an undelete."""
 
 
+class RevertStaging(_Tagged, frozen=True, tag="revert.stage"):
+    """The rows of a backup are staged, to be compared with the live rows."""
+
+    artifact: str
+
+
+class RevertUpdating(_Tagged, frozen=True, tag="revert.update"):
+    """Rows get the values of the backup again, come back or go."""
+
+    rows: int
+
+
+RevertStep = RevertStaging | RevertUpdating
+"""Steps of a revert and of the restore of a table."""
+
+
 class CreatingEmpty(_Tagged, frozen=True, tag="rebuild.create"):
     """An empty database is created in the place of the live database."""
 
@@ -707,6 +723,7 @@ Step = (
     | RestoreStep
     | RollbackStep
     | UndeleteStep
+    | RevertStep
     | RebuildStep
     | ValidateStep
     | DjangoStep

@@ -1,5 +1,7 @@
 """`restore --table`: a table becomes that of a backup again, and no other table is touched."""
 
+import shlex
+
 import pytest
 
 from rescue_days import EXAMS
@@ -53,6 +55,16 @@ def test_references_that_would_break_are_refused_with_the_command_that_helps(sch
     command = error["hint"].partition("korrigo-backup ")[2].split()
     school.korrigo(*command, "--yes")
     restored(school, "--yes")
+    assert school.rows() == before
+
+
+def test_the_offer_of_rescue_is_a_command_that_works(school):
+    before = school.rows()
+    school.aged(school.made, 1)
+    school.sql(DAMAGE)
+    offers = [one["command"] for one in school.json("rescue", "--only-data")["offers"]]
+    (command,) = [one for one in offers if "restore --table" in one]
+    school.korrigo(*shlex.split(command)[1:], "--yes")
     assert school.rows() == before
 
 

@@ -156,9 +156,9 @@ class _Revert:
         table = JudgedTable(staged, self._columns(staged))
         accident = self._accident(catalog, points, dump)
         after = self._stage(accident, live, _LATER) if accident else None
-        if after and (lacks := set(table.columns) - set(after.columns)):
+        if accident and after and (lacks := set(table.columns) - set(after.columns)):
             raise Refused(
-                f"{accident.name if accident else ''} has no {', '.join(sorted(lacks))} in {live.name}",
+                f"{accident.name} has no {', '.join(sorted(lacks))} in {live.name}",
                 hint="name a later backup with --accident, or the other columns with --column",
             )
         choose_rows(self._session, staged, self._options.where)

@@ -255,7 +255,8 @@ class _Undeletion:
             stage.close()
         staged = self._stage_path(place)
         files = tuple(PutFile(path, sha256, (staged / path).stat().st_ino) for path, sha256 in sorted(paths.items()))
-        directories = missing_directories(media.root, [file.path for file in files])
+        hint = "bring the rows back alone with --no-files, and the file by hand"
+        directories = missing_directories(media.root, [file.path for file in files], hint)
         return msgspec.structs.replace(head, files=files, directories=directories)
 
     def _stage_path(self, place: RecordPlace) -> Path:

@@ -88,6 +88,10 @@ def narrate(step: Step) -> str:
             return f"🔎 Comparing the live rows with {step.artifact}..."
         case of.RevertUpdating():
             return f"📥 Putting back {counted(step.rows, 'row')}..."
+        case of.StagingFiles():
+            return f"📦 Staging {counted(step.files, 'file')}..."
+        case of.PuttingFiles():
+            return f"📥 Putting {counted(step.files, 'file')} in place..."
         case of.RolledBack():
             return "🔁 Swapped; starting..."
         case of.CreatingEmpty():

@@ -575,6 +575,22 @@ RevertStep = RevertStaging | RevertUpdating
 """Steps of a revert and of the restore of a table."""
 
 
+class StagingFiles(_Tagged, frozen=True, tag="files.stage"):
+    """Single files of media backups are staged next to the live files."""
+
+    files: int
+
+
+class PuttingFiles(_Tagged, frozen=True, tag="files.put"):
+    """The staged files are put in their places."""
+
+    files: int
+
+
+FilesStep = StagingFiles | PuttingFiles
+"""Steps of a restore of single files."""
+
+
 class CreatingEmpty(_Tagged, frozen=True, tag="rebuild.create"):
     """An empty database is created in the place of the live database."""
 
@@ -724,6 +740,7 @@ Step = (
     | RollbackStep
     | UndeleteStep
     | RevertStep
+    | FilesStep
     | RebuildStep
     | ValidateStep
     | DjangoStep

@@ -19,7 +19,7 @@ from korrigo_backup.rescue.values.plan import (
     ValueConflict,
     ValueConflictKind,
 )
-from korrigo_backup.rescue.values.three_way import HERE, Verdict, verdict
+from korrigo_backup.rescue.values.three_way import HERE, ValueVerdict, verdict
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class JudgedTable:
 
     def lines(self, number: int) -> str:
         """Return the query for the lines of the record: the values of before and after of each picked row."""
-        former = self._values("w", "s = '" + Verdict.PUT_BACK + "'")
-        put = self._values("t", "s = '" + Verdict.PUT_BACK + "'")
+        former = self._values("w", "s = '" + ValueVerdict.PUT_BACK + "'")
+        put = self._values("t", "s = '" + ValueVerdict.PUT_BACK + "'")
         return (
             f"SELECT json_build_object('table', {number}, 'key', {self.key_text}, 'former', {former}, 'put', {put})"
             f" FROM {self.judged} j WHERE j.{PICKED}"
@@ -125,11 +125,11 @@ class JudgedTable:
 
 
 def _is_put(number: int) -> str:
-    return f"substr(j.v, {number}, 1) = '{Verdict.PUT_BACK}'"
+    return f"substr(j.v, {number}, 1) = '{ValueVerdict.PUT_BACK}'"
 
 
 def _is_kept(number: int) -> str:
-    return f"substr(j.v, {number}, 1) <> '{Verdict.PUT_BACK}'"
+    return f"substr(j.v, {number}, 1) <> '{ValueVerdict.PUT_BACK}'"
 
 
 def _is(name: str, value: str) -> str:
@@ -154,10 +154,10 @@ def judge(session: Session, table: JudgedTable, after: StagedTable | None) -> No
         session.run(f"ALTER TABLE {after.then} ADD {HERE} bool DEFAULT true")
         join = f" LEFT JOIN {after.then} a ON {staged.same('a', 't')}"
     session.run(
-        f"CREATE TEMP TABLE judged_{table.number} AS SELECT *, CASE WHEN v LIKE '%{Verdict.PUT_BACK}%' THEN 1 END"
+        f"CREATE TEMP TABLE judged_{table.number} AS SELECT *, CASE WHEN v LIKE '%{ValueVerdict.PUT_BACK}%' THEN 1 END"
         f" AS {MARK} FROM (SELECT row_number() OVER () AS {ROW}, {keys}, {verdicts} AS v, {values}"
         f" FROM {staged.then} t JOIN ONLY {staged.live.sql} l ON {staged.same('l', 't')}{join} WHERE t.{CHOSEN}) x"
-        f" WHERE v ~ '[^{Verdict.SAME}]'; ANALYZE {table.judged}"
+        f" WHERE v ~ '[^{ValueVerdict.SAME}]'; ANALYZE {table.judged}"
     )
 
 
@@ -177,7 +177,7 @@ def put_rows(session: Session, table: JudgedTable) -> tuple[PutRow, ...]:
     query = (
         f"SELECT coalesce(json_agg(json_build_array(k, x)), '[]') FROM (SELECT {table.key_text} AS k,"
         " (SELECT json_agg(json_build_object('column', c, 'now', w, 'then', t) ORDER BY n)"
-        f" FROM (VALUES {values}) y(n, c, w, t, s) WHERE s = '{Verdict.PUT_BACK}') AS x"
+        f" FROM (VALUES {values}) y(n, c, w, t, s) WHERE s = '{ValueVerdict.PUT_BACK}') AS x"
         f" FROM {table.judged} j WHERE j.{PICKED} ORDER BY {_by_key(table)} LIMIT {SHOWN_ROWS}) z"
     )
     found = session.ask(query, tuple[tuple[tuple[str, ...], tuple[PutValue, ...]], ...])
@@ -199,12 +199,12 @@ def changed_again(
         f"{literal(table.staged.live.name)}, 'key', k, 'column', c, 'then', t, 'after', a, 'now', w, 'left',"
         f" {str(left).lower()})), '[]') FROM (SELECT {table.key_text} AS k, y.* FROM {table.judged} j"
         f" LEFT JOIN {after.then} a ON {key}, LATERAL (VALUES {values}) y(n, c, w, t, a, s)"
-        f" WHERE s = '{Verdict.AGAIN}' ORDER BY {_by_key(table)}, n LIMIT {SHOWN_ROWS}) z"
+        f" WHERE s = '{ValueVerdict.AGAIN}' ORDER BY {_by_key(table)}, n LIMIT {SHOWN_ROWS}) z"
     )
-    return count_verdicts(session, table, Verdict.AGAIN), session.ask(query, tuple[ValueConflict, ...])
+    return count_verdicts(session, table, ValueVerdict.AGAIN), session.ask(query, tuple[ValueConflict, ...])
 
 
-def count_verdicts(session: Session, table: JudgedTable, wanted: Verdict) -> int:
+def count_verdicts(session: Session, table: JudgedTable, wanted: ValueVerdict) -> int:
     """Return the number of values with a verdict."""
     query = f"SELECT to_json(coalesce(sum(length(v) - length(replace(v, '{wanted}', ''))), 0)) FROM {table.judged} j"
     return session.ask(query, int)

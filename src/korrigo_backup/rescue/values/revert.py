@@ -16,17 +16,15 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
-from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.live_tables import read_tables
 from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
-from korrigo_backup.rescue.steps.choice import load_fitting, require_authentic, run_condition
+from korrigo_backup.rescue.steps.choice import load_fitting, require_authentic
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
-from korrigo_backup.rescue.table_history import saved_tables
 from korrigo_backup.rescue.values.judged_rows import (
     CHOSEN,
     JudgedTable,
@@ -38,7 +36,8 @@ from korrigo_backup.rescue.values.judged_rows import (
 )
 from korrigo_backup.rescue.values.plan import ValueConflict, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.three_way import Verdict
+from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, first_different, with_key
+from korrigo_backup.rescue.values.three_way import ValueVerdict
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
@@ -252,64 +251,5 @@ class _Revert:
             rows=put_rows(session, table),
             missing=gone,
             newer=session.ask(newer, int),
-            newer_values=count_verdicts(session, table, Verdict.NEWER),
+            newer_values=count_verdicts(session, table, ValueVerdict.NEWER),
         )
-
-
-def first_different(dumps: list[Artifact], table: str) -> str | None:
-    """Return the name of the first dump in which a table differs from the first of them, by the manifests.
-
-    Refused if a manifest does not tell.
-    """
-    states = list(saved_tables(dumps, {table}))
-    if not states or states[0].source != dumps[0].name:
-        raise Refused(
-            f"{dumps[0].name} has no manifest: which later backup differs is not known",
-            hint="name the first backup of after the accident: --accident ARTIFACT",
-        )
-    first = states[0]
-    known = first.tables.get(table)
-    for state in states[1:]:
-        present = state.tables.get(table)
-        if present is None or known is None or present[0] != known[0]:
-            return state.source
-        if state.rule != first.rule or state.rule is None or not known[1] or not present[1]:
-            raise Refused(
-                f"the manifest of {state.source} does not tell whether {table} differs",
-                hint="name the first backup of after the accident: --accident ARTIFACT",
-            )
-        if present[1] != known[1]:
-            return state.source
-    return None
-
-
-def with_key(rows: StagedRows, name: str, dump: Artifact) -> StagedTable:
-    """Return the staged table; NotFound if the dump has none, Refused without a key."""
-    staged = rows.tables.get(name)
-    if staged is None:
-        raise NotFound(
-            f"{dump.name} has no table {name}",
-            hint=f"korrigo-backup history --table {name} shows since when it is there",
-            id_="rescue.no_table",
-        )
-    if not staged.has_key:
-        raise Refused(
-            f"the table {name} has no key that is in the backup, too: which row is which cannot be told",
-            hint=f"korrigo-backup plan {dump.name} shows the restore of the whole",
-            id_="revert.no_key",
-        )
-    return staged
-
-
-def comparable_columns(staged: StagedTable) -> tuple[str, ...]:
-    """Return the columns whose values can be put back: those of both sides, but for the key and computed ones."""
-    return tuple(name for name in staged.columns if name not in {*staged.key, *staged.live.fixed})
-
-
-def choose_rows(session: Session, staged: StagedTable, where: str) -> None:
-    """Mark the rows of the backup for which a condition holds; UsageError for one that is no SQL or that writes."""
-    session.run(f"ALTER TABLE {staged.then} ADD {CHOSEN} bool NOT NULL DEFAULT {'false' if where else 'true'}")
-    if where:
-        alias = identifier(staged.live.table)
-        update = f"UPDATE {staged.then} AS {alias} SET {CHOSEN} = true WHERE ({where})"
-        run_condition(session, update, staged.live.name)

@@ -31,7 +31,7 @@ from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_columns, put_rows
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.revert import choose_rows, comparable_columns, with_key
+from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
@@ -106,7 +106,7 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
     except Refused as problem:
         problem.hint = (
             f"a dropped table comes back with the point: korrigo-backup plan {dump.name};"
-            f" to look into it first: korrigo-backup drill {dump.name} --keep"
+            " or run the migration that makes it, then this again"
         )
         problem.id = "restore.table_gone"
         raise

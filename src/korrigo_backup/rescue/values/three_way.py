@@ -11,7 +11,7 @@ from enum import StrEnum
 from korrigo_backup.postgres.sql import identifier
 
 
-class Verdict(StrEnum):
+class ValueVerdict(StrEnum):
     """What becomes of a value; the letter stands for it in the text of all verdicts of a row."""
 
     SAME = "="
@@ -33,13 +33,13 @@ def verdict(column: str, *, then: str, now: str, after: str | None) -> str:
     name = identifier(column)
     same = _equal(f"{now}.{name}", f"{then}.{name}")
     if after is None:
-        return f"CASE WHEN {same} THEN '{Verdict.SAME}' ELSE '{Verdict.PUT_BACK}' END"
+        return f"CASE WHEN {same} THEN '{ValueVerdict.SAME}' ELSE '{ValueVerdict.PUT_BACK}' END"
     here = f"{after}.{HERE} IS NOT NULL"
     return (
-        f"CASE WHEN {same} THEN '{Verdict.SAME}'"
-        f" WHEN {here} AND {_equal(f'{now}.{name}', f'{after}.{name}')} THEN '{Verdict.PUT_BACK}'"
-        f" WHEN {here} AND {_equal(f'{after}.{name}', f'{then}.{name}')} THEN '{Verdict.NEWER}'"
-        f" ELSE '{Verdict.AGAIN}' END"
+        f"CASE WHEN {same} THEN '{ValueVerdict.SAME}'"
+        f" WHEN {here} AND {_equal(f'{now}.{name}', f'{after}.{name}')} THEN '{ValueVerdict.PUT_BACK}'"
+        f" WHEN {here} AND {_equal(f'{after}.{name}', f'{then}.{name}')} THEN '{ValueVerdict.NEWER}'"
+        f" ELSE '{ValueVerdict.AGAIN}' END"
     )
 
 

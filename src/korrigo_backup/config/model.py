@@ -31,6 +31,7 @@ from korrigo_backup.config.unattended import (
     KitSection,
     NightlySection,
     ReportSection,
+    RequestsSection,
     RetentionSection,
     ScheduleSection,
     StatusSection,
@@ -65,6 +66,7 @@ class Configuration(Section, frozen=True):
     notify: NotifySection = NotifySection()
     status: StatusSection = StatusSection()
     report: ReportSection = ReportSection()
+    requests: RequestsSection = RequestsSection()
     contacts: ContactsSection = ContactsSection()
     kit: KitSection = KitSection()
     schedule: ScheduleSection = ScheduleSection()

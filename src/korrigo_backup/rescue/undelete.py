@@ -11,7 +11,7 @@ One file: the straight line of an undelete, readable from top to bottom.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -56,7 +56,7 @@ from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
@@ -89,6 +89,8 @@ class UndeleteOptions:
     relink: bool = False
     files: bool = True
     allow_unsigned: bool = False
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Who asked, for the journal."""
 
 
 def undelete(
@@ -124,7 +126,9 @@ def undelete(
             if not confirm(plan):
                 raise Cancelled("Undelete cancelled", hint="to continue, run it again and answer yes")
             subject = roots.subject[:200]
-            with journal.recorded(catalog.directory, site, Verb.UNDELETE, subject, listener=listen) as running:
+            with journal.recorded(
+                catalog.directory, site, Verb.UNDELETE, subject, listener=listen, why=options.why
+            ) as running:
                 work.carry_out(
                     plan, RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now))), running
                 )

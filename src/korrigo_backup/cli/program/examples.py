@@ -59,6 +59,10 @@ EXAMPLES = {
         ("korrigo-backup fetch nas", "the newest good backup there"),
         ("korrigo-backup fetch nas latest-point --identity key.txt", "a sealed restore point"),
     ),
+    "forget": (
+        ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
+        ("korrigo-backup forget --list", "the ledger"),
+    ),
     "guard": (
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),
         ("korrigo-backup guard --on-failure restore -- ./deploy.sh", "goes back by itself"),
@@ -134,6 +138,10 @@ EXAMPLES = {
     "restore": (
         ("korrigo-backup restore latest-point --dry-run", "the plan"),
         ('korrigo-backup restore --at "2026-05-04 14:05"', "the state of that time"),
+    ),
+    "revert": (
+        ('korrigo-backup revert --table exams_exam --at "2026-05-04 14:00" --dry-run', "the plan"),
+        ('korrigo-backup revert -T exams_exam -c name --where "id < 9" --from 2026-05-04', "one column of some rows"),
     ),
     "rollback": (
         ("korrigo-backup rollback", "the data before the last restore"),

@@ -68,20 +68,26 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class RescueFacts:
-    """All that the offers are decided on. `point` is the newest restore point, or dump, from before the losses."""
+    """All that the offers are decided on. `point` is the newest restore point, or dump, from before the losses.
+
+    `replaced` are tables with rows that a restore has replaced: they are in its safety backup alone.
+    """
 
     tables: Sequence[TableState]
     files: FileState | None = None
     point: str = ""
     since: str = ""
     """When `point` was made, in words: a restore of it loses all that is newer."""
+    replaced: Sequence[TableState] = ()
 
 
 def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     """Return the ways back, that which loses least first; `commands` are those of this version."""
     found: list[Offer] = []
     for one in facts.tables:
-        found += _of_rows(one, commands)
+        found += _of_rows(one, commands, "and what was deleted with them")
+    for one in facts.replaced:
+        found += _of_rows(one, commands, "which a restore has replaced")
     for one in facts.tables:
         found += _of_values(one, commands)
     for one in facts.tables:
@@ -105,7 +111,7 @@ _SERVES = "none, the site serves"
 _SHORT = "while the data are swapped: korrigo-backup plan has the seconds"
 
 
-def _of_rows(state: TableState, commands: Container[str]) -> list[Offer]:
+def _of_rows(state: TableState, commands: Container[str], which: str) -> list[Offer]:
     change = state.change
     if change is None or not change.removed or UNDELETE not in commands:
         return []
@@ -116,7 +122,7 @@ def _of_rows(state: TableState, commands: Container[str]) -> list[Offer]:
         what = f"--table {quote(state.table)}"
     return [
         Offer(
-            brings=f"{counted(change.removed, 'row')} of {state.table}, and what was deleted with them",
+            brings=f"{counted(change.removed, 'row')} of {state.table}, {which}",
             loses=_NONE,
             downtime=_SERVES,
             command=f"korrigo-backup undelete {what} --from {state.reference}",

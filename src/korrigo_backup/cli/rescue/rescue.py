@@ -19,6 +19,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Unreachable, UsageError
+from korrigo_backup.rescue.bisect import last_losses
 from korrigo_backup.rescue.diagnosis import LiveSite, diagnose_losses
 from korrigo_backup.rescue.offers import RescueFacts, offers
 from korrigo_backup.rescue.points import read_points, read_window
@@ -96,19 +97,21 @@ def _facts(points: Points, found: Diagnosis) -> RescueFacts:
     reference = found.tables[0].reference if found.tables else ""
     dump = next((one for one in points.dumps if one.name == reference), points.dumps[-1])
     point: Artifact = points.point_of(dump) or dump
-    return RescueFacts(found.tables, found.files, point.name, minute(dump.created))
+    return RescueFacts(found.tables, found.files, point.name, minute(dump.created), found.replaced)
 
 
 def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
     say("")
     say(f"{counted(found.dumps, 'dump')} and {counted(found.media, 'media backup')} were looked at")
+    newest = last_losses(found.moments)
     for one in found.moments[-NAMED:]:
-        say_moment(one, one.table)
+        is_back = one.table in found.returned and one is newest[one.table]
+        say_moment(one, f"{one.table} (its rows are back)" if is_back else one.table)
     if len(found.moments) > NAMED:
         say(f"  and {len(found.moments) - NAMED} earlier losses (--json, --since)")
     for one in found.file_moments[-NAMED:]:
         say(f"  {minute(one.after)} to {minute(one.at)}  {one.rows_before} → {one.rows} media files")
-    for table in found.tables:
+    for table in (*found.tables, *found.replaced):
         _say_table(table)
     if found.files:
         change = found.files.change

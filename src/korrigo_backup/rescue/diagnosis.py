@@ -29,7 +29,7 @@ from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.verify.dump_source import open_unread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -101,13 +101,24 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
     )
 
 
-def _states(dumps: Sequence[Artifact], live: LiveSite, newest: deque[PointTables]) -> Iterator[PointTables]:
+def diagnose_table(points: Points, live: LiveSite, table: str) -> tuple[tuple[TableState, ...], tuple[TableState, ...]]:
+    """Return the state of a table if it differs, and that against a safety backup: as `tables` and `replaced`."""
+    newest = deque[PointTables](maxlen=1)
+    changes = moments(_states(of_the_site(points.dumps), live, newest, {table}), {table})
+    if not newest or newest[0].source != LIVE:
+        return (), ()
+    return _table_states(points, live, newest[0], changes), _replaced(points, live, newest[0], {table})
+
+
+def _states(
+    dumps: Sequence[Artifact], live: LiveSite, newest: deque[PointTables], wanted: Collection[str] | None = None
+) -> Iterator[PointTables]:
     """Yield the saved states and then the live one; `newest` holds the last that was yielded."""
-    for state in saved_tables(dumps):
+    for state in saved_tables(dumps, wanted):
         newest.append(state)
         yield state
     if live.taken is not None and newest:
-        newest.append(live_tables(live.taken, newest[0], live.now))
+        newest.append(live_tables(live.taken, newest[0], live.now, wanted))
         yield newest[0]
 
 
@@ -136,12 +147,14 @@ def _table_states(
     return tuple(sorted(differing, key=_weight))
 
 
-def _replaced(points: Points, live: LiveSite, present: PointTables) -> tuple[TableState, ...]:
+def _replaced(
+    points: Points, live: LiveSite, present: PointTables, wanted: Collection[str] | None = None
+) -> tuple[TableState, ...]:
     """Return the live tables with fewer rows than the newest safety backup has, and rows of it that are not live."""
     safety = newest_replaced(points.dumps)
     if safety is None:
         return ()
-    states = list(saved_tables([safety]))
+    states = list(saved_tables([safety], wanted))
     found = [
         one
         for one in moments([*states, present])

@@ -106,8 +106,8 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     return tuple(found)
 
 
-_NONE = "nothing: no live row is changed"
-_SERVES = "none, the site serves"
+NONE = "nothing: no live row is changed"
+SERVES = "none, the site serves"
 _SHORT = "while the data are swapped: korrigo-backup plan has the seconds"
 
 
@@ -123,8 +123,8 @@ def _of_rows(state: TableState, commands: Container[str], which: str) -> list[Of
     return [
         Offer(
             brings=f"{counted(change.removed, 'row')} of {state.table}, {which}",
-            loses=_NONE,
-            downtime=_SERVES,
+            loses=NONE,
+            downtime=SERVES,
             command=f"korrigo-backup undelete {what} --from {state.reference}",
         )
     ]
@@ -138,7 +138,7 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
         Offer(
             brings=f"the former values of {counted(change.changed, 'row')} of {state.table}",
             loses="the values that these rows have now; those changed again since are left and named",
-            downtime=_SERVES,
+            downtime=SERVES,
             command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}",
         )
     ]
@@ -150,8 +150,8 @@ def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:
     return [
         Offer(
             brings=f"the table {state.table} with {state.moment.rows_before} rows",
-            loses=_NONE,
-            downtime=_SERVES,
+            loses=NONE,
+            downtime=SERVES,
             command=f"korrigo-backup restore --table {quote(state.table)} {state.reference}",
         )
     ]
@@ -170,7 +170,7 @@ def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
             Offer(
                 brings=what,
                 loses="nothing: no live file is replaced",
-                downtime=_SERVES,
+                downtime=SERVES,
                 command=f"korrigo-backup restore {named} {files.reference}",
             )
         ]

@@ -29,6 +29,8 @@ from korrigo_backup.config.notify import ChannelSection
 from korrigo_backup.config.unattended import NEVER, WEEKLY
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
+from korrigo_backup.erasure.ledger import NAME as LEDGER
+from korrigo_backup.erasure.ledger import ErasureLedger
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.notify import address
@@ -37,7 +39,7 @@ from korrigo_backup.postgres.client import Postgres
 from korrigo_backup.postgres.references import parse_column
 from korrigo_backup.retention.policy import Policy, Rule, thinned
 from korrigo_backup.run import journal
-from korrigo_backup.schedule.model import jobs
+from korrigo_backup.schedule.model import EACH_MINUTE, REQUESTS, jobs
 from korrigo_backup.site.manage import DirectDjango, child_environment
 from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
@@ -89,7 +91,17 @@ class Wired:
         On a new server a Compose project has no backend container. With `make` it is created: `make` is called with the
         name of the service.
         """
-        return replace(_site(self.config, self.environment, make), secrets=self.secrets)
+        return replace(_site(self.config, self.environment, make), secrets=self.secrets, ledger=self.ledger())
+
+    def ledger(self) -> ErasureLedger:
+        """Return the ledger of what was erased on request; UsageError if it lies among the backups."""
+        path = self.config.erasure.ledger or self.keyring.path.with_name(LEDGER)
+        if _inside(path, self.config.backup.dir):
+            raise UsageError(
+                f"the erasure ledger {path} lies in the backup directory: it must outlive every backup",
+                hint="set [erasure] ledger to a place outside BACKUP_DIR",
+            )
+        return ErasureLedger(path, self.keyring)
 
     def policy(self) -> Policy:
         """Return the retention policy."""
@@ -144,6 +156,7 @@ class Wired:
         weekly = hours.weekly or (NEVER if full else WEEKLY)
         wanted = {"daily": hours.daily, "weekly": weekly, "points": hours.points, "drill": hours.drill}
         wanted |= {"disaster": hours.disaster, "incident": hours.incident, "overdue": hours.overdue}
+        wanted |= {REQUESTS.id: EACH_MINUTE if self.config.requests.directory else NEVER}
         return jobs({name: "" if time == NEVER else time for name, time in wanted.items()}, media=full)
 
     def around(self) -> RunEnvironment:

@@ -16,6 +16,7 @@ from korrigo_backup.config.site import (
     ComposeSection,
     DatabaseSection,
     DjangoSection,
+    ErasureSection,
     MediaSection,
     RescueSection,
     RestoreSection,
@@ -30,6 +31,7 @@ from korrigo_backup.config.unattended import (
     KitSection,
     NightlySection,
     ReportSection,
+    RequestsSection,
     RetentionSection,
     ScheduleSection,
     StatusSection,
@@ -55,6 +57,7 @@ class Configuration(Section, frozen=True):
     services: ServicesSection = ServicesSection()
     restore: RestoreSection = RestoreSection()
     rescue: RescueSection = RescueSection()
+    erasure: ErasureSection = ErasureSection()
     validate: ValidateSection = ValidateSection()
     django: DjangoSection = DjangoSection()
     compose: ComposeSection = ComposeSection()
@@ -63,6 +66,7 @@ class Configuration(Section, frozen=True):
     notify: NotifySection = NotifySection()
     status: StatusSection = StatusSection()
     report: ReportSection = ReportSection()
+    requests: RequestsSection = RequestsSection()
     contacts: ContactsSection = ContactsSection()
     kit: KitSection = KitSection()
     schedule: ScheduleSection = ScheduleSection()

@@ -59,6 +59,10 @@ EXAMPLES = {
         ("korrigo-backup fetch nas", "the newest good backup there"),
         ("korrigo-backup fetch nas latest-point --identity key.txt", "a sealed restore point"),
     ),
+    "forget": (
+        ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
+        ("korrigo-backup forget --list", "the ledger"),
+    ),
     "guard": (
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),
         ("korrigo-backup guard --on-failure restore -- ./deploy.sh", "goes back by itself"),
@@ -126,6 +130,10 @@ EXAMPLES = {
     "rescue": (
         ("korrigo-backup rescue", "what is lost, since when, and the ways back"),
         ("korrigo-backup rescue exams.Exam:12", "one object, a table, or a file"),
+    ),
+    "requests": (
+        ("korrigo-backup requests", "those that wait, and the last ones"),
+        ("korrigo-backup requests approve 3f9a", "see the plan again, and carry it out"),
     ),
     "restore": (
         ("korrigo-backup restore latest-point --dry-run", "the plan"),

@@ -62,7 +62,7 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Meanings:
+class TypedMeanings:
     """What a typed text can mean: a row, a table, a media file by its path below the media root ("" for none)."""
 
     text: str
@@ -87,7 +87,7 @@ class Surroundings:
     audit: str = ""
 
 
-def meanings(text: str, seen: Surroundings) -> Meanings:
+def meanings(text: str, seen: Surroundings) -> TypedMeanings:
     """Return all that a text can mean.
 
     Raises NotFound, with near names, for a text that means nothing; UsageError for a model of several apps, and for a
@@ -104,7 +104,7 @@ def meanings(text: str, seen: Surroundings) -> Meanings:
     path = _file(text, seen)
     if absent and not path:
         raise _unknown(text, absent, seen)
-    return Meanings(text, row, table, path)
+    return TypedMeanings(text, row, table, path)
 
 
 def _is_object(text: str) -> bool:
@@ -152,7 +152,7 @@ def _unknown(text: str, absent: NotFound, seen: Surroundings) -> KorrigoBackupEr
     )
 
 
-def look_at(meant: Meanings, seen: Surroundings) -> list[Symptom]:
+def look_at(meant: TypedMeanings, seen: Surroundings) -> list[Symptom]:
     """Return a symptom for each meaning of a text; raises as the histories do."""
     found = []
     if meant.row:
@@ -164,7 +164,7 @@ def look_at(meant: Meanings, seen: Surroundings) -> list[Symptom]:
     return found
 
 
-def _of_row(meant: Meanings, row: NamedRow, seen: Surroundings) -> Symptom:
+def _of_row(meant: TypedMeanings, row: NamedRow, seen: Surroundings) -> Symptom:
     live = seen.live
     source = HistorySource(live.site, seen.points, live.taken, live.now, seen.audit)
     history = row_history(source, seen.tables, row)
@@ -207,7 +207,7 @@ def _former(events: Sequence[RowEvent], artifacts: Sequence[Artifact]) -> Artifa
     return before(artifacts, last.after)
 
 
-def _of_table(meant: Meanings, table: NamedTable, seen: Surroundings) -> Symptom:
+def _of_table(meant: TypedMeanings, table: NamedTable, seen: Surroundings) -> Symptom:
     points, live = seen.points, seen.live
     history = table_history(points.require_dumps(), live.taken, table.table, now=live.now, note=table.note)
     tables, replaced = diagnose_table(points, live, table.table)
@@ -226,7 +226,7 @@ def _is_as_saved(history: RowHistory | FileHistory) -> bool | None:
     return history.is_live and not (history.events and history.events[-1].source == LIVE)
 
 
-def _of_file(meant: Meanings, seen: Surroundings) -> Symptom:
+def _of_file(meant: TypedMeanings, seen: Surroundings) -> Symptom:
     history = file_history(seen.points, seen.live.tree, meant.path, now=seen.live.now)
     former = _former(history.events, seen.points.media)
     made = file_offers(history, former.name, seen.commands) if former else ()

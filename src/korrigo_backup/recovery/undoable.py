@@ -1,4 +1,4 @@
-"""The operations that `rollback` takes back before any restore: undeletes and restores of single files."""
+"""The operations that `rollback` takes back before any restore: undeletes, reverts, restores of tables and of files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def undoable(directory: Path, site: str) -> list[Undoable]:
     """
     found = [
         *(
-            Undoable(verb=Verb.UNDELETE, stamp=one.stamp, created=one.created, artifact=one.artifact,
+            Undoable(verb=one.verb, stamp=one.stamp, created=one.created, artifact=one.artifact,
                      asked=tuple(name.partition(" where ")[0] for name in one.asked),
                      files=len(one.files))
             for one in records(directory, site, DONE)

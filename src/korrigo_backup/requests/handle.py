@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, Refused, UsageError
+from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, PartlyDone, Refused, UsageError
 from korrigo_backup.requests.host import A_DAY, AN_HOUR, end_request, forget_old, journal_look, room_for_more
 from korrigo_backup.requests.model import BringBackRequest, State, WrongRequestError, plan_digest
 from korrigo_backup.requests.records import (
@@ -109,7 +109,7 @@ def waiting_record(host: RequestHost, id_: str) -> RequestRecord:
 
 
 def _end_interrupted(host: RequestHost) -> None:
-    """HostAnswer to the requests whose run has died: they are not tried again."""
+    """Answer the requests whose run has died: they are not tried again."""
     for record in read_records(host.catalog.directory, host.site.name):
         if record.state is State.TAKEN:
             words = "the run that worked on it was interrupted: a new plan shows what is still missing"
@@ -203,6 +203,8 @@ def _carry_out(
             raise
         words = "the plan has changed since it was shown: this is the new one"
         return end_request(host, record, State.CHANGED, words, plan=made[0]), made[0]
+    except PartlyDone as problem:  # the rows and files are back
+        return end_request(host, record, State.DONE, problem.message, problem.hint, plan=made[0]), made[0]
     except KorrigoBackupError as problem:
         return end_request(host, record, State.REFUSED, problem.message, problem.hint), None
     return end_request(host, record, State.DONE, plan=plan, journaled=True), plan

@@ -5,8 +5,10 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from korrigo_backup.requests.model import BringBackRequest, PlanRequest, State
+from korrigo_backup.requests.records import find_record, write_record
 from korrigo_backup.requests.spool import Spool
 
 SCHEMA = """
@@ -200,3 +202,38 @@ def test_a_flood_is_taken_slowly(school):
 def test_without_a_directory_there_are_no_requests(school):
     (school.home / "korrigo-backup.toml").unlink()
     assert "no directory of requests" in school.korrigo("requests", "run", code=2).err
+
+
+def test_a_request_whose_run_was_killed_is_refused_and_not_tried_again(school):
+    plan = _plan(school, "exam:5")
+    later = school.spool.ask(
+        BringBackRequest(by="marie", asked=datetime.now(UTC), plan=plan, digest=school.spool.answer_to(plan).digest)
+    )
+    record = find_record(school.backups, plan)
+    assert record
+    write_record(school.backups, replace(record, id=later, wants="bring_back", state=State.TAKEN))
+    school.korrigo("requests", "run")
+    assert (school.spool.answer_to(later).state, school.rows()) == (State.REFUSED, school.after)
+    assert school.spool.pending() == ([], 0)
+
+
+def test_an_old_request_that_waits_is_not_approved(school):
+    _configure(school, "ask")
+    waiting = _bring_back(school, _plan(school, "exam:5"))
+    record = find_record(school.backups, waiting)
+    assert record
+    write_record(school.backups, replace(record, received=record.received - timedelta(days=2)))
+    school.korrigo("requests", "approve", waiting, "--yes", code=4)
+    assert (school.spool.answer_to(waiting).state, school.rows()) == (State.REFUSED, school.after)
+
+
+def test_the_schedule_has_the_job_where_a_directory_is_configured(school):
+    kept = {name: value for name, value in school.env.items() if name not in {"PATH", "HOME", "PYTHONPYCACHEPREFIX"}}
+    (school.home / "korrigo-backup.env").write_text("".join(f"{name}='{value}'\n" for name, value in kept.items()))
+    (school.home / "korrigo-backup.env").chmod(0o600)
+    planned = school.korrigo("schedule", "install", "--cron", "--dry-run").out
+    (line,) = [one for one in planned.splitlines() if " requests run" in one]
+    assert "* * * * *" in line
+    assert "sleep" not in line
+    (school.home / "korrigo-backup.toml").unlink()
+    assert "requests run" not in school.korrigo("schedule", "install", "--cron", "--dry-run").out

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import FROM
 from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.compose.private_site import private_roles
 from korrigo_backup.core.finding import Finding, refuse_on_error
 from korrigo_backup.drill.choose import fitting, newest_loadable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.copying import Copying, MadeCopy
     from korrigo_backup.places.place import Places
     from korrigo_backup.run.journal import Running, SiteName
     from korrigo_backup.run.step import Step
@@ -79,6 +81,8 @@ class DrillOptions:
     has no room for its media, its database alone. `wait` is in seconds: so long another run may go on before this
     one gives up.
 
+    `copying` makes an anonymised copy of the loaded data; without a directory for it, media are not loaded.
+
     `places` makes the place for the site that is locked. `fetch` brings the copy of a target into the directory of
     another catalog and returns its path; `target` names it. `directory` is that of the site's backups.
     """
@@ -94,6 +98,7 @@ class DrillOptions:
     fetch: Callable[[Catalog], Path] | None = None
     with_media: bool = False
     wait: float = 0
+    copying: Copying | None = None
     listen: Listener = silent
 
 
@@ -101,6 +106,7 @@ class DrillOptions:
 class DrillReport:
     """The result of a drill. `problem` is the error of a drill that did not pass.
 
+    `copy` is an anonymised copy; if original values were left in it, `problem` is that, and the verdict `error`.
     `tables` and `users` count tables and rows of `auth_user` that were proven; None if there are none in the backup.
     """
 
@@ -112,6 +118,7 @@ class DrillReport:
     problem: KorrigoBackupError | None = None
     tables: int | None = None
     users: int | None = None
+    copy: MadeCopy | None = None
 
     @property
     def recovery(self) -> float | None:
@@ -141,6 +148,8 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
         chosen, found = _chosen(there, artifact, options), list[Finding]()
+        if options.copying:
+            chosen = _copied(there, chosen, options.copying)
         if options.with_media and options.place is not PlaceName.COMPOSE:
             chosen = fitting(there, chosen, options.places(site).place, found)
         return _drilled(site, catalog, there, chosen, options, watch, found)
@@ -148,6 +157,25 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
 
 def _chosen(catalog: Catalog, name: str, options: DrillOptions) -> Artifact:
     return catalog.find(name) if name else newest_loadable(catalog, with_media=options.with_media)
+
+
+def _copied(catalog: Catalog, artifact: Artifact, copying: Copying) -> Artifact:
+    """Return the artifact that is copied: without a directory for files the database of a restore point alone.
+
+    Raises Refused for an artifact without a dump, or that this site has not signed: the functions of its tables run
+    with the rights of our role when values are replaced.
+    """
+    database = next((one for one in components(catalog, artifact) if KINDS[one.kind].is_dump), None)
+    if database is None:
+        raise Refused(
+            f"{artifact.name} holds no dump that could be anonymised", hint="name a dump or a restore point: list"
+        )
+    if database.authenticity is not Authenticity.AUTHENTIC:
+        raise Refused(
+            f"{database.name} is not signed with this site's key: no anonymised copy is made of it",
+            hint="make a backup of the site that it was restored to, and anonymise that",
+        )
+    return artifact if copying.to else database
 
 
 def _with_place(site: Site, options: DrillOptions) -> DrillOptions:
@@ -202,7 +230,9 @@ def _drilled(
         return DrillReport(artifact.path, verdict, options.place, watch.phases(), tuple(found), problem)
     place = done.place or options.place
     findings, (tables, users) = (*found, *done.findings), _counted(there, artifact)
-    return DrillReport(artifact.path, DrillVerdict.PASSED, place, done.phases, findings, tables=tables, users=users)
+    left = done.copy.problem if done.copy else None
+    verdict, phases = DrillVerdict.ERROR if left else DrillVerdict.PASSED, done.phases
+    return DrillReport(artifact.path, verdict, place, phases, findings, left, tables, users, done.copy)
 
 
 def _counted(catalog: Catalog, artifact: Artifact) -> tuple[int | None, int | None]:
@@ -238,7 +268,16 @@ def _steps(
     refuse_on_error(found, ProofFailed, subject=artifact.name)
     if KINDS[artifact.kind].loaded_by_django:
         raise Refused(NOT_LOADED.format(artifact.name), hint=NO_DRILL.hint)
-    done = drill(site, there, artifact, places, now=options.now, listen=running.listen, watch=watch)
+    done = drill(
+        site,
+        there,
+        artifact,
+        places,
+        now=options.now,
+        listen=running.listen,
+        watch=watch,
+        copying=options.copying,
+    )
     done.note(running, fingerprint(there, artifact))
     return done
 

@@ -30,6 +30,8 @@ USERS = f"""
 from django.contrib.auth.models import Permission, User
 User.objects.create_user("looks", password="{PASSWORD}", is_staff=True).user_permissions.add(
     Permission.objects.get(codename="view_backups"))
+User.objects.create_user("brings", password="{PASSWORD}", is_staff=True).user_permissions.set(
+    Permission.objects.filter(codename__in=["view_backups", "look_into_backups", "bring_back"]))
 User.objects.create_user("other", password="{PASSWORD}", is_staff=True)
 """
 
@@ -55,7 +57,7 @@ def chromium():
 
 @pytest.fixture
 def served(demo):
-    """The address of the reference site, with a strict content security policy and two members of staff.
+    """The address of the reference site, with a strict content security policy and three members of staff.
 
     It speaks the language of the browser.
     """
@@ -124,3 +126,12 @@ def visit(chromium, served):
     yield go
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """axe-core, injected by the debugger's protocol, so that the content security policy of the page stays."""
+    module = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="no axe-core: make setup (axe-playwright-python)"
+    )
+    return module.Axe()

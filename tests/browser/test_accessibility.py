@@ -1,9 +1,6 @@
 """The admin pages by the rules of axe-core: three widths, light and dark, both languages; no table that is cut."""
 
-import itertools
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
@@ -12,46 +9,10 @@ from korrigo_backup.retention.hold import Hold
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.status.model import ArtifactCopy, Beside, Goals, TargetCopies
 from korrigo_backup.status.published import encode
+from pagerules import problems
 from standings import NOW, backup, facts, ran
 
-WIDTHS = (390, 1280, 1920)
-LOOKS = [*itertools.product(("light", "dark"), WIDTHS)]
 LANGUAGES = ("en", "fr")
-
-CUT = """() => {
-    const wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
-    const hidden = [...document.querySelectorAll(".korrigo-scroll")].filter(scroll =>
-        scroll.scrollWidth > scroll.clientWidth + 1 && !scroll.parentElement.classList.contains("korrigo-more-right"));
-    const proofs = [...document.querySelectorAll(".korrigo-proof")].filter(
-        cell => cell.getBoundingClientRect().right > document.documentElement.clientWidth);
-    return [wide, hidden.length, proofs.length];
-}"""
-"""Whether the page is wider than the window; tables that scroll and do not show it; proofs that are out of sight."""
-
-
-@pytest.fixture(scope="module")
-def axe():
-    """axe-core, injected by the debugger's protocol, so that the content security policy of the page stays."""
-    module = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="no axe-core: make setup (axe-playwright-python)"
-    )
-    return module.Axe()
-
-
-def problems(axe, page):
-    """What is wrong with a page, at each width, light and dark: rule, target and words of axe-core; cut parts."""
-    found: list[tuple[object, ...]] = []
-    for scheme, width in LOOKS:
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.evaluate("Promise.all(document.getAnimations().map(one => one.finished)).then(() => {})")
-        rules = axe.run(page).response["violations"]
-        found += [
-            (scheme, width, rule["id"], one["target"], one["failureSummary"]) for rule in rules for one in rule["nodes"]
-        ]
-        cut = page.evaluate(CUT)
-        found += [(scheme, width, "cut", cut)] if any(cut) else []
-    return found
 
 
 def test_axe_finds_nothing_on_the_list_and_on_the_pages_of_backups(demo, visit, axe):

@@ -37,7 +37,7 @@ from korrigo_backup.postgres.client import Postgres
 from korrigo_backup.postgres.references import parse_column
 from korrigo_backup.retention.policy import Policy, Rule, thinned
 from korrigo_backup.run import journal
-from korrigo_backup.schedule.model import jobs
+from korrigo_backup.schedule.model import EACH_MINUTE, REQUESTS, jobs
 from korrigo_backup.site.manage import DirectDjango, child_environment
 from korrigo_backup.site.revision import work_tree_revision
 from korrigo_backup.site.services import CommandServices
@@ -144,6 +144,7 @@ class Wired:
         weekly = hours.weekly or (NEVER if full else WEEKLY)
         wanted = {"daily": hours.daily, "weekly": weekly, "points": hours.points, "drill": hours.drill}
         wanted |= {"disaster": hours.disaster, "incident": hours.incident, "overdue": hours.overdue}
+        wanted |= {REQUESTS.id: EACH_MINUTE if self.config.requests.directory else NEVER}
         return jobs({name: "" if time == NEVER else time for name, time in wanted.items()}, media=full)
 
     def around(self) -> RunEnvironment:

@@ -73,6 +73,8 @@ def surroundings_of(config: Configuration, directory: Path, file: Path | None, c
     written = [config.backup.dir, *schedule.writable]
     if config.media.root:
         written.append(config.media.root)  # a run first undoes an interrupted restore there
+    if config.requests.directory:
+        written.append(config.requests.directory)
     needed = [path for path in (config_file, database.client_dir, _socket(database.host)) if path]
     around = RunEnvironment(
         site=config.site.name,

@@ -54,21 +54,17 @@ class Questions:
 def command(
     context: typer.Context,
     artifact: Annotated[str | None, typer.Argument(help=ARTIFACT)] = None,
-    at: Annotated[
-        str | None, typer.Option(metavar="TIME", help='The restore point before this time: "2026-05-04 14:05".')
-    ] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help='As it was then: "2026-05-04 14:05".')] = None,
     target: Annotated[
         str | None, typer.Option("--from", metavar="TARGET", help="Fetch the backup from this target first.")
     ] = None,
-    identity: Annotated[
-        str | None, typer.Option(help="With --from, for a sealed copy: the file of the private key, or -.")
-    ] = None,
+    identity: Annotated[str | None, typer.Option(help="With --from: the private key's file, or -.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop, as `plan` does.")] = False,
     safety_backup: Annotated[
-        bool, typer.Option(help="Also write the replaced database to a pre_restore_safety_backup_… file.")
+        bool, typer.Option(help="Also dump the replaced database (default).", show_default=False)
     ] = True,
-    validate: Annotated[bool, typer.Option(help="Validate the site afterwards, as `validate` does.")] = True,
+    validate: Annotated[bool, typer.Option(help="Validate the site afterwards (default).", show_default=False)] = True,
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="Restore a backup that is not signed.")
     ] = False,
@@ -77,21 +73,29 @@ def command(
     ] = False,
     in_place: Annotated[
         bool,
-        typer.Option("--in-place", help="For a role without CREATEDB: replace the content, keep only a safety backup."),
+        typer.Option("--in-place", help="Without CREATEDB; keeps only a safety backup."),
     ] = False,
     accept: Annotated[
         list[str] | None,
-        typer.Option(help="Go on over a difference that the plan or an error names; may be given again."),
+        typer.Option(help="Accept a named difference; repeatable."),
     ] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the restored data although the services do not become healthy.")
-    ] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep it although services are not healthy.")] = False,
     approved_by: Annotated[str, typer.Option(help="The person with the written approval.")] = "",
     reason: Annotated[str, typer.Option(help="The incident, in a sentence.")] = "",
     ticket: Annotated[str, typer.Option(help="Ticket or report of the incident.")] = "",
     users_told: Annotated[str, typer.Option(help="The person that informed the users.")] = "",
     window: Annotated[str, typer.Option(help="Minutes planned for the maintenance.")] = "",
     contacts: Annotated[str, typer.Option(help="The people to call if it goes wrong.")] = "",
+    file: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH|GLOB",
+            help="Only these media, below MEDIA_ROOT; quote a pattern: 'scans/*.pdf' (* takes / too); repeatable.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --file: replace changed live files too.")
+    ] = False,
 ) -> None:
     """Restore a backup: loaded and proven next to the live data, then swapped in; the old data is kept.
 
@@ -122,6 +126,11 @@ def command(
     )
     if target:
         artifact = _fetched(wired, target, artifact, at, identity, allow_unsigned=allow_unsigned)
+    if file or overwrite:
+        from korrigo_backup.cli.rescue.restore_files import restore_files_and_say  # noqa: PLC0415 - few restores are
+
+        restore_files_and_say(wired, file or [], artifact, at, options, Questions(yes, given), overwrite=overwrite)
+        return
     found = named_or_before(wired.catalog, artifact, at)
     restore_and_say(wired, found, options, Questions(yes, given), validate=validate)
 

@@ -11,13 +11,16 @@ from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
+from korrigo_backup.cli.rescue.restore_files import undo_files_and_say
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import NotFound, UsageError
-from korrigo_backup.rescue.undo_undelete import newest_undelete, undo_undelete
+from korrigo_backup.recovery.undoable import undoable
+from korrigo_backup.rescue.undo_undelete import undo_undelete
 from korrigo_backup.restore.restore import RestoreOptions
 from korrigo_backup.restore.rollback import RollbackOptions, RollbackPlan, rollback
+from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import RollbackStep, StoppingServices
 
 if TYPE_CHECKING:
@@ -72,8 +75,12 @@ def command(
         restore_and_say(wired, artifact, options, Questions(yes))
         return
     with ends_at_plan():
-        if to is RollbackTarget.BEFORE and not media_only and newest_undelete(wired.catalog, wired.config.site.name):
-            _undo_undelete(wired, yes=yes, dry_run=dry_run)
+        newest = undoable(wired.catalog.directory, wired.config.site.name)[:1]
+        if to is RollbackTarget.BEFORE and newest and (not media_only or newest[0].verb == Verb.RESTORE_FILES):
+            if newest[0].verb == Verb.RESTORE_FILES:
+                undo_files_and_say(wired, newest[0], yes=yes, dry_run=dry_run)
+            else:
+                _undo_undelete(wired, yes=yes, dry_run=dry_run)
             return
         done = rollback(
             wired.site(),

@@ -30,6 +30,7 @@ from korrigo_backup.config.unattended import (
     KitSection,
     NightlySection,
     ReportSection,
+    RequestsSection,
     RetentionSection,
     ScheduleSection,
     StatusSection,
@@ -63,6 +64,7 @@ class Configuration(Section, frozen=True):
     notify: NotifySection = NotifySection()
     status: StatusSection = StatusSection()
     report: ReportSection = ReportSection()
+    requests: RequestsSection = RequestsSection()
     contacts: ContactsSection = ContactsSection()
     kit: KitSection = KitSection()
     schedule: ScheduleSection = ScheduleSection()

@@ -129,6 +129,20 @@ class StatusSection(Section, frozen=True):
     textfile: Path | None = None
 
 
+class RequestsSection(Section, frozen=True):
+    """The spool through which the site's admin asks the host to bring rows back; without a `directory` none is taken.
+
+    `approve`: `ask` lets a person say yes to what is brought back, `auto` does not. A request that is older than
+    `expire`, in seconds, is refused.
+    """
+
+    readers: ClassVar[Mapping[str, Reader]] = {"expire": _duration}
+
+    directory: Path | None = None
+    approve: Literal["ask", "auto"] = "ask"
+    expire: Annotated[float, Meta(ge=60, le=7 * 86400)] = 86400
+
+
 class ReportSection(Section, frozen=True):
     """The targets of reports in seconds, None where the site sets none: `rpo` is how much data a loss may cost.
 

@@ -1,4 +1,4 @@
-"""The page of the backups in Django's admin: it shows, and has no button that does anything."""
+"""The pages of the backups in Django's admin: they show, and ask the host to bring rows back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.forms import Media
+from django.http import Http404
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import pgettext_lazy
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from korrigo_backup.djangoapp.models import Backups
 
@@ -22,7 +24,7 @@ _STATIC = "korrigo_backup"
 class BackupsAdmin(admin.ModelAdmin):
     """Stands in the index for staff with `korrigo_backup.view_backups`; its list of rows is the page itself.
 
-    The page of a backup needs the same permission.
+    The page of a backup needs the same permission, a request to the host `korrigo_backup.bring_back`, too.
 
     A site with an AdminSite of its own registers it there: `my_site.register(Backups, BackupsAdmin)`.
     """
@@ -53,6 +55,16 @@ class BackupsAdmin(admin.ModelAdmin):
         return [
             path("", self.admin_site.admin_view(self.changelist_view), name=f"{name}_changelist"),
             path("backup/<str:name>/", self.admin_site.admin_view(self.detail_view), name=f"{name}_detail"),
+            path(
+                "backup/<str:name>/bring-back/",
+                self.admin_site.admin_view(self.bring_back_view),
+                name=f"{name}_bring_back",
+            ),
+            path(
+                "backup/<str:name>/bring-back/<str:id_>/",
+                self.admin_site.admin_view(self.request_view),
+                name=f"{name}_request",
+            ),
         ]
 
     @method_decorator(require_safe)
@@ -70,10 +82,56 @@ class BackupsAdmin(admin.ModelAdmin):
         self._require_permission(request)
         from korrigo_backup.djangoapp.status.detail import detail  # noqa: PLC0415 - as above
 
-        return self._answer(request, "detail", detail(name))
+        values = detail(name)
+        may = request.user.has_perm(f"{self.opts.app_label}.bring_back")
+        return self._answer(request, "detail", {**values, "can_ask": may and values["has_rows"]})
 
-    def _require_permission(self, request: Any) -> None:
-        if not self.has_view_permission(request):
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def bring_back_view(self, request: Any, name: str) -> Any:
+        """Answer with the form for objects to bring back, or ask the host for their plan. Raises as `detail_view`."""
+        self._require_permission(request, "bring_back")
+        from korrigo_backup.djangoapp.look import asking  # noqa: PLC0415 - as above
+
+        artifact, spool, problem = asking.require_backup(name), asking.spool(), ""
+        if request.method == "POST" and spool:
+            try:
+                id_ = asking.ask_for_plan(request.user, spool, name, request.POST)
+                return self._go("request", name, id_)
+            except ValueError as wrong:
+                problem = str(wrong)
+        title = pgettext_lazy("korrigo_backup", "Bring back deleted objects")
+        given = {"problem": problem, "objects": request.POST.get("objects", request.GET.get("objects", ""))}
+        return self._answer(request, "bring_back", {"title": title, **given, **asking.form(artifact, spool)})
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def request_view(self, request: Any, name: str, id_: str) -> Any:
+        """Answer with the host's answer, or ask for its plan to be carried out. Raises as `detail_view`."""
+        self._require_permission(request, "bring_back")
+        from korrigo_backup.djangoapp.look import asking  # noqa: PLC0415 - as above
+
+        artifact, spool, problem = asking.require_backup(name), asking.spool(), ""
+        if spool is None:
+            raise Http404("no directory of requests is configured")
+        answer = asking.answer_to(spool, name, id_)
+        if request.method == "POST" and answer:
+            try:
+                later = asking.ask_to_bring_back(request.user, spool, answer, request.POST.get("digest", ""))
+                return self._go("request", name, later)
+            except ValueError as wrong:
+                problem = str(wrong)
+        if answer and answer.plan:
+            asking.note(request.user, name, f"looked at the plan to bring back {', '.join(answer.objects)}")
+        title = pgettext_lazy("korrigo_backup", "Bring back deleted objects")
+        values = {"title": title, "backup": artifact, "problem": problem, "id": id_}
+        return self._answer(request, "request", {**values, "answer": asking.shown(answer) if answer else None})
+
+    def _go(self, page: str, *words: str) -> Any:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
+        return redirect(reverse(name, args=words, current_app=self.admin_site.name))
+
+    def _require_permission(self, request: Any, *more: str) -> None:
+        label = self.opts.app_label
+        if not (self.has_view_permission(request) and all(request.user.has_perm(f"{label}.{one}") for one in more)):
             raise PermissionDenied
 
     def _answer(self, request: Any, template: str, content: dict[str, Any]) -> Any:

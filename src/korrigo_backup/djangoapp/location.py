@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
 DIRECTORY = "KORRIGO_BACKUP_DIR"
 _OF_THE_COMMAND = "BACKUP_DIR"
 """The command's own variable, for a site that shares its environment or `.env`."""
+
+REQUESTS = "KORRIGO_BACKUP_REQUESTS_DIR"
+"""The directory through which the host is asked to bring rows back: its `[requests] directory`, as seen from here."""
 
 MAX_AGE = "KORRIGO_BACKUP_MAX_AGE_HOURS"
 CANARY = "KORRIGO_BACKUP_CANARY"
@@ -31,10 +35,19 @@ def backup_directory() -> Path | None:
     path, RuntimeError for the home of a user that does not exist.
     """
     named = getattr(settings, DIRECTORY, None) or os.environ.get(DIRECTORY) or os.environ.get(_OF_THE_COMMAND)
+    return _path(DIRECTORY, named)
+
+
+def requests_directory() -> Path | None:
+    """Return the spool of requests, None if no setting and no variable names one; raises as `backup_directory`."""
+    return _path(REQUESTS, getattr(settings, REQUESTS, None) or os.environ.get(REQUESTS))
+
+
+def _path(setting: str, named: Any) -> Path | None:
     if not named:
         return None
     if "\0" in str(named):
-        raise ValueError(f"{DIRECTORY} holds a NUL character: it is no path")
+        raise ValueError(f"{setting} holds a NUL character: it is no path")
     return Path(getattr(settings, "BASE_DIR", "."), named).expanduser().absolute()
 
 

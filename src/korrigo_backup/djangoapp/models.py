@@ -26,11 +26,15 @@ class Backups(models.Model):
     objects = Nothing()
 
     class Meta:
-        """No add, change or delete: the page only shows."""
+        """No add, change or delete. `migrate` makes the permissions, without a migration of this app."""
 
         managed = False
         base_manager_name = "objects"
         default_permissions: ClassVar = ("view",)
+        permissions: ClassVar = (
+            ("look_into_backups", "Can look into backups"),
+            ("bring_back", "Can ask the host to bring deleted rows back"),
+        )
         verbose_name = pgettext_lazy("korrigo_backup", "backups")
         verbose_name_plural = pgettext_lazy("korrigo_backup", "backups")
 

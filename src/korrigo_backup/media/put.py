@@ -107,22 +107,19 @@ def parents(path: str) -> list[str]:
     return ["/".join(parts[: n + 1]) for n in range(len(parts))]
 
 
-def missing_directories(root: Path, paths: Sequence[str]) -> tuple[str, ...]:
+def missing_directories(root: Path, paths: Sequence[str], hint: str) -> tuple[str, ...]:
     """Return the directories that files need and that are not there, the outer ones first.
 
-    Raises Refused for a directory that is a link or a file.
+    Raises Refused, with a hint, for a directory that is a link or a file.
     """
     found = dict.fromkeys(parent for path in paths for parent in parents(path))
-    return tuple(name for name in found if not _is_directory(root, name))
+    return tuple(name for name in found if not _is_directory(root, name, hint))
 
 
-def _is_directory(root: Path, name: str) -> bool:
+def _is_directory(root: Path, name: str, hint: str) -> bool:
     path = root / name
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise Refused(
-            f"{printable(name)} among the media is a link or a file now: no file is put below it",
-            hint="bring the rows back alone with --no-files, and the file by hand",
-        )
+        raise Refused(f"{printable(name)} among the media is a link or a file now: no file is put below it", hint=hint)
     return path.is_dir()
 
 
@@ -134,13 +131,13 @@ def put(root: Path, staged: Path, paths: Sequence[str], directories: Sequence[st
         os.chown(root / name, mode.st_uid, mode.st_gid)
         (root / name).chmod(mode.st_mode & 0o7777)
     for path in paths:
-        _require_plain(root, path)
+        require_plain(root, path)
         rename_new(staged / path, root / path)
     for name in {path.rpartition("/")[0] for path in paths} | {name.rpartition("/")[0] for name in directories}:
         fsync_directory(root / name)
 
 
-def _require_plain(root: Path, path: str) -> None:
+def require_plain(root: Path, path: str) -> None:
     """Raise Refused if a directory of a path has become a link."""
     directory = os.open(root, READ | os.O_DIRECTORY)
     try:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.reuse import LiveFile
 
 OURS = re.compile(
-    r"\.(absent|stage|before|after|journal)-([0-9]{8}_[0-9]{6})(\.partial|\.moving|\.moving-alone)?", re.ASCII
+    r"\.(absent|stage|before|after|replaced|journal)-([0-9]{8}_[0-9]{6})(\.partial|\.moving|\.moving-alone)?", re.ASCII
 )
 """Names below the root that are ours: role, stamp, how far it is."""
 

@@ -14,7 +14,8 @@ names below the root alone, so that they show after a crash where it stopped:
 A rollback is the same swap from `.before-S` to `.after-S`, and its undo the reverse; the name of the `.moving`
 directory shows the direction. It is `.moving-alone` if the database has no part in it: otherwise the names mark a swap
 in progress from before the database's swap until after it, so both can be undone. `.journal-S` is the record of a
-Method 2 restore (site/unfinished.py), which holds more than the names.
+Method 2 restore (site/unfinished.py), which holds more than the names. `.replaced-S` has the files that a restore of
+single files has overwritten (recovery/put_files.py).
 
 One file: only here are the names of a swap written, and read after a crash.
 """

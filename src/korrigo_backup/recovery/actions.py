@@ -31,6 +31,8 @@ class ActionKind(StrEnum):
     UNDELETE_ROLLED_BACK = "undelete rolled back"
     UNDELETE_UNDONE = "undelete undone"
     UNDELETE_STAYS = "undelete stays"
+    FILES_ROLLED_BACK = "restore of files rolled back"
+    FILES_UNDONE = "restore of files undone"
 
 
 _SENTENCES = {
@@ -50,6 +52,8 @@ _SENTENCES = {
     ActionKind.UNDELETE_ROLLED_BACK: "undid the unfinished undelete of {of}",
     ActionKind.UNDELETE_UNDONE: "finished the interrupted rollback of the undelete of {of}",
     ActionKind.UNDELETE_STAYS: "undid the unfinished rollback of the undelete of {of}",
+    ActionKind.FILES_ROLLED_BACK: "undid the unfinished restore of files of {of}",
+    ActionKind.FILES_UNDONE: "finished the interrupted rollback of the restore of files of {of}",
 }
 
 _INTENTIONS = {
@@ -64,6 +68,8 @@ _INTENTIONS = {
     ActionKind.SERVICES_STARTED: "start the services again",
     ActionKind.UNDELETE_ROLLED_BACK: "finish or undo the interrupted undelete of {of}",
     ActionKind.UNDELETE_STAYS: "finish or undo the interrupted rollback of the undelete of {of}",
+    ActionKind.FILES_ROLLED_BACK: "undo the unfinished restore of files of {of}",
+    ActionKind.FILES_UNDONE: "finish the interrupted rollback of the restore of files of {of}",
 }
 """The actions that a dry run can name beforehand."""
 
@@ -113,10 +119,13 @@ class Recovered:
     names: frozenset[str] = frozenset()
     """All databases of the server."""
     undeletes: tuple[RecoveryAction, ...] = ()
-    """What was done about interrupted undeletes."""
+    """What was done about interrupted undeletes and restores of files."""
 
     def require_no_undelete(self) -> None:
-        """Raise Refused if an interrupted undelete was finished or undone: what to undo now is for a person to say."""
+        """Raise Refused if an interrupted undelete, or restore of files, was finished or undone.
+
+        A person decides what is to be undone now.
+        """
         if self.undeletes:
             words = self.undeletes[-1].sentence
             raise Refused(

@@ -8,6 +8,7 @@ from korrigo_backup.artifact.naming import beside, is_beside
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
+from korrigo_backup.recovery.put_files import pending_files
 from korrigo_backup.recovery.undelete import PENDING, UNDOING, records
 from korrigo_backup.site import unfinished
 
@@ -25,7 +26,7 @@ _MOVING = ".moving"
 def pending(site: Site, directory: Path) -> Recovered:
     """Return the actions that `recover` would take now; only reads. The caller holds the site's lock."""
     found, live = Databases(site.postgres).survey(site.postgres.database), site.postgres.database
-    undeletes = list(_of_undeletes(site, directory))
+    undeletes = [*_of_undeletes(site, directory), *pending_files(directory, site.name)]
     own = {action.of for action in undeletes}  # their staged files are those of no restore
     actions = [*undeletes, *(one for one in _of_media(site.media) if one.of not in own)] if site.media else undeletes
     undone = {action.of for action in actions if action.kind is ActionKind.RESTORE_ROLLED_BACK}
@@ -54,6 +55,8 @@ def require_plannable(site: Site, recovered: Recovered) -> None:
     of_live = {
         ActionKind.UNDELETE_ROLLED_BACK,
         ActionKind.UNDELETE_STAYS,
+        ActionKind.FILES_ROLLED_BACK,
+        ActionKind.FILES_UNDONE,
         ActionKind.DJANGO_RESTORE_ROLLED_BACK,
         ActionKind.CONNECTIONS_ALLOWED,
         *(

@@ -32,6 +32,7 @@ from korrigo_backup.recovery import django as undecided
 from korrigo_backup.recovery import undelete
 from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
 from korrigo_backup.recovery.pending import pending
+from korrigo_backup.recovery.put_files import finish_files
 from korrigo_backup.run.step import (
     Listener,
     RecoveryAhead,
@@ -119,10 +120,13 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
 
 
 def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[RecoveryAction, ...]:
-    """Finish the undeletes of killed runs. A server that cannot say how they ended keeps no backup from being made."""
+    """Finish the undeletes and restores of files of killed runs.
+
+    A server that cannot say how an undelete ended keeps no backup from being made.
+    """
     try:
         with explained("finish the interrupted undelete"):
-            done = tuple(undelete.finish(site, catalog.directory))
+            done = (*finish_files(site, catalog.directory), *undelete.finish(site, catalog.directory))
         for action in done:
             _tell(action, listen)
     except (Unreachable, Locked):

@@ -14,6 +14,7 @@ import os
 import re
 from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -94,6 +95,36 @@ class RecordedRow(msgspec.Struct, frozen=True):
     link: tuple[str, ...] = ()
 
 
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Write a record of an operation, whole and forced to disk; one that is there is replaced."""
+    fresh = path.with_name(f"{PARTIAL_PREFIX}{path.name}")  # after a kill the next run removes it as a draft
+    with explained(f"write {path}"):
+        try:
+            fresh.unlink(missing_ok=True)
+            with create_private(fresh) as file:
+                for line in lines:
+                    write_all(file, line + b"\n")
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+        fsync_directory(path.parent)
+
+
+def rename_record(before: Path, after: Path) -> None:
+    """Give a record the name of its next state."""
+    with explained(f"rename {before}"):
+        before.rename(after)
+        fsync_directory(before.parent)
+
+
+def remove_record(path: Path) -> None:
+    """Remove a record, if it is there."""
+    with explained(f"delete {path}"):
+        path.unlink(missing_ok=True)
+        fsync_directory(path.parent)
+
+
 def record_path(directory: Path, stamp: str, state: str) -> Path:
     """Return the path of a record."""
     return directory / f".undelete-{stamp}.{state}"
@@ -102,36 +133,18 @@ def record_path(directory: Path, stamp: str, state: str) -> Path:
 def write_record(directory: Path, head: UndeleteHead, rows: Iterable[bytes] = (), *, state: str = PENDING) -> Path:
     """Write a record, whole and forced to disk; one that is there is replaced."""
     path = record_path(directory, head.stamp, state)
-    fresh = path.with_name(f"{PARTIAL_PREFIX}{path.name}")  # after a kill the next run removes it as a draft
-    with explained(f"write {path}"):
-        try:
-            fresh.unlink(missing_ok=True)
-            with create_private(fresh) as file:
-                write_all(file, msgspec.json.encode(head) + b"\n")
-                for row in rows:
-                    write_all(file, row + b"\n")
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
-        fsync_directory(directory)
+    write_lines(path, chain([msgspec.json.encode(head)], rows))
     return path
 
 
 def turn(directory: Path, stamp: str, before: str, after: str) -> None:
     """Give a record its next state."""
-    source, target = (record_path(directory, stamp, state) for state in (before, after))
-    with explained(f"rename {source}"):
-        source.rename(target)
-        fsync_directory(directory)
+    rename_record(record_path(directory, stamp, before), record_path(directory, stamp, after))
 
 
 def forget(directory: Path, stamp: str, state: str) -> None:
     """Remove a record."""
-    path = record_path(directory, stamp, state)
-    with explained(f"delete {path}"):
-        path.unlink(missing_ok=True)
-        fsync_directory(directory)
+    remove_record(record_path(directory, stamp, state))
 
 
 def forget_oldest(directory: Path, site: str) -> None:

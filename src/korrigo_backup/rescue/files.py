@@ -144,11 +144,12 @@ def stage_files(files: FilesOfRows, points: Points, stage: Stage) -> None:
     """Write the files that come back into a stage, each proven while it is written; raises ProofFailed."""
     for artifact in points.media:
         if wanted := files.sources.get(artifact.name):
-            _load(artifact, frozenset(wanted), stage)
+            load_files(artifact, frozenset(wanted), stage)
 
 
-def _load(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None:
-    chosen = ChosenFiles(stage, wanted)
+def load_files(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None:
+    """Write files of a media backup into a stage, each proven while it is written; raises ProofFailed."""
+    chosen, trusted = ChosenFiles(stage, wanted), artifact.authenticity is Authenticity.AUTHENTIC
     with open_media(artifact, unpacked=False) as source:
         if source.store:
             entries = (
@@ -156,9 +157,9 @@ def _load(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None:
                 for entry in listing.read(source.archive, source.name)
                 if entry.path in wanted or entry.word == listing.DIRECTORY
             )
-            load_stored(entries, source.store, chosen, trusted=True)
+            load_stored(entries, source.store, chosen, trusted=trusted)
         else:
-            source.load(chosen, trusted=True)
+            source.load(chosen, trusted=trusted)
     if left := wanted - chosen.taken:
         raise ProofFailed(
             f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)), _SHOWN)}",

@@ -11,7 +11,7 @@ One file: the straight line of an undelete, readable from top to bottom.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
@@ -119,6 +119,8 @@ class UndeleteOptions:
     relink: bool = False
     files: bool = True
     allow_unsigned: bool = False
+    why: Mapping[str, str] = field(default_factory=dict)
+    """Who asked, for the journal."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,9 @@ def undelete(
             if not confirm(plan):
                 raise Cancelled("Undelete cancelled", hint="to continue, run it again and answer yes")
             subject = roots.subject[:200]
-            with journal.recorded(catalog.directory, site, Verb.UNDELETE, subject, listener=listen) as running:
+            with journal.recorded(
+                catalog.directory, site, Verb.UNDELETE, subject, listener=listen, why=options.why
+            ) as running:
                 work.carry_out(
                     plan, _RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now))), running
                 )
@@ -530,7 +534,8 @@ class _Undeletion:
             stage.close()
         staged = self._stage_path(place)
         files = tuple(PutFile(path, sha256, (staged / path).stat().st_ino) for path, sha256 in sorted(paths.items()))
-        directories = missing_directories(media.root, [file.path for file in files])
+        hint = "bring the rows back alone with --no-files, and the file by hand"
+        directories = missing_directories(media.root, [file.path for file in files], hint)
         return msgspec.structs.replace(head, files=files, directories=directories)
 
     def _stage_path(self, place: _RecordPlace) -> Path:

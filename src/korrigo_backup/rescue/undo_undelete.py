@@ -27,11 +27,12 @@ from korrigo_backup.recovery.undelete import (
     remove_files,
     write_record,
 )
+from korrigo_backup.recovery.undoable import is_replaced_since
 from korrigo_backup.rescue.closure import refers_to
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.staged_rows import rescue_session
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import RESTORES, Outcome, Verb
+from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
 from korrigo_backup.run.undo import ROLLED_BACK
 from korrigo_backup.system.files import explained
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 ONLY_UNDELETE = {"only": "undelete"}
 """The reason in the journal of a rollback that undoes an undelete: it is no undo of a restore."""
 
-_REPLACING = RESTORES | {Verb.REBUILD}
 _SHOWN = 3
 
 
@@ -70,14 +70,7 @@ def newest_undelete(catalog: Catalog, site: str) -> UndeleteHead | None:
     if not done:
         return None
     newest = max(done, key=lambda one: one.created)
-    for one in journal.read(catalog.directory):
-        replaced = one.verb in _REPLACING or (one.verb == Verb.ROLLBACK and not one.why)
-        if one.site == site and replaced and one.started > newest.created and one.outcome in _CHANGED:
-            return None
-    return newest
-
-
-_CHANGED = frozenset({Outcome.DONE, Outcome.PARTLY})
+    return None if is_replaced_since(catalog.directory, site, newest.created) else newest
 
 
 def undo_undelete(

@@ -84,6 +84,10 @@ def narrate(step: Step) -> str:
             return f"📦 Staging {counted(step.files, 'file')} of the media backup..."
         case of.UndeleteInserting():
             return f"📥 Bringing back {counted(step.rows, 'row')}..."
+        case of.StagingFiles():
+            return f"📦 Staging {counted(step.files, 'file')}..."
+        case of.PuttingFiles():
+            return f"📥 Putting {counted(step.files, 'file')} in place..."
         case of.RolledBack():
             return "🔁 Swapped; starting..."
         case of.CreatingEmpty():

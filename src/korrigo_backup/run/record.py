@@ -35,6 +35,7 @@ class Verb(StrEnum):
     RESTORE = "restore"
     RESTORE_IN_PLACE = "restore in place"
     RESTORE_BY_DJANGO = "restore by Django"
+    RESTORE_FILES = "restore files"
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
     UNDELETE = "undelete"

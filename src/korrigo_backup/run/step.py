@@ -585,6 +585,22 @@ UndeleteStep = UndeleteStaging | UndeleteFiles | UndeleteInserting
 """Steps of an undelete."""
 
 
+class StagingFiles(_Tagged, frozen=True, tag="files.stage"):
+    """Single files of media backups are staged next to the live files."""
+
+    files: int
+
+
+class PuttingFiles(_Tagged, frozen=True, tag="files.put"):
+    """The staged files are put in their places."""
+
+    files: int
+
+
+FilesStep = StagingFiles | PuttingFiles
+"""Steps of a restore of single files."""
+
+
 class CreatingEmpty(_Tagged, frozen=True, tag="rebuild.create"):
     """An empty database is created in the place of the live database."""
 
@@ -733,6 +749,7 @@ Step = (
     | RestoreStep
     | RollbackStep
     | UndeleteStep
+    | FilesStep
     | RebuildStep
     | ValidateStep
     | DjangoStep

@@ -37,6 +37,8 @@ class Job:
     hours: str
     arguments: tuple[str, ...]
     backs_up: bool = True
+    is_prompt: bool = False
+    """Begins at its time, without the delay of the machine."""
 
 
 class By(StrEnum):
@@ -87,6 +89,8 @@ class RunEnvironment:
 
     def delay(self, job: Job) -> int:
         """Return this machine's own delay of a job in seconds, always the same: it spreads many machines."""
+        if job.is_prompt:
+            return 0
         digest = hashlib.sha256(f"{self.identity}\0{job.id}".encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8]) % (self.jitter + 1)
 
@@ -116,6 +120,10 @@ LEVELS = (
 OVERDUE = Job("overdue", "tell when one is missing", "", ("notify", "overdue"), backs_up=False)
 """Reports runs that did not even begin; it has no hour unless the configuration sets it."""
 
+REQUESTS = Job("requests", "requests of the admin", "", ("requests", "run"), backs_up=False, is_prompt=True)
+"""Takes the requests of the site's admin; it has no hours unless the configuration names their directory."""
+
+EACH_MINUTE = "* * * * *"
 
 FULL = "--full"
 """The option of a run that saves the media, too."""
@@ -129,7 +137,7 @@ def jobs(hours: Mapping[str, str], *, media: bool = False) -> tuple[Job, ...]:
     """
     found = tuple(
         replace(job, hours=hours[job.id])
-        for job in (*JOBS, POINTS, *LEVELS, OVERDUE)
+        for job in (*JOBS, POINTS, *LEVELS, OVERDUE, REQUESTS)
         if _is_hours(hours.get(job.id, ""))
     )
     if not any(job.backs_up for job in found):

@@ -89,7 +89,11 @@ def _timer(job: Job, around: RunEnvironment) -> str:
         f"OnCalendar={on_calendar(job.hours)}",
         "# a run that was missed while the machine was off is made up for",
         "Persistent=true",
-        *([f"RandomizedDelaySec={around.jitter}", "FixedRandomDelay=true"] if around.jitter else []),
+        *(
+            [f"RandomizedDelaySec={around.jitter}", "FixedRandomDelay=true"]
+            if around.jitter and not job.is_prompt
+            else []
+        ),
         "",
         "[Install]",
         "WantedBy=timers.target",

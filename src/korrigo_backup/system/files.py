@@ -32,7 +32,7 @@ _BAD_PATH = {errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.
 _UNSUPPORTED = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EMLINK}
 """Errors of file systems without hard links, symbolic links or modes (FAT, exFAT, SMB, some of FUSE)."""
 
-_NO_REPLACE = 1
+_NO_REPLACE, _EXCHANGE = 1, 2
 """RENAME_NOREPLACE of renameat2(2)."""
 
 FILE_MODE = 0o600
@@ -175,11 +175,16 @@ def rename_new(source: Path, target: Path) -> None:
             return
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "already there", str(target))
-    if not _renamed_without_replacing(source, target):
+    if not _renamed(source, target, _NO_REPLACE):
         source.rename(target)
 
 
-def _renamed_without_replacing(source: Path, target: Path) -> bool:
+def exchanged(one: Path, other: Path) -> bool:
+    """Exchange the names of two files in one step; return whether this system and file system can do that."""
+    return _renamed(one, other, _EXCHANGE)
+
+
+def _renamed(source: Path, target: Path, flag: int) -> bool:
     """Rename by renameat2(2); return whether this system and file system know it."""
     import ctypes  # noqa: PLC0415 - code sent into a container needs it rarely, and not every Python has it
 
@@ -188,7 +193,7 @@ def _renamed_without_replacing(source: Path, target: Path) -> bool:
     except (AttributeError, OSError):
         return False
     here = -100  # AT_FDCWD
-    if not rename(here, os.fsencode(source), here, os.fsencode(target), ctypes.c_uint(_NO_REPLACE)):
+    if not rename(here, os.fsencode(source), here, os.fsencode(target), ctypes.c_uint(flag)):
         return True
     number = ctypes.get_errno()
     if number in _UNSUPPORTED:

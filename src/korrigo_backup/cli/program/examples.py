@@ -128,6 +128,10 @@ EXAMPLES = {
         ("korrigo-backup rescue", "what is lost, since when, and the ways back"),
         ("korrigo-backup rescue --only-data --since 2026-05-01", "quicker, and of some days"),
     ),
+    "requests": (
+        ("korrigo-backup requests", "those that wait, and the last ones"),
+        ("korrigo-backup requests approve 3f9a", "see the plan again, and carry it out"),
+    ),
     "restore": (
         ("korrigo-backup restore latest-point --dry-run", "the plan"),
         ('korrigo-backup restore --at "2026-05-04 14:05"', "the state of that time"),

@@ -9,7 +9,7 @@ from django.http import Http404
 
 from korrigo_backup.artifact.consistency import recorded_findings
 from korrigo_backup.artifact.history import BACKUPS, READS, members_of
-from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.status.page import NoBackupsError, origin, seen
 from korrigo_backup.djangoapp.status.source import copies_elsewhere
@@ -62,6 +62,7 @@ def detail(name: str) -> dict[str, Any]:
     return {
         "backup": row(artifact, notes),
         "artifact": artifact,
+        "has_rows": KINDS[artifact.kind].is_dump or artifact.kind is Kind.POINT,
         "signature": signature_label(artifact),
         "unread": unread,
         **_content(artifact, manifest),

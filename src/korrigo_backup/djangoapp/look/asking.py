@@ -1,0 +1,189 @@
+"""Requests to the host: written into the spool by the site, answered by the host's `korrigo-backup requests run`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.http import Http404
+from django.utils.translation import pgettext
+
+from korrigo_backup.artifact.kinds import KINDS, Kind
+from korrigo_backup.core.paths import on_one_line
+from korrigo_backup.djangoapp.location import requests_directory
+from korrigo_backup.djangoapp.models import Backups
+from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
+from korrigo_backup.djangoapp.status.wording import attention, in_language, local
+from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.requests.model import ID, BringBackRequest, PlanRequest, State
+from korrigo_backup.requests.spool import Spool
+from korrigo_backup.rescue.undelete_plan import Why
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.requests.model import HostAnswer, Request
+    from korrigo_backup.rescue.undelete_plan import UndeletePlan
+
+_SHOWN = 10
+"""Former requests of a backup that are shown."""
+
+
+def spool() -> Spool | None:
+    """Return the spool that the settings name, None if they name none."""
+    directory = requests_directory()
+    return Spool(directory) if directory else None
+
+
+def require_backup(name: str) -> Artifact:
+    """Return a backup of this site with rows by its name; Http404 without one."""
+    try:
+        facts = seen(datetime.now(UTC))[0]
+    except NoBackupsError as problem:
+        raise Http404(str(problem)) from None
+    found = next((one for one in facts.artifacts if one.name == name), None)
+    if found is None or not (KINDS[found.kind].is_dump or found.kind is Kind.POINT):
+        raise Http404(f"no backup with rows is called {name}")
+    return found
+
+
+def note(user: Any, name: str, words: str) -> None:
+    """Write into the admin's log who looks or asks, and at which backup: before the look."""
+    kind = ContentType.objects.get_for_model(Backups, for_concrete_model=False)
+    LogEntry.objects.create(
+        user_id=user.pk,
+        content_type=kind,
+        object_id=name,
+        object_repr=name[:200],
+        action_flag=CHANGE,
+        change_message=words,
+    )
+
+
+def form(artifact: Artifact, found: Spool | None) -> dict[str, Any]:
+    """Return the values of the page that asks for objects."""
+    values: dict[str, Any] = {"backup": artifact, "made": local(artifact.created), "is_set": found is not None}
+    if found:
+        try:
+            answers = [one for one in found.newest_answers(5 * _SHOWN) if one.backup == artifact.name]
+        except KorrigoBackupError as problem:
+            return {**values, "trouble": in_language(f"{problem}: {problem.hint}")}
+        values["former"] = [shown(one) for one in answers[:_SHOWN]]
+    return values
+
+
+def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -> str:
+    """Ask for the plan of an undelete; return the id. ValueError in words for objects that are none."""
+    objects = tuple(line.strip() for line in given.get("objects", "").splitlines() if line.strip())
+    try:
+        asked = msgspec.convert(
+            {"wants": "plan", **_who(user), "backup": name, "objects": objects, "skip": "skip" in given},
+            type=PlanRequest,
+        )
+    except msgspec.ValidationError:
+        raise ValueError(
+            pgettext("korrigo_backup", "Write one to fifty objects, a line each: app.Model:key, as exams.Exam:12.")
+        ) from None
+    return _ask(user, found, name, asked, f"asked for a plan to bring back {', '.join(objects)}")
+
+
+def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) -> str:
+    """Ask for the plan that was shown to be carried out; return the id. ValueError in words if it is another one."""
+    if not answer.can_be_carried_out or digest != answer.digest:
+        raise ValueError(pgettext("korrigo_backup", "The plan has changed: look at it again."))
+    asked = BringBackRequest(**_who(user), plan=answer.id, digest=digest)
+    return _ask(user, found, answer.backup, asked, f"asked to bring back {', '.join(answer.objects)}")
+
+
+def _ask(user: Any, found: Spool, name: str, request: Request, words: str) -> str:
+    note(user, name, words)
+    try:
+        return found.ask(request)
+    except KorrigoBackupError as problem:
+        raise ValueError(in_language(f"{problem}: {problem.hint}")) from None
+
+
+def _who(user: Any) -> dict[str, Any]:
+    return {"by": on_one_line(user.get_username())[:150] or "?", "asked": datetime.now(UTC)}
+
+
+def answer_to(found: Spool, name: str, id_: str) -> HostAnswer | None:
+    """Return the host's answer, None if it has not answered yet. Http404 for no request about this backup."""
+    if not re.fullmatch(ID, id_):
+        raise Http404("there is no such request")
+    try:
+        answer = found.answer_to(id_)
+        if answer is None and not found.is_pending(id_):
+            raise Http404("there is no such request")
+    except (KorrigoBackupError, ValueError) as problem:
+        raise Http404(str(problem)) from None
+    if answer and answer.backup not in {"", name}:
+        raise Http404("this request is about another backup")
+    return answer
+
+
+def shown(answer: HostAnswer) -> dict[str, Any]:
+    """Return an answer as the page shows it."""
+    return {
+        "id": answer.id,
+        "state": answer.state.value,
+        "label": _label(answer.state),
+        "at": local(answer.at),
+        "by": answer.by,
+        "objects": answer.objects,
+        "message": in_language(answer.message),
+        "hint": in_language(answer.hint),
+        "digest": answer.digest,
+        "can_be_carried_out": answer.can_be_carried_out,
+        "plan": _plan(answer.plan) if answer.plan else None,
+    }
+
+
+def _plan(plan: UndeletePlan) -> dict[str, Any]:
+    return {
+        "rows": plan.count,
+        "tables": [
+            {
+                "name": one.table,
+                "count": one.count,
+                "asked": one.asked,
+                "with_asked": one.with_asked,
+                "needed": one.needed,
+                "rows": [(", ".join(row.key), row.name or "", _WHY[row.why]()) for row in one.rows],
+                "left": one.count - len(one.rows),
+            }
+            for one in plan.tables
+        ],
+        "files": plan.files,
+        "file_count": plan.file_count,
+        "files_left": plan.file_count - len(plan.files),
+        "conflicts": [
+            (f"{one.table}:{','.join(one.key)}" if one.key else one.table, in_language(one.message), one.left)
+            for one in plan.conflicts
+        ],
+        "findings": [attention(one) for one in plan.findings],
+    }
+
+
+_WHY = {
+    Why.ASKED: lambda: pgettext("korrigo_backup", "asked for"),
+    Why.WITH: lambda: pgettext("korrigo_backup", "deleted with them"),
+    Why.NEEDED: lambda: pgettext("korrigo_backup", "needed by them"),
+}
+
+
+def _label(state: State) -> str:
+    words = {
+        State.TAKEN: pgettext("korrigo_backup", "at work"),
+        State.PLANNED: pgettext("korrigo_backup", "planned"),
+        State.WAITING: pgettext("korrigo_backup", "waits for the operator"),
+        State.CHANGED: pgettext("korrigo_backup", "the plan has changed"),
+        State.DONE: pgettext("korrigo_backup", "brought back"),
+        State.REFUSED: pgettext("korrigo_backup", "refused"),
+    }
+    return str(words[state])

@@ -1,0 +1,61 @@
+"""The operations that `rollback` takes back before any restore: undeletes and restores of single files."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.recovery.put_files import file_records
+from korrigo_backup.recovery.undelete import DONE, records
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import RESTORES, Outcome, Verb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_REPLACING = RESTORES | {Verb.REBUILD}
+_CHANGED = frozenset({Outcome.DONE, Outcome.PARTLY})
+
+
+class Undoable(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that can be taken back: its verb, time, source, what was asked for, how many files it put."""
+
+    verb: str
+    stamp: str
+    created: datetime
+    artifact: str
+    asked: tuple[str, ...]
+    files: int = 0
+
+
+def undoable(directory: Path, site: str) -> list[Undoable]:
+    """Return the operations of a site that can be taken back, the newest, which is the first to be, first."""
+    found = [
+        *(
+            Undoable(verb=Verb.UNDELETE, stamp=one.stamp, created=one.created, artifact=one.artifact, asked=one.asked,
+                     files=len(one.files))
+            for one in records(directory, site, DONE)
+        ),
+        *(
+            Undoable(verb=Verb.RESTORE_FILES, stamp=one.stamp, created=one.created, artifact=", ".join(one.artifacts),
+                     asked=one.asked, files=len(one.files))
+            for one in file_records(directory, site, DONE)
+        ),
+    ]  # fmt: skip
+    found.sort(key=lambda one: one.created, reverse=True)
+    if found and is_replaced_since(directory, site, found[-1].created):
+        found = [one for one in found if not is_replaced_since(directory, site, one.created)]
+    return found
+
+
+def is_replaced_since(directory: Path, site: str, moment: datetime) -> bool:
+    """Return whether a restore, a rebuild or a rollback has put other data in the place of the live data since then."""
+    return any(
+        one.site == site
+        and (one.verb in _REPLACING or (one.verb == Verb.ROLLBACK and not one.why))
+        and one.started > moment
+        and one.outcome in _CHANGED
+        for one in journal.read(directory)
+    )

@@ -1,0 +1,160 @@
+"""The documents of the spool: what the site may ask of the host, and what the host answers.
+
+A request names a backup of the catalog, or the plan of a former request, and nothing else: no path, no command, no SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from korrigo_backup.core.moment import require_moment
+from korrigo_backup.rescue.undelete_plan import UndeletePlan  # noqa: TC001 - msgspec reads it when it decodes
+
+LARGEST_REQUEST = 16 * 1024
+"""Bytes of a request."""
+
+LARGEST_ANSWER = 64 * 1024
+"""Bytes of an answer."""
+
+OBJECTS = 50
+"""Objects of a request."""
+
+ID = r"^[0-9a-f]{32}\Z"
+_SHOWN = 20
+_NAME = 100
+_WORDS = 500
+
+Id = Annotated[str, Meta(pattern=ID)]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+BackupName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")]
+ObjectName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{3,300}\Z")]
+UserName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,150}\Z")]
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="wants"):
+    """The user of the site who asks, as the site names him, and when."""
+
+    by: UserName
+    asked: datetime
+
+    def __post_init__(self) -> None:
+        """Refuse a time that cannot be compared (ValueError, to a decoder ValidationError)."""
+        require_moment(self.asked)
+
+
+class PlanRequest(_Request, frozen=True, kw_only=True, tag="plan"):
+    """Plan the undelete of objects from a backup; with `skip`, rows in conflict are left out. Nothing is changed."""
+
+    backup: BackupName
+    objects: Annotated[tuple[ObjectName, ...], Meta(min_length=1, max_length=OBJECTS)]
+    skip: bool = False
+
+
+class BringBackRequest(_Request, frozen=True, kw_only=True, tag="bring_back"):
+    """Carry out the plan that the answer to another request has shown, if it is still the same."""
+
+    plan: Id
+    digest: Digest
+
+
+Request = PlanRequest | BringBackRequest
+
+
+_REQUESTS: msgspec.json.Decoder[PlanRequest | BringBackRequest] = msgspec.json.Decoder(Request)
+
+
+class State(StrEnum):
+    """How a request stands. `taken` is the trace of a run that died while it worked on the request."""
+
+    TAKEN = "taken"
+    PLANNED = "planned"
+    WAITING = "waiting"
+    CHANGED = "changed"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The host's answer. `plan` is cut to the first rows; `digest` is that of the whole plan."""
+
+    id: Id
+    state: State
+    at: datetime
+    by: str = ""
+    backup: str = ""
+    objects: tuple[str, ...] = ()
+    message: str = ""
+    hint: str = ""
+    plan: UndeletePlan | None = None
+    digest: str = ""
+
+    @property
+    def can_be_carried_out(self) -> bool:
+        """Whether the site may ask for this plan: it has rows, and no conflict stops it."""
+        shown = self.state in {State.PLANNED, State.CHANGED} and self.plan is not None
+        return shown and self.plan is not None and not self.plan.refused and self.plan.count > 0
+
+
+class WrongRequestError(ValueError):
+    """A request that is none; its text is the reason, without a word of the file."""
+
+
+def decode_request(raw: bytes) -> Request:
+    """Return the request; WrongRequestError for anything else, also for an unknown field."""
+    if len(raw) > LARGEST_REQUEST:
+        raise WrongRequestError("it is too large")
+    try:
+        return _REQUESTS.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise WrongRequestError("it is not one of the requests that the host knows") from None
+
+
+def decode_answer(raw: bytes) -> HostAnswer:
+    """Return the answer; raises ValueError."""
+    return msgspec.json.decode(raw, type=HostAnswer)
+
+
+def plan_digest(plan: UndeletePlan) -> str:
+    """Return the SHA-256 of the rows, files and conflicts of a plan; remarks about it do not count."""
+    conflicts = sorted(plan.conflicts, key=lambda one: (one.table, one.key, one.constraint, one.message))
+    counted = replace(plan, findings=(), links=(), conflicts=tuple(conflicts))
+    return hashlib.sha256(msgspec.json.encode(counted)).hexdigest()
+
+
+def shown_plan(plan: UndeletePlan) -> UndeletePlan:
+    """Return a plan for a page: the first rows, files and conflicts, long texts cut."""
+    tables = tuple(
+        replace(
+            one,
+            rows=tuple(
+                replace(row, key=tuple(key[:_NAME] for key in row.key), name=row.name and row.name[:_NAME])
+                for row in one.rows[:_SHOWN]
+            ),
+        )
+        for one in plan.tables
+    )
+    conflicts = sorted(plan.conflicts, key=lambda one: one.left)[:_SHOWN]
+    return replace(
+        plan,
+        tables=tables,
+        links=(),
+        files=plan.files[:_SHOWN],
+        conflicts=tuple(replace(one, message=one.message[:_WORDS]) for one in conflicts),
+        findings=plan.findings[:_SHOWN],
+    )
+
+
+def encode_answer(answer: HostAnswer) -> bytes:
+    """Return an answer as the spool takes it; if it is too large, the names of rows and files are left out."""
+    raw = msgspec.json.encode(answer)
+    if len(raw) > LARGEST_ANSWER and answer.plan:
+        bare = replace(answer.plan, tables=tuple(replace(one, rows=()) for one in answer.plan.tables), files=())
+        raw = msgspec.json.encode(replace(answer, plan=bare))
+    return raw

@@ -1,0 +1,186 @@
+"""The spool: a directory with `requests`, which the site writes, and `answers`, which the host writes.
+
+The host trusts no byte of `requests`: links, pipes, files with a second name and large files are refused, names are
+those of ids. It decides on nothing that stands in `answers`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.errors import Refused
+from korrigo_backup.requests.model import (
+    LARGEST_ANSWER,
+    LARGEST_REQUEST,
+    HostAnswer,
+    WrongRequestError,
+    decode_answer,
+    decode_request,
+    encode_answer,
+)
+from korrigo_backup.system.files import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from korrigo_backup.requests.model import Request
+
+REQUESTS, ANSWERS = "requests", "answers"
+_FILE = re.compile(r"([0-9a-f]{32})\.json")
+_LOOKED_AT = 1000
+"""Entries of `requests` that a run looks at."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE = 0o640
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A spool; both sides use the same directory."""
+
+    directory: Path
+
+    def require(self) -> None:
+        """Raise Refused unless both directories are there."""
+        for name in (REQUESTS, ANSWERS):
+            with self._inside(name):
+                pass
+
+    def pending(self) -> tuple[list[str], int]:
+        """Return the ids of the requests, oldest first, and the number of other entries; hidden ones do not count."""
+        found, strange = list[tuple[float, str]](), 0
+        with self._inside(REQUESTS) as inside, os.scandir(inside) as entries:
+            for entry in islice(entries, _LOOKED_AT):
+                if entry.name.startswith("."):
+                    continue
+                match = _FILE.fullmatch(entry.name)
+                if match is None or entry.is_dir(follow_symlinks=False):
+                    strange += 1
+                    continue
+                with suppress(FileNotFoundError):
+                    found.append((entry.stat(follow_symlinks=False).st_mtime, match[1]))
+        return [id_ for _, id_ in sorted(found)], strange
+
+    def read(self, id_: str) -> Request:
+        """Return a request; WrongRequestError for a file that is none."""
+        with self._inside(REQUESTS) as inside:
+            return decode_request(_content(inside, f"{id_}.json", LARGEST_REQUEST))
+
+    def remove(self, id_: str) -> None:
+        """Remove a request."""
+        doing = f"remove a request in {self.directory}"
+        with self._inside(REQUESTS) as inside, explained(doing), suppress(FileNotFoundError):
+            os.unlink(f"{id_}.json", dir_fd=inside)
+
+    def ask(self, request: Request) -> str:
+        """Write a request, and return its id."""
+        id_ = token_hex(16)
+        self._write(REQUESTS, id_, msgspec.json.encode(request))
+        return id_
+
+    def answer(self, answer: HostAnswer) -> None:
+        """Write an answer in the place of a former one; its group is that of the directory."""
+        self._write(ANSWERS, answer.id, encode_answer(answer))
+
+    def answer_to(self, id_: str) -> HostAnswer | None:
+        """Return the host's answer to a request, None as long as there is none; ValueError for a damaged answer."""
+        with self._inside(ANSWERS) as inside:
+            try:
+                return decode_answer(_content(inside, f"{id_}.json", LARGEST_ANSWER))
+            except FileNotFoundError:
+                return None
+
+    def newest_answers(self, count: int) -> list[HostAnswer]:
+        """Return the newest answers, at most so many; damaged ones are left out."""
+        found, answers = list[tuple[float, str]](), list[HostAnswer]()
+        with self._inside(ANSWERS) as inside:
+            with os.scandir(inside) as entries:
+                for entry in entries:
+                    if match := _FILE.fullmatch(entry.name):
+                        found.append((entry.stat(follow_symlinks=False).st_mtime, match[1]))
+            for _, id_ in sorted(found, reverse=True)[:count]:
+                with suppress(FileNotFoundError, ValueError):
+                    answers.append(decode_answer(_content(inside, f"{id_}.json", LARGEST_ANSWER)))
+        return answers
+
+    def is_pending(self, id_: str) -> bool:
+        """Return whether the host has not taken a request yet."""
+        with self._inside(REQUESTS) as inside:
+            try:
+                os.stat(f"{id_}.json", dir_fd=inside, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def forget_answers(self, before: float) -> None:
+        """Remove answers that were written before a time, in seconds since 1970."""
+        with self._inside(ANSWERS) as inside, os.scandir(inside) as entries:
+            for entry in list(entries):
+                if _FILE.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
+                    with suppress(OSError):
+                        os.unlink(entry.name, dir_fd=inside)
+
+    @contextmanager
+    def _inside(self, name: str) -> Iterator[int]:
+        """Yield the descriptor of one of the two directories, which is no link."""
+        try:
+            descriptor = os.open(self.directory / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as problem:
+            raise Refused(
+                f"the spool of requests has no directory {self.directory / name}: {problem.strerror}",
+                hint="make both directories as docs/how-to/bring-back-from-the-admin.md shows",
+                id_="requests.spool",
+            ) from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _write(self, name: str, id_: str, raw: bytes) -> None:
+        fresh, path = f".{id_}.new", f"{id_}.json"
+        with self._inside(name) as inside, explained(f"write {self.directory / name / path}"):
+            with suppress(FileNotFoundError):
+                os.unlink(fresh, dir_fd=inside)
+            descriptor = os.open(fresh, _NEW, _MODE, dir_fd=inside)
+            try:
+                os.fchmod(descriptor, _MODE)
+                with suppress(PermissionError):
+                    os.fchown(descriptor, -1, os.fstat(inside).st_gid)
+                view = memoryview(raw)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(fresh, path, src_dir_fd=inside, dst_dir_fd=inside)
+
+
+def _content(inside: int, name: str, largest: int) -> bytes:
+    """Return the content of a plain file with a single name; WrongRequestError for any other."""
+    try:
+        descriptor = os.open(name, _READ, dir_fd=inside)
+    except FileNotFoundError:
+        raise
+    except OSError as problem:
+        raise WrongRequestError(f"it cannot be opened as a file: {problem.strerror}") from None
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
+            raise WrongRequestError("it is no plain file with a single name")
+        if facts.st_size > largest:
+            raise WrongRequestError("it is too large")
+        raw = b""
+        while len(raw) <= largest and (chunk := file.read(largest + 1 - len(raw))):
+            raw += chunk
+        return raw

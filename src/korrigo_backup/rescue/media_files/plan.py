@@ -1,0 +1,71 @@
+"""The plan of a restore of single files, and what was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it
+from korrigo_backup.core.paths import printable
+from korrigo_backup.errors import PartlyDone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+SHOWN = 1000
+"""Files of each kind that a plan names."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class FilesOptions:
+    """The choices of the operator: paths or patterns, the media backup or restore point by name or time."""
+
+    asked: tuple[str, ...]
+    source: str | None = None
+    at: datetime | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    allow_unsigned: bool = False
+    answers: Mapping[str, str] | None = None
+
+
+class FilesPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that come back, and those that do not: at most 1,000 of each are named.
+
+    `put` are missing now, `overwrite` are live with other content; `conflicts` are, too, and stay as they are. `same`
+    counts those that are live as saved. `sources` counts the files by backup; `bytes` is None where a listing has none.
+    """
+
+    asked: tuple[str, ...]
+    sources: dict[str, int]
+    put: tuple[str, ...]
+    put_count: int
+    overwrite: tuple[str, ...]
+    overwrite_count: int
+    bytes: int | None
+    same: int
+    conflicts: tuple[str, ...]
+    conflict_count: int
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of files that come back."""
+        return self.put_count + self.overwrite_count
+
+
+def left_as_they_are(plan: FilesPlan) -> PartlyDone:
+    """Return the error for files that were asked for and are live with other content."""
+    return PartlyDone(
+        f"{first_of(list(map(printable, plan.conflicts)), _SHOWN, count=plan.conflict_count)}: live with other content,"
+        " and left as it is",
+        hint="korrigo-backup history --file PATH shows how it stood; --overwrite brings the saved content back",
+        state="no live file was replaced",
+        id_="files.conflict",
+    )

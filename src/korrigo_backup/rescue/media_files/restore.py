@@ -1,0 +1,260 @@
+"""Restore single files: missing ones come back among the live media; a live file is overwritten only if that is typed.
+
+    lock > find > compare > plan > confirm                                        nothing changed
+      record > stage next to the live files, each proven > put without overwriting, or exchange > done
+
+No database is asked: the record in the backup directory alone decides after a crash (recovery/put_files.py).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.artifact import naming
+from korrigo_backup.artifact.components import authenticity
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.finding import Finding, Level, warning
+from korrigo_backup.core.paths import printable
+from korrigo_backup.errors import Cancelled, NotFound, Refused
+from korrigo_backup.media.put import missing_directories, put
+from korrigo_backup.recovery.put_files import (
+    REPLACED,
+    FilesHead,
+    file_records,
+    forget_oldest_files,
+    put_over,
+    set_done,
+    take_back_files,
+    write_files_record,
+)
+from korrigo_backup.recovery.undelete import DONE, PENDING, PutFile
+from korrigo_backup.rescue.file_history import relative
+from korrigo_backup.rescue.files import load_files
+from korrigo_backup.rescue.media_files.lock import files_lock, local_media
+from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are
+from korrigo_backup.rescue.media_files.saved import files_of, media_named, near_files
+from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
+from korrigo_backup.rescue.points import Window, read_points
+from korrigo_backup.rescue.source_dumps import in_order
+from korrigo_backup.rescue.undo_undelete import partly
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Verb
+from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent
+from korrigo_backup.run.undo import ROLLED_BACK, all_or_nothing
+from korrigo_backup.system.files import explained, sha256_of
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.media.tree import MediaTree
+    from korrigo_backup.site.site import Site
+
+_SHOWN = 3
+
+
+def restore_files(
+    site: Site,
+    catalog: Catalog,
+    options: FilesOptions,
+    *,
+    now: datetime,
+    confirm: Callable[[FilesPlan], bool],
+    listen: Listener = silent,
+) -> FilesPlan:
+    """Bring files of media backups back; return the plan that was carried out, with `dry_run` that would be.
+
+    Raises NotFound for a file that no backup has, Refused, Cancelled, ProofFailed for a file that is not as saved,
+    PartlyDone if files stay in conflict. Any other error leaves the media as they were.
+    """
+    tree = local_media(site)
+    with files_lock(site, catalog, "restore of files", listen, dry_run=options.dry_run):
+        work = _FilesRestore(site, tree, catalog, options)
+        plan = work.plan()
+        if options.dry_run or not plan.count:
+            return plan
+        if not confirm(plan):
+            raise Cancelled("Restore cancelled", hint="to continue, run it again and answer yes")
+        subject = first_of(options.asked, _SHOWN)[:200]
+        with journal.recorded(
+            catalog.directory, site, Verb.RESTORE_FILES, subject, listener=listen, why=options.answers
+        ) as running:
+            work.carry_out(now, running)
+            if plan.conflict_count:
+                raise left_as_they_are(plan)
+    return plan
+
+
+class _FilesRestore:
+    """A restore of single files."""
+
+    def __init__(self, site: Site, tree: MediaTree, catalog: Catalog, options: FilesOptions) -> None:
+        self._site = site
+        self._tree = tree
+        self._catalog = catalog
+        self._options = options
+        self._backups: dict[str, Artifact] = {}
+        self._put: list[SavedFile] = []
+        self._over: dict[str, tuple[SavedFile, int]] = {}
+        self._directories: tuple[str, ...] = ()
+
+    @phase("choose files")
+    def plan(self) -> FilesPlan:
+        """Find the files and compare them with the live ones."""
+        asked = tuple(dict.fromkeys(relative(text, str(self._tree.root)) for text in self._options.asked))
+        backups, findings = self._sources()
+        selection = Selection(asked)
+        for backup in backups:
+            if selection.is_complete:
+                break
+            with suppress(FileNotFoundError):  # an archive without a listing
+                selection.add(files_of(backup))
+                self._backups[backup.name] = backup
+        if selection.missing:
+            raise self._absent(selection.missing, backups)
+        same, conflicts = self._compare(selection.files)
+        over = [file for file, _ in self._over.values()]
+        chosen = [*self._put, *over]
+        hint = "move it away, or leave the file out; the saved files below a link are those of another place"
+        self._directories = missing_directories(self._tree.root, [one.path for one in self._put], hint)
+        sizes = [one.size for one in chosen]
+        return FilesPlan(
+            asked=asked,
+            sources={name: count for name in self._backups if (count := sum(one.artifact == name for one in chosen))},
+            put=tuple(one.path for one in self._put[:SHOWN]),
+            put_count=len(self._put),
+            overwrite=tuple(one.path for one in over[:SHOWN]),
+            overwrite_count=len(over),
+            bytes=None if None in sizes else sum(size for size in sizes if size is not None),
+            same=same,
+            conflicts=tuple(conflicts[:SHOWN]),
+            conflict_count=len(conflicts),
+            findings=findings,
+        )
+
+    def _sources(self) -> tuple[list[Artifact], tuple[Finding, ...]]:
+        """Return the media backups in the order in which they are asked: the named one, or all, the newest first."""
+        if self._options.source is None:
+            window = Window(until=self._options.at)
+            backups = in_order(read_points(self._catalog, window).require_media())
+            signed = [one for one in backups if one.authenticity is Authenticity.AUTHENTIC]
+            left = [one.name for one in backups if one not in signed]
+            found = (
+                [warning("artifact.unsigned", f"not signed by this site, and passed over: {first_of(left, _SHOWN)}",
+                         "name it, with --allow-unsigned")] if left else []
+            )  # fmt: skip
+            if not signed:
+                raise NotFound("there is no signed media backup of this site", hint="korrigo-backup list shows them")
+            return signed, tuple(found)
+        backup = media_named(self._catalog, self._options.source)
+        signs = authenticity(backup, allow_unsigned=self._options.allow_unsigned)
+        if bad := next((one for one in signs if one.level is Level.ERROR), None):
+            raise Refused(bad.message, hint=bad.hint, id_=bad.id)
+        return [backup], tuple(one for one in signs if one.level is not Level.OK)
+
+    def _compare(self, files: Sequence[SavedFile]) -> tuple[int, list[str]]:
+        """Sort files by their live namesakes; return how many are the same, and the paths in conflict."""
+        same, conflicts = 0, []
+        for file in files:
+            live = self._tree.root / file.path
+            if not os.path.lexists(live):
+                self._put.append(file)
+            elif self._is_same(live, file):
+                same += 1
+            elif self._options.overwrite and live.is_file() and not live.is_symlink():
+                self._over[file.path] = file, live.stat().st_ino
+            else:
+                conflicts.append(file.path)
+        return same, conflicts
+
+    def _is_same(self, live: Path, file: SavedFile) -> bool:
+        if live.is_symlink() or not live.is_file() or self._is_behind_link(file.path):
+            return False
+        with explained(f"read {live}"):
+            return file.size in {None, live.stat().st_size} and sha256_of(live)[0] == file.sha256
+
+    def _is_behind_link(self, path: str) -> bool:
+        parts = path.split("/")[:-1]
+        return any((self._tree.root / "/".join(parts[: n + 1])).is_symlink() for n in range(len(parts)))
+
+    def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:
+        near = near_files(missing[0], backups)
+        where = backups[0].name if len(backups) == 1 else f"any of {len(backups)} media backups"
+        return NotFound(
+            f"{printable(first_of(missing, _SHOWN))}: not found in {where}",
+            hint=f"did you mean {' or '.join(map(printable, near))}?"
+            if near
+            else "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'",
+            id_="rescue.no_file",
+        )
+
+    @phase("restore files")
+    def carry_out(self, now: datetime, running: journal.Running) -> None:
+        """Stage the files, each proven, and put them in their places: all or nothing."""
+        directory = self._catalog.directory
+        names = [*self._tree.names(), *(path.name for path in directory.iterdir())]
+        stamp = naming.stamp(naming.free_second(now, names))
+        head = FilesHead(
+            site=self._site.name,
+            stamp=stamp,
+            media=str(self._tree.root),
+            artifacts=tuple(self._backups),
+            asked=self._options.asked,
+            created=datetime.now(UTC),
+        )
+        with all_or_nothing() as undo:
+            undo.push("the files and their record", lambda: _take_back(self._site, directory, stamp))
+            write_files_record(directory, head)
+            head = self._staged(head, running)
+            write_files_record(directory, head)
+            running.listen(PuttingFiles(len(head.files)))
+            with explained("put the files among the media", lambda: ROLLED_BACK):
+                staged = self._tree.beside("stage", stamp)
+                if self._over:
+                    staged = staged.rename(self._tree.beside(REPLACED, stamp))
+                put(self._tree.root, staged, [one.path for one in self._put], head.directories)
+            put_over(self._tree, head, list(head.replaced))
+            with explained("remove the staged directory"):
+                self._tree.discard_stage(stamp)
+            set_done(directory, stamp)
+        with partly("the files are back"):
+            forget_oldest_files(self._site, directory)
+
+    def _staged(self, head: FilesHead, running: journal.Running) -> FilesHead:
+        """Stage the files next to the live files; return the head with their names."""
+        chosen = {one.path: one for one in (*self._put, *(file for file, _ in self._over.values()))}
+        running.listen(StagingFiles(len(chosen)))
+        stage = self._tree.stage(head.stamp)
+        try:
+            for name, backup in self._backups.items():
+                if wanted := frozenset(path for path, one in chosen.items() if one.artifact == name):
+                    load_files(backup, wanted, stage)
+            stage.finish()
+        finally:
+            stage.close()
+        staged = self._tree.beside("stage", head.stamp)
+        files = tuple(PutFile(path, one.sha256, (staged / path).stat().st_ino) for path, one in chosen.items())
+        return msgspec.structs.replace(
+            head,
+            artifacts=tuple(dict.fromkeys(one.artifact for one in chosen.values())),
+            files=files,
+            replaced={path: inode for path, (_, inode) in self._over.items()},
+            directories=self._directories,
+        )
+
+
+def _take_back(site: Site, directory: Path, stamp: str) -> None:
+    for state in (PENDING, DONE):
+        for head in file_records(directory, site.name, state):
+            if head.stamp == stamp:
+                take_back_files(site, directory, head)
+                return

@@ -1,0 +1,81 @@
+"""The files of media backups by their listings, and names that are near to one that none has."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.components import components
+from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.errors import ProofFailed, Refused, UsageError
+from korrigo_backup.media.saved_files import listing_path, saved_files
+from korrigo_backup.media.store import listing as stored
+from korrigo_backup.rescue.media_files.selection import SavedFile
+from korrigo_backup.system.files import open_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+
+_NEAR = 3
+"""Near names that are named."""
+
+
+def media_named(catalog: Catalog, named: str) -> Artifact:
+    """Return the media backup that a name means, of a restore point its component.
+
+    Raises UsageError for another kind of artifact, Refused for one of another site, NotFound.
+    """
+    found = catalog.find(named)
+    media = next((one for one in components(catalog, found) if KINDS[one.kind].has_files_alone), None)
+    if media is None:
+        raise UsageError(
+            f"{found.name} is no media backup", hint="name a media backup or a restore point: korrigo-backup list"
+        )
+    if not media.ours:
+        raise Refused(f"{media.name} is of another site", hint="its files come back by a restore: --into-other-site")
+    return media
+
+
+def files_of(backup: Artifact) -> Iterator[SavedFile]:
+    """Yield the files of a media backup by its listing; FileNotFoundError without one, ProofFailed if it is damaged."""
+    if backup.is_listing:
+        with open_plain(listing_path(backup.path)) as raw:
+            for entry in stored.read(raw, backup.name):
+                if entry.sha256:
+                    yield SavedFile(entry.path, entry.sha256, entry.size, backup.name)
+        return
+    media = backup.manifest.media if backup.manifest else None
+    with saved_files(backup.path, (media.root if media else "") or "") as files:
+        for sha256, path in files:
+            yield SavedFile(path, sha256, None, backup.name)
+
+
+def near_files(wanted: str, backups: Sequence[Artifact]) -> list[str]:
+    """Return the paths of files that a person may have meant, from the newest backups."""
+    return near_paths(wanted, (file.path for backup in backups[:_NEAR] for file in _readable(backup)))
+
+
+def _readable(backup: Artifact) -> Iterator[SavedFile]:
+    with suppress(FileNotFoundError, ProofFailed):
+        yield from files_of(backup)
+
+
+def near_paths(wanted: str, paths: Iterator[str]) -> list[str]:
+    """Return paths that a person may have meant: of the same name elsewhere, or of a near name in the same directory.
+
+    A name is near that differs in a quarter of its letters at most.
+    """
+    directory, _, name = wanted.rpartition("/")
+    alike, beside = dict[str, None](), dict[str, None]()
+    for path in paths:
+        own, _, last = path.rpartition("/")
+        if last == name:
+            alike[path] = None
+        elif own == directory:
+            beside[path] = None
+    near = get_close_matches(wanted, list(beside), _NEAR, 0.75)
+    return [*alike, *near][:_NEAR]

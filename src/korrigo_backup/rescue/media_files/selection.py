@@ -1,0 +1,70 @@
+"""Files chosen by path or pattern from media backups: decided here, without input or output.
+
+A path below the media root means that file, or all files below that directory. Where no backup has it, a text with `*`,
+`?` or `[…]` is a pattern of whole paths; `*` stands for slashes, too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fnmatch import translate
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PATTERN = re.compile(r"[*?\[]")
+
+
+class SavedFile(msgspec.Struct, frozen=True):
+    """A file of a media backup: its path below the media root, SHA-256, bytes (None where its listing lacks them)."""
+
+    path: str
+    sha256: str
+    size: int | None
+    artifact: str
+
+
+@dataclass
+class Selection:
+    """The files that some texts mean; backups are added newest first, and the first that has a path gives it."""
+
+    asked: Sequence[str]
+    _named: dict[str, dict[str, SavedFile]] = field(default_factory=dict)
+    _matched: dict[str, dict[str, SavedFile]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._named = {text: {} for text in self.asked}
+        self._matched = {text: {} for text in self.asked}
+        self._patterns = {text: re.compile(translate(text)) for text in self.asked if _PATTERN.search(text)}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each text is a single file that was found: an older backup can add none."""
+        return all(text in files for text, files in self._named.items())
+
+    def add(self, files: Iterable[SavedFile]) -> None:
+        """Take the files of a backup that are meant."""
+        for file in files:
+            for text, found in self._named.items():
+                if file.path == text or file.path.startswith(f"{text}/"):
+                    found.setdefault(file.path, file)
+                elif text in self._patterns and self._patterns[text].match(file.path):
+                    self._matched[text].setdefault(file.path, file)
+
+    @property
+    def missing(self) -> list[str]:
+        """The texts that mean no file of the backups."""
+        return [text for text in self.asked if not self._of(text)]
+
+    @property
+    def files(self) -> list[SavedFile]:
+        """The files that are meant, each once, in the order of their paths."""
+        found = {path: file for text in self.asked for path, file in self._of(text).items()}
+        return [found[path] for path in sorted(found)]
+
+    def _of(self, text: str) -> dict[str, SavedFile]:
+        return self._named[text] or self._matched[text]

@@ -1,0 +1,81 @@
+"""A deleted exam comes back by the admin: asked for in a browser, planned and carried out by the host."""
+
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+
+from demosite import MANAGE
+from pagerules import problems
+
+DELETE = """
+from exams.models import Exam
+exam = Exam.everything.order_by("id").first()
+print(exam.pk)
+for copy in exam.copies.all():
+    copy.delete()
+exam.delete()
+"""
+
+
+@pytest.fixture
+def spool(demo, tmp_path):
+    """The directory of requests, known to the site and to the host; a person approves."""
+    for name in ("requests", "answers"):
+        (tmp_path / "spool" / name).mkdir(parents=True)
+    demo.extra["KORRIGO_BACKUP_REQUESTS_DIR"] = str(tmp_path / "spool")
+    demo.toml(f'[requests]\ndirectory = "{tmp_path / "spool"}"\n')
+    return tmp_path / "spool"
+
+
+def _keep(page, name):
+    """Keep pictures of both widths where they are wanted."""
+    if directory := os.environ.get("KORRIGO_LOOK_PICTURES"):
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=Path(directory) / f"{name}-{width}.png", full_page=True)
+
+
+@pytest.mark.usefixtures("spool")
+def test_a_deleted_exam_comes_back_by_the_admin(demo, visit, axe):
+    demo.korrigo("backup", "full")
+    name = max(path.name for path in demo.backups.glob("restore_point_*.json"))
+    before = demo.rows()
+    key = demo.run([*shlex.split(MANAGE), "shell", "--no-imports", "-c", DELETE]).out.strip()
+    page = visit("brings", locale="fr")
+    here = page.url
+    page.goto(f"{here}backup/{name}/")
+    page.click("#korrigo-rescue a")
+    assert page.inner_text("h1") == "Ramener des objets supprimés"
+    page.fill("#korrigo-objects", f"exams.Exam:{key}")
+    assert problems(axe, page) == []
+    _keep(page, "form")
+    page.click("[type=submit].default")
+    assert "pas encore répondu" in page.inner_text("#korrigo-state")
+    assert problems(axe, page) == []
+    demo.korrigo("requests", "run")
+    page.reload()
+    assert page.get_attribute("#korrigo-state", "data-state") == "planned"
+    assert "public.exams_exam" in page.inner_text("#korrigo-rows")
+    assert problems(axe, page) == []
+    _keep(page, "plan")
+    page.click("[type=submit].default")
+    demo.korrigo("requests", "run")
+    page.reload()
+    assert page.get_attribute("#korrigo-state", "data-state") == "waiting"
+    (waiting,) = [one for one in demo.json("requests")["requests"] if one["state"] == "waiting"]
+    demo.korrigo("requests", "approve", waiting["id"][:8], "--yes")
+    page.reload()
+    assert page.get_attribute("#korrigo-state", "data-state") == "done"
+    assert problems(axe, page) == []
+    _keep(page, "done")
+    after = demo.rows()
+    assert after["exams_exam"] == before["exams_exam"]
+    assert after["exams_copy"] == before["exams_copy"]
+    page.click("#content-main p a.korrigo-link >> nth=-1")
+    page.wait_for_selector("#korrigo-former")
+    assert page.locator("#korrigo-former tbody tr").count() == 2
+    assert problems(axe, page) == []
+    _keep(page, "former")
+    assert [text for text in page.complaints if not text.endswith("/favicon.ico")] == []

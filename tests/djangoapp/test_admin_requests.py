@@ -1,0 +1,156 @@
+"""The admin's pages that ask the host: who may, what is written, what is shown, what is journaled."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.requests.model import BringBackRequest, HostAnswer, PlanRequest, State
+from korrigo_backup.requests.spool import Spool
+from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, PlannedRow, PlannedTable, UndeletePlan, Why
+from korrigo_backup.status.model import Goals
+from korrigo_backup.status.published import encode
+from standings import NOW, backup, facts
+
+DUMP, MEDIA = backup(3), backup(4, kind=Kind.MEDIA)
+PAGE = f"/admin/korrigo_backup/backups/backup/{DUMP.name}/"
+ROW = PlannedTable("public.exam", 1, 0, 0, ("id",), (PlannedRow(("5",), Why.ASKED, "<b>Bac & co</b>"),))
+PLAN = UndeletePlan(DUMP.name, NOW, ("exam:5",), (ROW,))
+
+
+@pytest.fixture
+def spool(tmp_path, monkeypatch):
+    """The spool that the settings name, of a site whose host publishes its status."""
+    (tmp_path / "seen.json").write_bytes(encode(facts(DUMP, MEDIA), Goals()))
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", tmp_path / "seen.json", raising=False)
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", tmp_path / "spool", raising=False)
+    for name in ("requests", "answers"):
+        (tmp_path / "spool" / name).mkdir(parents=True)
+    return Spool(tmp_path / "spool")
+
+
+@pytest.fixture
+def staff(databases):
+    """Return a function that logs in a member of staff with permissions."""
+    databases("default")
+
+    def login(*codenames):
+        user = User.objects.create_user(f"staff{User.objects.count()}", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        found = Client(enforce_csrf_checks=False)
+        found.force_login(user)
+        return found
+
+    return login
+
+
+@pytest.fixture
+def client(staff):
+    """A member of staff with both permissions."""
+    return staff("view_backups", "bring_back")
+
+
+def _asked(spool):
+    return [spool.read(id_) for id_ in spool.pending()[0]]
+
+
+def _answer(spool, **given):
+    fields = {"at": datetime.now(UTC), "by": "x", "backup": DUMP.name, "objects": ("exam:5",)}
+    answer = HostAnswer(**{"id": "a" * 32, "state": State.PLANNED, "plan": PLAN, "digest": "d" * 64, **fields, **given})
+    spool.answer(answer)
+    return answer
+
+
+def test_the_permission_to_view_is_not_enough_nor_is_the_other_alone(spool, staff):
+    _answer(spool)
+    for codename in ("view_backups", "bring_back"):
+        one = staff(codename)
+        for address in (f"{PAGE}bring-back/", f"{PAGE}bring-back/{'a' * 32}/"):
+            assert one.get(address).status_code == 403
+            assert one.post(address, {"objects": "exam:5", "digest": "d" * 64}).status_code == 403
+    assert "bring-back" not in staff("view_backups").get(PAGE).content.decode()
+    assert (_asked(spool), LogEntry.objects.count()) == ([], 0)
+
+
+def test_a_form_writes_a_request_for_a_plan_and_a_line_of_the_log(spool, client):
+    assert f'href="{PAGE}bring-back/"' in client.get(PAGE).content.decode()
+    answer = client.post(f"{PAGE}bring-back/", {"objects": " exam:5 \r\n\r\nexam:6", "skip": "on"})
+    (asked,) = _asked(spool)
+    assert isinstance(asked, PlanRequest)
+    assert (asked.backup, asked.objects, asked.skip) == (DUMP.name, ("exam:5", "exam:6"), True)
+    assert asked.by.startswith("staff")
+    assert answer.headers["Location"] == f"{PAGE}bring-back/{spool.pending()[0][0]}/"
+    assert "has not answered yet" in client.get(answer.headers["Location"]).content.decode()
+    line = LogEntry.objects.get()
+    assert (line.object_id, "exam:5, exam:6" in line.change_message) == (DUMP.name, True)
+
+
+def test_what_names_no_objects_is_refused_in_words_and_not_written(spool, client):
+    for wrong in ("", "\n", "x", "exam:" + "5" * 400, "\n".join(f"exam:{number}" for number in range(51))):
+        seen = client.post(f"{PAGE}bring-back/", {"objects": wrong})
+        assert (seen.status_code, 'role="alert"' in seen.content.decode()) == (200, True)
+    assert _asked(spool) == []
+
+
+def test_a_plan_is_shown_and_its_digest_asked_for(spool, client):
+    shown = _answer(spool)
+    address = f"{PAGE}bring-back/{shown.id}/"
+    seen = client.get(address).content.decode()
+    assert "&lt;b&gt;Bac &amp; co&lt;/b&gt;" in seen
+    assert f'value="{shown.digest}"' in seen
+    assert "looked at the plan" in LogEntry.objects.get().change_message
+    client.post(address, {"digest": "0" * 64})
+    assert _asked(spool) == []
+    later = client.post(address, {"digest": shown.digest})
+    (asked,) = _asked(spool)
+    assert isinstance(asked, BringBackRequest)
+    assert (asked.plan, asked.digest, later.status_code) == (shown.id, shown.digest, 302)
+
+
+def test_a_plan_that_stops_at_a_conflict_has_no_button(spool, client):
+    conflict = Conflict(ConflictKind.UNIQUE, "public.exam", ("5",), "exam_name_key", ("name",), "the name is taken")
+    plan = UndeletePlan(DUMP.name, NOW, ("exam:5",), (ROW,), conflicts=(conflict,))
+    shown = _answer(spool, plan=plan)
+    address = f"{PAGE}bring-back/{shown.id}/"
+    seen = client.get(address).content.decode()
+    assert ("the name is taken" in seen, 'name="digest"' in seen) == (True, False)
+    client.post(address, {"digest": shown.digest})
+    assert _asked(spool) == []
+
+
+def test_answers_of_each_state_are_shown_with_the_reason(spool, client):
+    for number, state in enumerate((State.WAITING, State.DONE, State.REFUSED, State.CHANGED)):
+        shown = _answer(spool, id=f"{number:032x}", state=state, message=f"because {number}")
+        seen = client.get(f"{PAGE}bring-back/{shown.id}/").content.decode()
+        assert (f'data-state="{state}"' in seen, f"because {number}" in seen) == (True, True)
+    assert client.get(f"{PAGE}bring-back/").content.decode().count("because") == 4
+
+
+def test_another_backup_another_name_and_a_damaged_answer_are_not_found(spool, client):
+    shown = _answer(spool, backup="db_backup_20200101_000000.sql.gz")
+    assert client.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404
+    assert client.get(f"{PAGE}bring-back/{'b' * 32}/").status_code == 404
+    assert client.get(f"{PAGE}bring-back/..%2Fx/").status_code == 404
+    (spool.directory / "answers" / f"{'c' * 32}.json").write_text('{"id": "x"}')
+    assert client.get(f"{PAGE}bring-back/{'c' * 32}/").status_code == 404
+    assert client.get(PAGE.replace(DUMP.name, MEDIA.name) + "bring-back/").status_code == 404
+
+
+def test_without_a_spool_the_page_says_so(spool, client, monkeypatch):
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", None)
+    monkeypatch.delenv("KORRIGO_BACKUP_REQUESTS_DIR", raising=False)
+    assert "KORRIGO_BACKUP_REQUESTS_DIR is not set" in client.get(f"{PAGE}bring-back/").content.decode()
+    assert client.post(f"{PAGE}bring-back/", {"objects": "exam:5"}).status_code == 200
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", spool.directory / "gone")
+    assert "has no directory" in client.get(f"{PAGE}bring-back/").content.decode()
+
+
+def test_a_form_of_another_site_is_refused(spool, client):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.latest("pk"))
+    assert strict.post(f"{PAGE}bring-back/", {"objects": "exam:5"}).status_code == 403
+    assert _asked(spool) == []

@@ -1,0 +1,202 @@
+"""The spool of requests: a plan that was shown comes true, and nothing else does."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from korrigo_backup.requests.model import BringBackRequest, PlanRequest, State
+from korrigo_backup.requests.spool import Spool
+
+SCHEMA = """
+CREATE TABLE exam (id serial PRIMARY KEY, name text NOT NULL UNIQUE);
+CREATE TABLE copy (id serial PRIMARY KEY, exam_id int NOT NULL REFERENCES exam, note text);
+INSERT INTO exam (name) SELECT 'exam ' || n FROM generate_series(1, 8) n;
+INSERT INTO copy (exam_id, note) SELECT 1 + n % 8, 'note ' || n FROM generate_series(1, 64) n;
+"""
+
+DELETED = "DELETE FROM copy WHERE exam_id = 5; DELETE FROM exam WHERE id = 5"
+
+
+@pytest.fixture
+def school(make_site, tmp_path):
+    """A site with a spool; an exam was deleted after its backup."""
+    made = make_site(schema=SCHEMA)
+    made.dump = made.backup().name
+    made.before = made.rows()
+    made.spool = Spool(tmp_path / "spool")
+    for name in ("requests", "answers"):
+        (made.spool.directory / name).mkdir(parents=True)
+    _configure(made, "auto")
+    made.sql(DELETED)
+    made.after = made.rows()
+    return made
+
+
+def _configure(site, approve):
+    (site.home / "korrigo-backup.toml").write_text(
+        f'[requests]\ndirectory = "{site.spool.directory}"\napprove = "{approve}"\n'
+    )
+
+
+def _plan(site, *objects, backup=None, ask=True, **given):
+    """The id of a request for a plan that the host has answered."""
+    fields = {"by": "marie", "asked": datetime.now(UTC), "backup": backup or site.dump, **given}
+    id_ = site.spool.ask(PlanRequest(objects=objects, **fields))
+    if ask:
+        site.korrigo("requests", "run")
+    return id_
+
+
+def _bring_back(site, plan, digest=None):
+    digest = digest or site.spool.answer_to(plan).digest
+    id_ = site.spool.ask(BringBackRequest(by="marie", asked=datetime.now(UTC), plan=plan, digest=digest))
+    site.korrigo("requests", "run")
+    return id_
+
+
+def test_a_plan_changes_nothing_and_its_request_brings_the_rows_back(school):
+    plan = _plan(school, "exam:5")
+    answer = school.spool.answer_to(plan)
+    assert (answer.state, answer.plan.count, school.rows()) == (State.PLANNED, 9, school.after)
+    done = school.spool.answer_to(_bring_back(school, plan))
+    assert (done.state, done.by, done.objects) == (State.DONE, "marie", ("exam:5",))
+    assert school.rows() == school.before
+    assert [one["why"]["asked by"] for one in school.journal() if one["verb"] == "undelete"] == ["marie (admin)"]
+    assert "marie" in next(one["message"] for one in school.journal() if one["verb"] == "look")
+    school.korrigo("rollback", "--yes")
+    assert school.rows() == school.after
+
+
+def test_by_default_a_person_of_the_host_approves(school):
+    _configure(school, "ask")
+    waiting = _bring_back(school, _plan(school, "exam:5"))
+    assert (school.spool.answer_to(waiting).state, school.rows()) == (State.WAITING, school.after)
+    school.korrigo("requests", "approve", waiting[:6], code=5, stdin="no\n")
+    assert (school.json("requests")["requests"][-1]["state"], school.rows()) == ("waiting", school.after)
+    school.korrigo("requests", "approve", waiting[:6], "--yes")
+    assert (school.spool.answer_to(waiting).state, school.rows()) == (State.DONE, school.before)
+    school.korrigo("requests", "approve", waiting[:6], code=6)
+
+
+def test_a_refusal_reaches_its_user_with_the_reason(school):
+    _configure(school, "ask")
+    waiting = _bring_back(school, _plan(school, "exam:5"))
+    school.korrigo("requests", "refuse", waiting, "--reason", "it was deleted on purpose")
+    answer = school.spool.answer_to(waiting)
+    assert (answer.state, school.rows()) == (State.REFUSED, school.after)
+    assert "it was deleted on purpose" in answer.message
+
+
+def test_a_plan_that_has_changed_is_shown_again_and_not_carried_out(school):
+    plan = _plan(school, "copy:4")
+    assert school.spool.answer_to(plan).plan.count == 2, "the copy needs its exam"
+    school.sql("INSERT INTO exam VALUES (5, 'exam 5')")
+    there = school.rows()
+    answer = school.spool.answer_to(_bring_back(school, plan))
+    assert (answer.state, answer.plan.count, school.rows()) == (State.CHANGED, 1, there)
+    assert school.spool.answer_to(_bring_back(school, answer.id)).state is State.DONE
+
+
+def test_a_conflict_since_the_plan_is_refused_and_its_rows_can_be_left_out(school):
+    plan = _plan(school, "exam:5", "copy:4")
+    school.sql("INSERT INTO exam VALUES (99, 'exam 5')")
+    there = school.rows()
+    assert school.spool.answer_to(_bring_back(school, plan)).state is State.REFUSED
+    again = school.spool.answer_to(_plan(school, "exam:5"))
+    assert (again.can_be_carried_out, len(again.plan.refused)) == (False, 1)
+    assert school.rows() == there
+
+
+def test_a_forged_digest_or_plan_is_refused(school):
+    plan = _plan(school, "exam:5")
+    for id_ in (_bring_back(school, plan, "0" * 64), _bring_back(school, "f" * 32, "0" * 64)):
+        assert school.spool.answer_to(id_).state is State.REFUSED
+    assert school.rows() == school.after
+
+
+def test_a_request_that_is_sent_again_is_not_carried_out_again(school):
+    plan = _plan(school, "exam:5")
+    raw = json.dumps(
+        {"wants": "bring_back", "by": "marie", "asked": datetime.now(UTC).isoformat(), "plan": plan,
+         "digest": school.spool.answer_to(plan).digest}
+    )  # fmt: skip
+    path = school.spool.directory / "requests" / f"{'a' * 32}.json"
+    path.write_text(raw)
+    school.korrigo("requests", "run")
+    assert school.rows() == school.before
+    school.sql(DELETED)
+    path.write_text(raw)
+    school.korrigo("requests", "run")
+    assert (school.rows(), path.exists()) == (school.after, False)
+
+
+WRONG: dict[str, dict[str, object]] = {
+    "a path": {"backup": "../../etc/passwd"},
+    "a word": {"backup": "latest"},
+    "SQL": {"objects": ["exam:5'; DROP TABLE exam; --"]},
+    "two lines": {"objects": ["exam:5\nx"]},
+    "nothing": {"objects": []},
+    "much": {"objects": [f"exam:{number}" for number in range(51)]},
+    "a long name": {"objects": ["exam:5" + "x" * 400]},
+    "a large file": {"objects": ["exam:5"] * 50, "by": "m" * 20_000},
+    "a condition": {"where": "true"},
+    "an update": {"relink": True},
+    "another verb": {"wants": "restore"},
+    "nobody": {"by": ""},
+    "too old": {"asked": (datetime.now(UTC) - timedelta(days=30)).isoformat()},
+    "of the future": {"asked": (datetime.now(UTC) + timedelta(days=30)).isoformat()},
+    "without a zone": {"asked": "2026-01-01T00:00:00"},
+}
+
+
+def test_anything_else_is_refused(school):
+    for number, given in enumerate(WRONG.values()):
+        path = school.spool.directory / "requests" / f"{number:032x}.json"
+        fields = {"wants": "plan", "by": "marie", "asked": datetime.now(UTC).isoformat(), "backup": school.dump}
+        path.write_text(json.dumps({**fields, "objects": ["exam:5"], **given}))
+    school.korrigo("requests", "run")
+    answers = {name: school.spool.answer_to(f"{number:032x}").state for number, name in enumerate(WRONG)}
+    assert answers == dict.fromkeys(WRONG, State.REFUSED)
+    assert (school.rows(), list((school.spool.directory / "requests").iterdir())) == (school.after, [])
+
+
+def test_links_pipes_and_second_names_are_not_read(school, tmp_path):
+    inside = school.spool.directory / "requests"
+    secret = tmp_path / "secret.json"
+    secret.write_text(json.dumps({"password": "of the host"}))
+    (inside / f"{'1' * 32}.json").symlink_to(secret)
+    os.link(secret, inside / f"{'2' * 32}.json")
+    os.mkfifo(inside / f"{'3' * 32}.json")
+    (inside / "notes.txt").write_text("{}")
+    (inside / f"{'5' * 32}.json").mkdir()
+    (inside / f"{'4' * 32}.json").write_bytes(b"\xff\0")
+    school.korrigo("requests", "run")
+    answers = [school.spool.answer_to(letter * 32) for letter in "1234"]
+    assert [one.state for one in answers] == [State.REFUSED] * 4
+    assert all("password" not in path.read_text() for path in (school.spool.directory / "answers").iterdir())
+    assert secret.exists()
+    assert school.json("requests")["strange"] == 2
+
+
+def test_a_link_in_the_place_of_the_answers_is_refused(school, tmp_path):
+    _plan(school, "exam:5", ask=False)
+    answers = school.spool.directory / "answers"
+    answers.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    answers.symlink_to(tmp_path / "elsewhere")
+    school.korrigo("requests", "run", code=4)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_flood_is_taken_slowly(school):
+    for number in range(30):
+        (school.spool.directory / "requests" / f"{number:032x}.json").write_text("{}")
+    assert school.json("requests", "run")["left"] == 10
+    assert school.json("requests", "run")["left"] == 0
+
+
+def test_without_a_directory_there_are_no_requests(school):
+    (school.home / "korrigo-backup.toml").unlink()
+    assert "no directory of requests" in school.korrigo("requests", "run", code=2).err

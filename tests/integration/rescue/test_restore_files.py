@@ -1,0 +1,169 @@
+"""`restore --file`: single files of the media come back, a live file is overwritten only if that is typed."""
+
+import os
+import shlex
+
+import pytest
+
+from rescue_days import days
+
+LOST = ("scans/2.pdf", "deep/er/é 1.png")
+
+
+@pytest.fixture(params=["archive", "store"])
+def library(site, request):
+    """A site with a media backup, and two of its files gone."""
+    store = str(request.param == "store").lower()
+    (site.home / "korrigo-backup.toml").write_text(f"[media]\nstore = {store}\n")
+    for n in range(1, 5):
+        site.write(f"scans/{n}.pdf", f"scan {n}".encode())
+    site.write("deep/er/é 1.png", b"image" * 100)
+    site.first = site.backup_media().name
+    site.whole = site.tree()
+    (site.media / "scans/2.pdf").unlink()
+    (site.media / "deep/er/é 1.png").unlink()
+    (site.media / "deep/er").rmdir()
+    (site.media / "deep").rmdir()
+    site.lost = site.tree()
+    return site
+
+
+def options(*names):
+    return [word for name in names for word in ("--file", name)]
+
+
+def left_over(site):
+    left = [name for name in os.listdir(site.media) if name.startswith(".")]
+    return left + [path.name for path in site.backups.iterdir() if path.name.endswith((".pending", ".undoing"))]
+
+
+def test_missing_files_come_back_as_they_were_and_rollback_takes_them_away(library):
+    plan = library.json("restore", *options(*LOST), "--yes")["plan"]
+    assert (plan["put"], plan["put_count"], plan["same"], plan["conflicts"]) == (sorted(LOST), 2, 0, [])
+    assert library.tree() == library.whole
+    assert "2 files removed again" in library.korrigo("rollback", "--dry-run").out
+    assert library.tree() == library.whole
+    library.korrigo("rollback", "--yes")
+    assert library.tree() == library.lost
+    assert left_over(library) == []
+    assert "no restore has left" in library.korrigo("rollback", "--yes", code=6).err
+
+
+def test_no_database_is_needed(library):
+    away = {"POSTGRES_PORT": "1"}
+    library.korrigo("restore", *options(*LOST), "--yes", env=away)
+    assert library.tree() == library.whole
+    library.korrigo("rollback", "--yes", env=away)
+    assert library.tree() == library.lost
+
+
+def test_the_plan_names_the_files_and_changes_nothing(library):
+    out = library.korrigo("restore", *options(*LOST, "scans/1.pdf"), "--dry-run").out
+    assert "+ deep/er/é 1.png" in out
+    assert "+ scans/2.pdf" in out
+    assert "1 file live as in the backup" in out
+    assert library.tree() == library.lost
+
+
+def test_any_other_answer_than_yes_changes_nothing(library):
+    library.korrigo("restore", *options(*LOST), stdin="no\n", code=5)
+    assert library.tree() == library.lost
+
+
+def test_a_pattern_and_a_directory_bring_back_what_is_missing_below_them(library):
+    assert library.json("restore", "--file", "*.p?f", "--yes")["plan"]["put"] == ["scans/2.pdf"]
+    assert library.json("restore", "--file", "deep/", "--yes")["plan"]["put"] == ["deep/er/é 1.png"]
+    assert library.tree() == library.whole
+    assert "nothing to bring back" in library.korrigo("restore", "--file", "*", "--yes").out
+
+
+def test_a_live_file_with_other_content_stays_and_is_named(library):
+    library.write("scans/1.pdf", b"annotated")
+    err = library.korrigo("restore", *options(*LOST, "scans/1.pdf"), "--yes", code=3).err
+    assert "scans/1.pdf" in err
+    assert (library.media / "scans/1.pdf").read_bytes() == b"annotated"
+    assert (library.media / "scans/2.pdf").read_bytes() == b"scan 2"
+    assert "scans/1.pdf" in library.korrigo("restore", "--file", "scans/1.pdf", "--yes", code=3).err
+
+
+def test_an_overwritten_file_comes_back_with_the_rollback(library):
+    library.write("scans/1.pdf", b"annotated")
+    before, inode = library.tree(), (library.media / "scans/1.pdf").stat().st_ino
+    plan = library.json("restore", *options("scans/1.pdf", *LOST), "--overwrite", "--yes")["plan"]
+    assert (plan["overwrite"], plan["put_count"]) == (["scans/1.pdf"], 2)
+    assert {name: one for name, one in library.tree().items() if not name.startswith(b".")} == library.whole
+    library.korrigo("rollback", "--yes")
+    assert library.tree() == before
+    assert (library.media / "scans/1.pdf").stat().st_ino == inode
+    assert left_over(library) == []
+
+
+def test_a_rollback_refuses_files_that_were_changed_since(library):
+    library.write("scans/1.pdf", b"annotated")
+    library.korrigo("restore", *options("scans/1.pdf", *LOST), "--overwrite", "--yes")
+    library.write("scans/2.pdf", b"new work")
+    whole = library.tree()
+    assert "scans/2.pdf" in library.korrigo("rollback", "--yes", code=4).err
+    assert library.tree() == whole
+    (library.media / "scans/2.pdf").unlink()
+    library.korrigo("rollback", "--yes")
+    assert (library.media / "scans/1.pdf").read_bytes() == b"annotated"
+
+
+def test_each_file_comes_from_the_newest_backup_that_has_it(library):
+    newest = library.backup_media()
+    library.write("scans/3.pdf", b"changed after")
+    plan = library.json("restore", *options("scans/3.pdf", "scans/2.pdf"), "--overwrite", "--yes")["plan"]
+    assert plan["sources"] == {newest.name: 1, library.first: 1}
+    assert (library.media / "scans/3.pdf").read_bytes() == b"scan 3"
+    assert library.korrigo("restore", "--file", "scans/2.pdf", newest.name, "--yes", code=6)
+
+
+def test_what_no_backup_has_is_named_with_near_names(library):
+    err = library.korrigo("restore", "--file", "scan/2.pdf", "--yes", code=6).err
+    assert "did you mean scans/2.pdf" in err
+    library.korrigo("restore", "--file", "/etc/passwd", "--yes", code=2)
+    library.korrigo("restore", "--file", "../x", "--yes", code=2)
+    library.korrigo("restore", "--overwrite", code=2)
+    library.korrigo("restore", "--file", "x", "--in-place", code=2)
+
+
+def test_nothing_is_put_through_a_link(library, tmp_path):
+    library.korrigo("restore", "--file", "deep", "--yes")
+    (library.media / "deep/er/é 1.png").unlink()
+    (library.media / "deep/er").rmdir()
+    (library.media / "deep/er").symlink_to(tmp_path)
+    assert "is a link" in library.korrigo("restore", "--file", "deep", "--yes", code=4).err
+    assert list(tmp_path.glob("*.png")) == []
+
+
+def test_the_whole_media_directory_comes_back(library):
+    for path in sorted(library.media.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    library.korrigo("restore", "--file", "*", "--yes")
+    names = {name for name, one in library.whole.items()}
+    assert names <= set(library.tree())
+    assert (library.media / "deep/er/é 1.png").read_bytes() == b"image" * 100
+
+
+def test_a_damaged_file_of_a_backup_changes_nothing(library):
+    for stored in (library.backups / "media-store").rglob("*"):
+        if stored.is_file() and stored.read_bytes() == b"scan 2":
+            stored.chmod(0o600)
+            stored.write_bytes(b"scan X")
+    for archive in library.backups.glob("*.tar.gz"):
+        archive.write_bytes(archive.read_bytes()[:-20] + b"\0" * 20)
+    library.korrigo("restore", *options(*LOST), "--yes", code=9)
+    assert library.tree() == library.lost
+    assert left_over(library) == []
+
+
+def test_the_offer_of_rescue_brings_missing_files_back(site):
+    days(site)
+    site.backup_media()
+    whole = site.tree()
+    (site.media / "copies/2026/scan 1.pdf").unlink()
+    offers = site.json("rescue", "--only-data")["offers"]
+    command = next(one["command"] for one in offers if "--file" in one["command"])
+    site.korrigo(*shlex.split(command)[1:], "--yes")
+    assert site.tree() == whole

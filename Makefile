@@ -20,7 +20,7 @@ help:
 	@echo "make demo   set up, then back up, wreck, restore and prove a site with real data, in five acts"
 	@echo "make demo-web   the reference site and its admin to click on, until Ctrl-C (DEMO_PORT: another port than 8000)"
 	@echo "make test   set up, then run the tests on a real PostgreSQL"
-	@echo "make test-embedded   the integration tests on the embedded PostgreSQL, where the machine has one of its own, too"
+	@echo "make test-embedded   the tests of PostgreSQL itself on the embedded one, where the machine has one of its own, too"
 	@echo "make test-faults   kill, break and halt restores and rollbacks at every single effect (minutes)"
 	@echo "make test-law   generated states of database and media, each held to the law (LAW=200: how many)"
 	@echo "make bench  measure us beside pg_dump, gzip, psql and tar (BENCH=100mb: the small size alone)"
@@ -55,17 +55,14 @@ demo-web: setup
 test: setup
 	@$(PYTEST)
 
-# Left out is what another PostgreSQL cannot change: the demonstration takes the embedded one in any case; what is done with
-# backups and how the site is asked is tested by the rest, and make test-versions goes through the main line on six versions.
-WITHOUT_POSTGRES := artifact backup/test_django_from_host.py backup/test_many_writers.py canary cli compare \
-	drill/test_copies.py drill/test_incident.py drill/test_staging.py drill/test_watched_migrate.py kit media notify \
-	postgres/test_two_hosts.py recovery report restore/django/test_killed.py restore/django/test_restore.py \
-	restore/django/test_stored_media.py restore/test_rebuild.py restore/test_stamps.py retention run schedule \
-	setup site status targets validate test_demo.py test_distribution.py test_how_to.py test_memory.py test_nightly.py \
-	test_runbook_in_french.py test_tutorial.py
+# What another PostgreSQL can change: its programs, locales, encodings, extensions, rights and sockets. The other tests ask
+# how the site, files and backups are dealt with; make test-versions goes through the main line on six versions.
+OF_POSTGRES := backup/test_database.py backup/test_points.py drill/test_local_drill.py postgres rescue/test_undelete.py \
+	restore/test_bound_extension.py restore/test_database.py restore/test_in_place.py restore/test_restore_points.py \
+	restore/test_rights_of_the_role.py restore/test_rollback.py restore/test_unsigned_extensions.py
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
-		KORRIGO_TEST_PG=embedded $(PYTEST) tests/integration $(WITHOUT_POSTGRES:%=--ignore=tests/integration/%); \
+		KORRIGO_TEST_PG=embedded $(PYTEST) $(OF_POSTGRES:%=tests/integration/%); \
 	else echo "left out: this machine has no other PostgreSQL, so make test runs the same tests"; fi
 
 # Texts are found in the source (messages/extract.py); new ones stand in the catalogue without a translation.

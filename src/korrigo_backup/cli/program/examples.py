@@ -60,6 +60,10 @@ EXAMPLES = {
         ("korrigo-backup fetch nas", "the newest good backup there"),
         ("korrigo-backup fetch nas latest-point --identity key.txt", "a sealed restore point"),
     ),
+    "forget": (
+        ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
+        ("korrigo-backup forget --list", "the ledger"),
+    ),
     "guard": (
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),
         ("korrigo-backup guard --on-failure restore -- ./deploy.sh", "goes back by itself"),

@@ -54,6 +54,7 @@ VERBS = {
     "explain": VerbEntry("setup.explain", Panel.BROKEN, "Explain an error or a finding: symptom, cause, next command."),
     "diagnose": VerbEntry("setup.diagnose", Panel.BROKEN, "Report the site for a person who is asked to help."),
     "prune": VerbEntry("prune", Panel.KEEP, "Show what the retention policy removes; --apply removes it."),
+    "forget": VerbEntry("rescue.forget", Panel.KEEP, "Record what was erased: no restore brings it back."),
     "hold": VerbEntry("hold", Panel.KEEP, "Keep a backup under any policy: add, list, release."),
     "copy": VerbEntry("copy", Panel.KEEP, "Copy backups to every target, sealed."),
     "fetch": VerbEntry("fetch", Panel.KEEP, "Bring a backup back from a target."),

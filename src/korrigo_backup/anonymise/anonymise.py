@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.anonymise.database import Copy, opened_copy, renamed
-from korrigo_backup.anonymise.files import Files, NamedFile
+from korrigo_backup.anonymise.files import CopyFiles, NamedFile
 from korrigo_backup.anonymise.rules import Act, FileAct
 from korrigo_backup.anonymise.survivors import survivors
 from korrigo_backup.core.counted import counted
@@ -50,7 +50,7 @@ class Anonymiser:
         `media` is the directory of the loaded files. Raises UsageError and Refused as `assign`, OriginalsLeft if a
         value or a file is still there.
         """
-        files = Files(media) if media else None
+        files = CopyFiles(media) if media else None
         with opened_copy(server, database, self.rules) as copy:
             listen(AnonymisingCopy(database))
             if files:
@@ -111,7 +111,7 @@ def require_none(found: list[Survivor]) -> None:
     )
 
 
-def _findings(done: Replaced, searched: int, files: Files | None, rules: Rules) -> Iterator[Finding]:
+def _findings(done: Replaced, searched: int, files: CopyFiles | None, rules: Rules) -> Iterator[Finding]:
     yield from done.findings
     words = f"{counted(done.columns, 'column')} of {counted(done.tables, 'table')} replaced"
     if done.emptied:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.anonymise.rules import OF_THE_CODE, Act, FileAct, Rule, Rules
+from korrigo_backup.anonymise.rules import OF_THE_CODE, Act, ColumnRule, FileAct, Rules
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.postgres.sql import identifier
@@ -53,7 +53,7 @@ RENAMED_LENGTH = 52
 """Characters of `anonymised/`, 32 digits and the longest suffix."""
 
 
-class Column(msgspec.Struct, frozen=True):
+class CopyColumn(msgspec.Struct, frozen=True):
     """A column: `base` and `category` are PostgreSQL's name and category of its type, `length` its most characters."""
 
     name: str
@@ -82,7 +82,7 @@ class Column(msgspec.Struct, frozen=True):
         return self.category in "SACX" or (self.category == "U" and self.base not in _PLAIN)
 
 
-class Table(msgspec.Struct, frozen=True):
+class CopyTable(msgspec.Struct, frozen=True):
     """A table (`kind` r), a partitioned table (p) or a materialised view (m) of the copy."""
 
     schema: str
@@ -90,7 +90,7 @@ class Table(msgspec.Struct, frozen=True):
     kind: str
     partition: bool
     populated: bool
-    columns: tuple[Column, ...]
+    columns: tuple[CopyColumn, ...]
 
     @property
     def name(self) -> str:
@@ -107,9 +107,9 @@ class Table(msgspec.Struct, frozen=True):
 class Ruled:
     """A column and its rule."""
 
-    table: Table
-    column: Column
-    rule: Rule
+    table: CopyTable
+    column: CopyColumn
+    rule: ColumnRule
 
     @property
     def name(self) -> str:
@@ -132,9 +132,9 @@ class Ruled:
 class Assigned:
     """The rules on the tables of a copy; `kept` are the columns of text that no rule names."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[CopyTable, ...]
     ruled: tuple[Ruled, ...]
-    emptied: tuple[Table, ...]
+    emptied: tuple[CopyTable, ...]
     kept: tuple[str, ...]
 
     @property
@@ -147,7 +147,7 @@ class Assigned:
         return found
 
 
-def assign(rules: Rules, tables: tuple[Table, ...]) -> Assigned:
+def assign(rules: Rules, tables: tuple[CopyTable, ...]) -> Assigned:
     """Return the rules on these tables.
 
     UsageError for a table or column that does not exist; Refused for a rule that a column cannot take, and with
@@ -179,7 +179,7 @@ def assign(rules: Rules, tables: tuple[Table, ...]) -> Assigned:
     return Assigned(tables, ruled, emptied, kept)
 
 
-def _ruled(rules: Rules, tables: list[Table], emptied: tuple[Table, ...]) -> Iterator[Ruled]:
+def _ruled(rules: Rules, tables: list[CopyTable], emptied: tuple[CopyTable, ...]) -> Iterator[Ruled]:
     for wanted, columns in rules.columns.items():
         found = [one for one in tables if wanted in {one.name, one.table, f"{one.schema}.{one.table}"}]
         if not found:
@@ -211,7 +211,7 @@ def _obstacle(one: Ruled) -> str:
     return f"{one.name} {why}" if why else ""
 
 
-def _misfit(column: Column, rule: Rule) -> str:
+def _misfit(column: CopyColumn, rule: ColumnRule) -> str:
     """Return why the values of a column cannot be those of a rule, "" if they can."""
     match rule.act:
         case Act.NULL:
@@ -228,7 +228,7 @@ def _misfit(column: Column, rule: Rule) -> str:
             return _files_misfit(column, rule.argument) if rule.act is Act.FILES else ""
 
 
-def _files_misfit(column: Column, act: str) -> str:
+def _files_misfit(column: CopyColumn, act: str) -> str:
     if not column.is_text:
         return f"is of type {column.type}: names in it cannot be changed, files:placeholder can"
     if act == FileAct.REMOVE and column.required and column.unique:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.anonymise.columns import CATALOG, Assigned, Ruled, Table, assign
+from korrigo_backup.anonymise.columns import CATALOG, Assigned, CopyTable, Ruled, assign
 from korrigo_backup.anonymise.rules import Act, FileAct
 from korrigo_backup.anonymise.survivors import ADDRESS, distinctive
-from korrigo_backup.anonymise.values import Fakes, Limits, open_fakes
+from korrigo_backup.anonymise.values import Fakes, ValueLimits, open_fakes
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.server_error import StatementFailed
@@ -26,7 +26,7 @@ from korrigo_backup.postgres.sql import identifier, literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from korrigo_backup.anonymise.rules import Rule, Rules
+    from korrigo_backup.anonymise.rules import ColumnRule, Rules
     from korrigo_backup.postgres.client import Postgres, Session
 
 _BATCH = 5000
@@ -87,7 +87,7 @@ class Copy:
         for name in (*self.assigned.by_table, *(one.sql for one in self._views())):
             self._run(f"VACUUM (FULL, ANALYZE) {name}", f"{name} cannot be written anew")
 
-    def _views(self) -> list[Table]:
+    def _views(self) -> list[CopyTable]:
         return [one for one in self.assigned.tables if one.kind == "m" and one.populated]
 
     def _run(self, sql: str, words: str) -> None:
@@ -128,9 +128,9 @@ class Copy:
             " CREATE INDEX ON pg_temp.original USING hash (word); ANALYZE pg_temp.original"
         )
 
-    def _maps(self, fakes: Fakes) -> dict[Rule, str]:
+    def _maps(self, fakes: Fakes) -> dict[ColumnRule, str]:
         """Make a temporary table of old and new values for each rule of faker, and return their names."""
-        groups: dict[Rule, list[Ruled]] = {}
+        groups: dict[ColumnRule, list[Ruled]] = {}
         for one in self.assigned.ruled:
             if one.rule.act is Act.FAKER:
                 groups.setdefault(one.rule, []).append(one)
@@ -143,9 +143,9 @@ class Copy:
             made[rule] = name
         return made
 
-    def _fill(self, name: str, rule: Rule, columns: list[Ruled], fakes: Fakes) -> None:
+    def _fill(self, name: str, rule: ColumnRule, columns: list[Ruled], fakes: Fakes) -> None:
         lengths = [one.column.length for one in columns if one.column.length]
-        limits = Limits(any(one.column.unique for one in columns), min(lengths, default=None))
+        limits = ValueLimits(any(one.column.unique for one in columns), min(lengths, default=None))
         values = " UNION ALL ".join(f"SELECT t.{one.sql}::text AS v FROM {one.table.sql} t" for one in columns)
         self.session.run(
             "DECLARE originals NO SCROLL CURSOR FOR SELECT to_json(v)"
@@ -236,7 +236,7 @@ def renamed(value: str) -> str:
     )
 
 
-def _value(one: Ruled, maps: dict[Rule, str], digits: int) -> str:
+def _value(one: Ruled, maps: dict[ColumnRule, str], digits: int) -> str:
     """Return the expression of the new value of a column of `t`."""
     old, kind = f"t.{one.sql}", one.column.type
     text = f"{old}::text"
@@ -267,7 +267,7 @@ def opened_copy(server: Postgres, database: str, rules: Rules) -> Iterator[Copy]
     Raises as `assign`.
     """
     with server.session(database=database, options=_SETTINGS) as session:
-        tables = session.ask(CATALOG, tuple[Table, ...])
+        tables = session.ask(CATALOG, tuple[CopyTable, ...])
         assigned = assign(rules, tables)
         session.run("BEGIN; CREATE TEMP TABLE secret (key text)")
         session.feed([b"COPY pg_temp.secret FROM STDIN;\n", secrets.token_hex(32).encode(), b"\n\\.\n"])

@@ -31,7 +31,7 @@ class NamedFile:
 
 
 @dataclass
-class Files:
+class CopyFiles:
     """The files of a copy below `root`; numbers of what was done with them."""
 
     root: Path

@@ -65,7 +65,7 @@ _WITH_ARGUMENT = {Act.FAKER, Act.CONSTANT, Act.FILES}
 
 
 @dataclass(frozen=True)
-class Rule:
+class ColumnRule:
     """A rule; `argument` is the provider of faker, the constant, or the `FileAct`."""
 
     act: Act
@@ -77,7 +77,7 @@ class Rule:
         return f"{self.act}:{self.argument}" if self.act in _WITH_ARGUMENT else str(self.act)
 
 
-def parse_rule(text: str, where: str) -> Rule:
+def parse_rule(text: str, where: str) -> ColumnRule:
     """Return the rule of a text; UsageError, which names the column `where`, if it is none."""
     act, colon, argument = text.partition(":")
     known = act in set(Act) and bool(colon) == (Act(act) in _WITH_ARGUMENT)
@@ -87,7 +87,7 @@ def parse_rule(text: str, where: str) -> Rule:
         known = argument in {FileAct.REMOVE, FileAct.PLACEHOLDER, FileAct.RENAME}
     if not known:
         raise UsageError(f"{where}: {text!r} is no rule", hint=f"write one of: {FORMS}")
-    return Rule(Act(act), argument)
+    return ColumnRule(Act(act), argument)
 
 
 class RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +110,7 @@ class RulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Rules:
     """Rules by table (as the file names it) and column."""
 
-    columns: Mapping[str, Mapping[str, Rule]]
+    columns: Mapping[str, Mapping[str, ColumnRule]]
     strict: bool = False
     locale: str = LOCALE
     empty: tuple[str, ...] = EMPTIED
@@ -137,7 +137,7 @@ def read_rules(text: bytes, name: str) -> RulesFile:
 
 def rules_of(file: RulesFile, declared: Mapping[str, Mapping[str, str]] | None = None, *, locale: str = "") -> Rules:
     """Return the rules of a file, and below them those that the site's models declare, with the site's `locale`."""
-    columns: dict[str, dict[str, Rule]] = {}
+    columns: dict[str, dict[str, ColumnRule]] = {}
     for source in (declared or {}, file.tables):
         for table, given in source.items():
             known = columns.setdefault(plain_table(table), {})

@@ -159,4 +159,4 @@ head, _, tail = locale.replace("-", "_").partition("_")
 locale = head + ("_" + tail.upper() if tail else "")
 print("\\n" + json.dumps({"scrubbers": scrubbers, "fields": fields, "locale": locale}))
 """
-"""The settings and classes of django-scrubber 8 (services/scrubber.py there), without importing it."""
+"""The settings and classes of django-scrubber 8, as its service of scrubbing reads them, without importing it."""

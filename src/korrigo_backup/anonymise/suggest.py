@@ -10,7 +10,7 @@ from korrigo_backup.anonymise.rules import EMPTIED, OF_THE_CODE
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from korrigo_backup.anonymise.columns import Column, Table
+    from korrigo_backup.anonymise.columns import CopyColumn, CopyTable
 
 _NAMES = (
     (r"(e_?)?mail(_?address)?|courriel|.*_email|email_.*", "faker:email"),
@@ -32,7 +32,7 @@ _NAMES = (
 _KINDS = {"email": "faker:email", "file": "files:rename"}
 
 
-def suggested(tables: Iterable[Table], kinds: Mapping[tuple[str, str], str], locale: str) -> str:
+def suggested(tables: Iterable[CopyTable], kinds: Mapping[tuple[str, str], str], locale: str) -> str:
     """Return a file of rules (TOML) for these tables; `kinds` are those of fields that Django knows to be personal."""
     whole = [one for one in tables if one.kind != "m" and not one.partition]
     emptied = [one.table for one in whole if one.table in EMPTIED]
@@ -40,7 +40,7 @@ def suggested(tables: Iterable[Table], kinds: Mapping[tuple[str, str], str], loc
 
 
 def _lines(
-    tables: Iterable[Table], emptied: Collection[str], kinds: Mapping[tuple[str, str], str], locale: str
+    tables: Iterable[CopyTable], emptied: Collection[str], kinds: Mapping[tuple[str, str], str], locale: str
 ) -> Iterator[str]:
     yield "# Rules of an anonymised copy, to be looked through and changed: docs/how-to/anonymised-copy.md"
     yield "# Columns that begin with # are kept as they are. With strict = true a column of text without a rule"
@@ -65,7 +65,7 @@ def _lines(
             yield f"{head or ('' if rule else '# ')}{_key(column.name)} = {_quoted(rule or 'keep')}"
 
 
-def _rule(table: Table, column: Column, kinds: Mapping[tuple[str, str], str]) -> str:
+def _rule(table: CopyTable, column: CopyColumn, kinds: Mapping[tuple[str, str], str]) -> str:
     """Return the rule for a column that looks personal, "" for another."""
     kind = kinds.get((table.table, column.name))
     if kind == "file" and column.length is not None and column.length < _RENAMED:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.anonymise.columns import CATALOG, Table
+from korrigo_backup.anonymise.columns import CATALOG, CopyTable
 from korrigo_backup.anonymise.rules import OF_THE_CODE
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from korrigo_backup.anonymise.columns import Assigned, Column
+    from korrigo_backup.anonymise.columns import Assigned, CopyColumn
     from korrigo_backup.postgres.client import Session
 
 _MARKS = " \t\r\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u00a0«»“”„‘’…–—"
@@ -55,7 +55,7 @@ def survivors(session: Session, assigned: Assigned, accept: frozenset[str]) -> t
     """
     replaced = {one.name for one in assigned.ruled if one.replaces}
     found, number = [], 0
-    for table in session.ask(CATALOG, tuple[Table, ...]):
+    for table in session.ask(CATALOG, tuple[CopyTable, ...]):
         if table.table in OF_THE_CODE or (table.kind == "p") or (table.kind == "m" and not table.populated):
             continue
         for column in table.columns:
@@ -75,7 +75,7 @@ def survivors(session: Session, assigned: Assigned, accept: frozenset[str]) -> t
     return found, number
 
 
-def _queries(table: Table, column: Column, *, words: bool) -> Iterator[str]:
+def _queries(table: CopyTable, column: CopyColumn, *, words: bool) -> Iterator[str]:
     """Yield the queries for the sources of original values in a column, each at most one row."""
     value = f"t.{identifier(column.name)}"
     text, only = f"lower({value}::text)", "" if table.kind == "m" else "ONLY "

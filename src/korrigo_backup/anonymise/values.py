@@ -27,7 +27,7 @@ _SHORT_DOMAIN = "@x.test"
 
 
 @dataclass(frozen=True)
-class Limits:
+class ValueLimits:
     """What a value must be for all columns of a rule: unique, and of no more than so many characters."""
 
     unique: bool = False
@@ -41,7 +41,7 @@ class Fakes:
     faker: Any
     seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
-    def value(self, provider: str, original: str, limits: Limits, *, attempt: int = 0) -> str:
+    def value(self, provider: str, original: str, limits: ValueLimits, *, attempt: int = 0) -> str:
         """Return the value in the place of `original`; another `attempt` gives another one."""
         words = f"{provider}\0{attempt}\0{original}".encode()
         digest = hmac.digest(self.seed, words, hashlib.sha256)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from korrigo_backup.anonymise.anonymise import Anonymiser
-from korrigo_backup.anonymise.columns import CATALOG, Table
+from korrigo_backup.anonymise.columns import CATALOG, CopyTable
 from korrigo_backup.anonymise.rules import LOCALE, Act, RulesFile, plain_table, read_rules, rules_of
 from korrigo_backup.anonymise.scrubbers import ask_scrubbers, translated
 from korrigo_backup.anonymise.suggest import suggested
@@ -54,7 +54,7 @@ def suggestion(site: Site) -> str:
     else:
         kinds = {(one.table, one.column): one.kind for one in found.fields}
         locale = found.locale or locale
-    return suggested(site.postgres.ask(CATALOG, tuple[Table, ...]), kinds, locale)
+    return suggested(site.postgres.ask(CATALOG, tuple[CopyTable, ...]), kinds, locale)
 
 
 def _read(path: Path) -> RulesFile:

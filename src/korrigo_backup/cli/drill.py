@@ -18,7 +18,7 @@ from korrigo_backup.cli.fetch import reader
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_data, say_findings, say_json
 from korrigo_backup.cli.program.durations import seconds
 from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
-from korrigo_backup.cli.rescue.anonymised import SUGGEST, CopyOptions, document, say_copy
+from korrigo_backup.cli.rescue.anonymised import SUGGEST, AnonymiseOptions, document, say_copy
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Level
@@ -99,7 +99,7 @@ def command(
         _simulate(wired, artifact, seed, notify, as_json=as_json)
         return
     _require_fitting(artifact, seed, with_media=with_media)
-    place, copy = _place(place, level), CopyOptions(anonymise, keep, to)
+    place, copy = _place(place, level), AnonymiseOptions(anonymise, keep, to)
     copy.require_fitting(place)
     beside = anonymise is not None and place is PlaceName.BESIDE
     fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
@@ -123,20 +123,25 @@ def command(
     announcing = announced(announcer(wired, notify), wired.catalog.directory, "drill", "", say=say_findings)
     with announcing as telling, shown(wired):
         report = run_drill(wired.site(), wired.catalog, options)
-        if as_json:
-            say_json("drill", _document(report))
-        else:
-            say_findings(one for one in report.findings if one.level is not Level.ERROR)
-        if report.problem:
-            raise report.problem
+        _report(report, as_json=as_json)
         telling.facts |= {"backup": report.artifact.name, "recovery time": _seconds(report.recovery)}
-        if not as_json:
-            _say_passed(report)
-            if report.copy:
-                say_copy(report.copy)
         if lacking := next((one for one in report.findings if one.id == NO_MEDIA), None):
             state = f"the database of {report.artifact.name} is proven"
             raise PartlyDone(lacking.message, hint=lacking.hint, state=state, id_=NO_MEDIA)
+
+
+def _report(report: DrillReport, *, as_json: bool) -> None:
+    """Print the result. Raises its problem."""
+    if as_json:
+        say_json("drill", _document(report))
+    else:
+        say_findings(one for one in report.findings if one.level is not Level.ERROR)
+    if report.problem:
+        raise report.problem
+    if not as_json:
+        _say_passed(report)
+        if report.copy:
+            say_copy(report.copy)
 
 
 def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import FROM
 from korrigo_backup.artifact.kinds import KINDS
-from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.compose.private_site import private_roles
 from korrigo_backup.core.finding import Finding, refuse_on_error
-from korrigo_backup.drill.choose import fitting, newest_loadable
+from korrigo_backup.drill.choose import copied, fitting, newest_loadable
 from korrigo_backup.drill.drill import NO_DRILL, Drilled, announce_room, drill, fingerprint
 from korrigo_backup.drill.private import PRIVATE, PrivateDrill, drill_privately
 from korrigo_backup.drill.stopwatch import Stopwatch
@@ -149,7 +148,7 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             watch.begin(Phase.CHECK)
         chosen, found = _chosen(there, artifact, options), list[Finding]()
         if options.copying:
-            chosen = _copied(there, chosen, options.copying)
+            chosen = copied(there, chosen, options.copying)
         if options.with_media and options.place is not PlaceName.COMPOSE:
             chosen = fitting(there, chosen, options.places(site).place, found)
         return _drilled(site, catalog, there, chosen, options, watch, found)
@@ -157,25 +156,6 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
 
 def _chosen(catalog: Catalog, name: str, options: DrillOptions) -> Artifact:
     return catalog.find(name) if name else newest_loadable(catalog, with_media=options.with_media)
-
-
-def _copied(catalog: Catalog, artifact: Artifact, copying: Copying) -> Artifact:
-    """Return the artifact that is copied: without a directory for files the database of a restore point alone.
-
-    Raises Refused for an artifact without a dump, or that this site has not signed: the functions of its tables run
-    with the rights of our role when values are replaced.
-    """
-    database = next((one for one in components(catalog, artifact) if KINDS[one.kind].is_dump), None)
-    if database is None:
-        raise Refused(
-            f"{artifact.name} holds no dump that could be anonymised", hint="name a dump or a restore point: list"
-        )
-    if database.authenticity is not Authenticity.AUTHENTIC:
-        raise Refused(
-            f"{database.name} is not signed with this site's key: no anonymised copy is made of it",
-            hint="make a backup of the site that it was restored to, and anonymise that",
-        )
-    return artifact if copying.to else database
 
 
 def _with_place(site: Site, options: DrillOptions) -> DrillOptions:

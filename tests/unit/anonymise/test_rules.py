@@ -5,20 +5,20 @@ import zlib
 import pytest
 
 from korrigo_backup.anonymise.placeholders import placeholder
-from korrigo_backup.anonymise.rules import Act, FileAct, Rule, parse_rule, plain_table, read_rules, rules_of
+from korrigo_backup.anonymise.rules import Act, ColumnRule, FileAct, parse_rule, plain_table, read_rules, rules_of
 from korrigo_backup.anonymise.scrubbers import DeclaredScrubber, DeclaredScrubbers, translated
-from korrigo_backup.anonymise.values import Limits, open_fakes, suffixed
+from korrigo_backup.anonymise.values import ValueLimits, open_fakes, suffixed
 from korrigo_backup.errors import UsageError
 
 
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("faker:email", Rule(Act.FAKER, "email")),
-        ("null", Rule(Act.NULL)),
-        ("constant:a:b", Rule(Act.CONSTANT, "a:b")),
-        ("constant:", Rule(Act.CONSTANT, "")),
-        ("files:rename", Rule(Act.FILES, "rename")),
+        ("faker:email", ColumnRule(Act.FAKER, "email")),
+        ("null", ColumnRule(Act.NULL)),
+        ("constant:a:b", ColumnRule(Act.CONSTANT, "a:b")),
+        ("constant:", ColumnRule(Act.CONSTANT, "")),
+        ("files:rename", ColumnRule(Act.FILES, "rename")),
     ],
 )
 def test_a_rule_is_read_and_written(text, rule):
@@ -41,13 +41,13 @@ def test_a_model_is_its_table():
 def test_the_rules_of_a_file_win_over_those_of_the_models():
     file = read_rules(b'other_files = "remove"\n[tables."exams.Student"]\nemail = "null"', "r.toml")
     found = rules_of(file, {"exams_student": {"email": "hash", "first_name": "hash"}}, locale="fr_FR")
-    assert found.columns["exams_student"] == {"email": Rule(Act.NULL), "first_name": Rule(Act.HASH)}
+    assert found.columns["exams_student"] == {"email": ColumnRule(Act.NULL), "first_name": ColumnRule(Act.HASH)}
     assert (found.locale, found.other_files) == ("fr_FR", FileAct.REMOVE)
 
 
 def test_equal_values_get_equal_ones_within_a_run_and_others_in_the_next():
     fakes, other = open_fakes(["email"], "en_US"), open_fakes(["email"], "en_US")
-    limits = Limits(unique=True, length=40)
+    limits = ValueLimits(unique=True, length=40)
     made = [fakes.value("email", f"a{n}@x.org", limits) for n in range(500)]
     assert made == [fakes.value("email", f"a{n}@x.org", limits) for n in range(500)]
     assert len(set(made)) == 500

@@ -49,7 +49,6 @@ EXAMPLES = {
     ),
     "drill": (
         ("korrigo-backup drill", "the newest backup, next to the live data"),
-        ("korrigo-backup drill --from nas --place local", "the copy on a target, on a server of its own"),
         ("korrigo-backup drill --anonymise rules.toml --to copy", "an anonymised copy for developers"),
     ),
     "explain": (

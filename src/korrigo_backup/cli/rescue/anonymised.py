@@ -24,7 +24,7 @@ SUGGEST = "suggest"
 
 
 @dataclass(frozen=True)
-class CopyOptions:
+class AnonymiseOptions:
     """The rules of an anonymised copy, and where it goes: kept on the server, written into a directory."""
 
     rules: str | None

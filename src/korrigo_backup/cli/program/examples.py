@@ -49,7 +49,7 @@ EXAMPLES = {
     ),
     "drill": (
         ("korrigo-backup drill", "the newest backup, next to the live data"),
-        ("korrigo-backup drill --from nas --place local", "the copy on a target, on a server of its own"),
+        ("korrigo-backup drill --anonymise rules.toml --to copy", "an anonymised copy for developers"),
     ),
     "explain": (
         ("korrigo-backup explain disk.full", "the id that a hint names"),
@@ -129,7 +129,7 @@ EXAMPLES = {
     ),
     "rescue": (
         ("korrigo-backup rescue", "what is lost, since when, and the ways back"),
-        ("korrigo-backup rescue --only-data --since 2026-05-01", "quicker, and of some days"),
+        ("korrigo-backup rescue exams.Exam:12", "one object, a table, or a file"),
     ),
     "requests": (
         ("korrigo-backup requests", "those that wait, and the last ones"),

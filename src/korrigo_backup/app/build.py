@@ -29,6 +29,8 @@ from korrigo_backup.config.notify import ChannelSection
 from korrigo_backup.config.unattended import NEVER, WEEKLY
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
+from korrigo_backup.erasure.ledger import NAME as LEDGER
+from korrigo_backup.erasure.ledger import ErasureLedger
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.notify import address
@@ -89,7 +91,17 @@ class Wired:
         On a new server a Compose project has no backend container. With `make` it is created: `make` is called with the
         name of the service.
         """
-        return replace(_site(self.config, self.environment, make), secrets=self.secrets)
+        return replace(_site(self.config, self.environment, make), secrets=self.secrets, ledger=self.ledger())
+
+    def ledger(self) -> ErasureLedger:
+        """Return the ledger of what was erased on request; UsageError if it lies among the backups."""
+        path = self.config.erasure.ledger or self.keyring.path.with_name(LEDGER)
+        if _inside(path, self.config.backup.dir):
+            raise UsageError(
+                f"the erasure ledger {path} lies in the backup directory: it must outlive every backup",
+                hint="set [erasure] ledger to a place outside BACKUP_DIR",
+            )
+        return ErasureLedger(path, self.keyring)
 
     def policy(self) -> Policy:
         """Return the retention policy."""

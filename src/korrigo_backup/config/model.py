@@ -16,6 +16,7 @@ from korrigo_backup.config.site import (
     ComposeSection,
     DatabaseSection,
     DjangoSection,
+    ErasureSection,
     MediaSection,
     RescueSection,
     RestoreSection,
@@ -56,6 +57,7 @@ class Configuration(Section, frozen=True):
     services: ServicesSection = ServicesSection()
     restore: RestoreSection = RestoreSection()
     rescue: RescueSection = RescueSection()
+    erasure: ErasureSection = ErasureSection()
     validate: ValidateSection = ValidateSection()
     django: DjangoSection = DjangoSection()
     compose: ComposeSection = ComposeSection()

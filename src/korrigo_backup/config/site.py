@@ -195,6 +195,12 @@ class RescueSection(Section, frozen=True):
     audit: str = ""
 
 
+class ErasureSection(Section, frozen=True):
+    """The ledger of what was erased on request (`forget`); by default `erasures.jsonl` next to the key file."""
+
+    ledger: Path | None = None
+
+
 class ValidateSection(Section, frozen=True):
     """Findings of `validate` that this site lives with: the id of each with the reason, `"validate.users" = "…"`.
 

@@ -67,7 +67,8 @@ class DeclaredRelation(msgspec.Struct, frozen=True):
     """A reference between the tables of two models: a foreign key, also one that the database does not hold.
 
     `parent_link`: both rows are one object (multi-table inheritance). In a generic relation `columns` hold a key of
-    `to` in the rows whose `type_column` is the number of the content type with this app and model.
+    `to` in the rows whose `type_column` is the number of the content type with this app and model. `on_delete` is
+    Django's name for what a deletion does, "" if the database does it or an earlier version has described the site.
     """
 
     table: TableName
@@ -77,6 +78,7 @@ class DeclaredRelation(msgspec.Struct, frozen=True):
     parent_link: bool = False
     type_column: str = ""
     content_type: tuple[str, str] = ("", "")
+    on_delete: str = ""
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):

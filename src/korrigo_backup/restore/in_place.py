@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import DatabaseProof, TableProof
+    from korrigo_backup.postgres.client import Session
     from korrigo_backup.restore.method import RestoreRun
     from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.run.undo import UndoStack
@@ -71,7 +72,8 @@ class InPlace:
         safety = run.secure()
         undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety))
         run.listen(EndingSessions())
-        self._replace(self.artifact, self.source, safety.manifest.database if safety.manifest else None)
+        present = safety.manifest.database if safety.manifest else None
+        self._replace(self.context, self.artifact, self.source, present)
 
     def _bring_back(self, safety: Artifact) -> None:
         """Load the safety backup, unless the transaction was rolled back.
@@ -82,10 +84,12 @@ class InPlace:
             return
         with open_sql(safety) as source:
             if not holds(self.context.site.postgres, source.expected):
-                self._replace(safety, source, None)
+                self._replace(replace(self.context, erasing=None), safety, source, None)
 
-    def _replace(self, artifact: Artifact, source: SqlSource, present: DatabaseProof | None) -> None:
-        replace_content(self.context, artifact, source, present, committing=self._commits)
+    def _replace(
+        self, context: RestoreContext, artifact: Artifact, source: SqlSource, present: DatabaseProof | None
+    ) -> None:
+        replace_content(context, artifact, source, present, committing=self._commits)
 
     def _commits(self) -> None:
         self._committing = True
@@ -124,11 +128,15 @@ def replace_content(
 
     listen = _listener(context, artifact, committing)
 
+    def erase(session: Session) -> None:
+        if context.erasing:
+            context.erasing.erase_open(context.site, artifact, session, report=context.report)
+
     def run() -> tuple[TableProof, ...]:
         with server.session() as session:
             try:
                 databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
-                return replacing.run(session, present=present, listen=listen)
+                return replacing.run(session, present=present, listen=listen, proven=erase)
             finally:
                 databases.admit(live)
 

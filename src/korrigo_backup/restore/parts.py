@@ -33,6 +33,7 @@ from korrigo_backup.postgres.property_differences import (
 )
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.restore.bound import bound_findings, left_out, make, spooled
+from korrigo_backup.restore.erasing import Erasing
 from korrigo_backup.restore.extensions import extension_findings, extensions_made, make_first, privileged
 from korrigo_backup.restore.foreign_media import located
 from korrigo_backup.restore.needs import require_entrance, restore_needs
@@ -78,7 +79,8 @@ class RestoreContext:
 
     `accept` holds the names of differences that the operator accepts (`restore --accept`). `report` takes findings that
     come up during a step; a finding of level LOSS there ends the restore with exit code 3. On a `confined` server,
-    which runs on this machine, a role without rights loads also data that this site has signed.
+    which runs on this machine, a role without rights loads also data that this site has signed. `erasing` takes out
+    again what the ledger names, None for a copy of what is live.
     """
 
     site: Site
@@ -88,6 +90,7 @@ class RestoreContext:
     accept: Acceptance = field(default_factory=Acceptance)
     report: Callable[[Finding], None] = _ignore
     confined: bool = False
+    erasing: Erasing | None = field(default_factory=Erasing)
 
     @property
     def without_rights(self) -> bool:
@@ -199,6 +202,15 @@ class DatabasePart:
                 hint="do not use it; look for its changes: \\drds, \\du and \\l in psql",
             )
         self._prove(loader, failed)
+        if erasing := self.context.erasing:
+            server = self.context.site.postgres
+            erasing.erase_staged(
+                self.context.site,
+                self.artifact,
+                server.as_user(loader.user, loader.password) if loader else server,
+                database=self._stage,
+                report=self.context.report,
+            )
         if loader and not self.context.confined:
             self.databases.give(self._stage, loader.user, target.like.owner if target.like else role.name)
             self.databases.drop_role(loader.user)

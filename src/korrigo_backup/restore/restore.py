@@ -29,11 +29,13 @@ from korrigo_backup.postgres.difference import Acceptance, require_possible
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore.downtime import Downtime
+from korrigo_backup.restore.erasing import Erasing
 from korrigo_backup.restore.in_place import require_database_alone
 from korrigo_backup.restore.method import RestoreRun, brings_database, open_method
 from korrigo_backup.restore.parts import RestoreContext
 from korrigo_backup.restore.plan import refusal
 from korrigo_backup.restore.planning import of_this_site, services, whole
+from korrigo_backup.retention import holds
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import predicted_downtime
 from korrigo_backup.run.step import (
@@ -134,7 +136,8 @@ def restore(
             now = own_stamp(site, now)
             trusted = artifact.authenticity is Authenticity.AUTHENTIC
             accept = Acceptance(options.accept)
-            context = RestoreContext(site, naming.stamp(now), silent, trusted, accept, found.append)
+            erasing = Erasing(holds.on(catalog, artifact, now))
+            context = RestoreContext(site, naming.stamp(now), silent, trusted, accept, found.append, erasing=erasing)
             listen(VerifyingArtifact())
             method, plan = _planned(context, catalog, artifact, options, stack)
         if options.dry_run:
@@ -143,6 +146,8 @@ def restore(
         with journal.recorded(catalog.directory, site, method.verb, artifact.name, listener=listen, why=why) as running:
             run = RestoreRun(site, catalog, now, running, Downtime(site, "restore", running.listen))
             found += _carry_out(run, method, keep=options.keep)
+            if erasing.rows:
+                running.note(erased=dict.fromkeys(erasing.emptied, 0) | erasing.rows)
             if any(finding.id == "site.moved" for finding in plan.findings):
                 run.site = moved_in(site, catalog, artifact)
             plan = _as_carried_out(plan, method)
@@ -164,7 +169,8 @@ def _planned(
     findings += of_this_site(site, artifact, into_other_site=options.into_other_site, dump=dump)
     method, chosen = open_method(artifacts, context, stack, in_place=options.in_place)
     downtime = predicted_downtime(journal.read(catalog.directory))
-    around = [*elsewhere(site), *findings, *chosen, *services(site)]
+    planned = context.erasing.planned(site, artifact) if context.erasing else []
+    around = [*elsewhere(site), *findings, *chosen, *planned, *services(site)]
     return method, whole(artifact, method.plan(), around, downtime=downtime)
 
 

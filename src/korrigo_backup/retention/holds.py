@@ -14,13 +14,17 @@ import msgspec
 
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import NotFound, Refused, UsageError
-from korrigo_backup.retention.hold import Hold
+from korrigo_backup.retention.hold import Hold, standing
 from korrigo_backup.system import lock
 from korrigo_backup.system.files import explained, fsync_directory, open_plain, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
 
 FILE = ".holds.json"
 _LOCK = ".holds.lock"
@@ -38,6 +42,17 @@ def read(directory: Path) -> tuple[Hold, ...]:
             f"the holds {directory / FILE} cannot be read: {problem}",
             hint="correct the file or put it back from a copy: until then no backup is removed",
         ) from None
+
+
+def on(catalog: Catalog, artifact: Artifact, now: datetime) -> Hold | None:
+    """Return the hold on an artifact, or on a restore point that it is a component of; None without a hold."""
+    held = standing(read(catalog.directory), now)
+    if not held:
+        return None
+    name = artifact.name
+    points = (one for one in catalog.artifacts() if one.name in held and one.header)
+    of = [p.name for p in points if p.header and name in {p.header.database_backup, p.header.media_backup}]
+    return next((held[one] for one in (name, *of) if one in held), None)
 
 
 def add(directory: Path, hold: Hold, *, dry_run: bool = False) -> None:

@@ -84,6 +84,10 @@ def narrate(step: Step) -> str:
             return f"📦 Staging {counted(step.files, 'file')} of the media backup..."
         case of.UndeleteInserting():
             return f"📥 Bringing back {counted(step.rows, 'row')}..."
+        case of.RevertStaging():
+            return f"🔎 Comparing the live rows with {step.artifact}..."
+        case of.RevertUpdating():
+            return f"📥 Putting back {counted(step.rows, 'row')}..."
         case of.StagingFiles():
             return f"📦 Staging {counted(step.files, 'file')}..."
         case of.PuttingFiles():
@@ -222,6 +226,14 @@ def _drill(step: DrillStep) -> str:
             return f"🔨 {step.damage} ({step.where})\n   {result}"
         case of.TrialsLeftOut():
             return f"⚠️ Not tried, a kill and a full disk: {step.why}"
+        case of.AnonymisingCopy():
+            return "🎭 Replacing personal values by the rules..."
+        case of.SearchingOriginals():
+            return "🔎 Searching the copy for original values..."
+        case of.CopyKept():
+            return f"🎭 Kept as database {step.database} until you drop it"
+        case of.WritingCopy():
+            return f"💾 Writing the anonymised copy into {step.directory}..."
         case of.RemovingLoaded():
             return "🧹 Removing the loaded copy..."
         case _:

@@ -39,6 +39,9 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
     UNDELETE = "undelete"
+    REVERT = "revert"
+    RESTORE_TABLE = "restore of a table"
+    FORGET = "forget"
     DOCTOR = "doctor"
     CANARY = "canary"
     BENCH = "bench"
@@ -104,10 +107,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     for its undo, and `transaction` the transaction in the live database that decides it; "" again once it is undone.
     `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
     `proved` is the fingerprint of the schema that a drill has loaded and proven, `place` where it was loaded, `phases`
-    are its seconds by `Phase`. `error` is the id of the
-    error that ended it (`korrigo-backup explain`), "" for an error without one. `damaged` names the artifact that a
-    night made and found bad, `host` is the machine of the run. Lines of the development versions before 0.1.0 have
-    neither.
+    are its seconds by `Phase`. `error` is the id of the error that ended it (`korrigo-backup explain`), "" for an error
+    without one. `damaged` names the artifact that a night made and found bad, `host` is the machine of the run. Lines
+    of the development versions before 0.1.0 have neither. `erased` are the rows that a restore has taken out again, by
+    table, 0 for a table of which only references were emptied.
     """
 
     id: str
@@ -133,6 +136,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     damaged: str | UnsetType = UNSET
     host: str | UnsetType = UNSET
     error: str | UnsetType = UNSET
+    erased: dict[str, int] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""

@@ -352,6 +352,28 @@ class RemovingLoaded(_Tagged, frozen=True, tag="drill.remove"):
     """The loaded data are removed again."""
 
 
+class AnonymisingCopy(_Tagged, frozen=True, tag="drill.anonymise"):
+    """The values and files of the loaded copy are replaced by the rules."""
+
+    database: str
+
+
+class SearchingOriginals(_Tagged, frozen=True, tag="drill.search"):
+    """The copy is searched for original values."""
+
+
+class CopyKept(_Tagged, frozen=True, tag="drill.kept_copy"):
+    """The anonymised database is kept under a name of its own, until a person drops it."""
+
+    database: str
+
+
+class WritingCopy(_Tagged, frozen=True, tag="drill.write"):
+    """The anonymised copy is written into a directory."""
+
+    directory: str
+
+
 class DamageTried(_Tagged, frozen=True, tag="drill.damage"):
     """A copy was damaged, and verified: `found` is the message that names the damage, "" if it was not found."""
 
@@ -375,6 +397,10 @@ DrillStep = (
     | StoppingStaging
     | StartingStaging
     | LoadingThere
+    | AnonymisingCopy
+    | SearchingOriginals
+    | WritingCopy
+    | CopyKept
     | PlacingLoaded
     | RemovingLoaded
 )
@@ -559,6 +585,22 @@ UndeleteStep = UndeleteStaging | UndeleteFiles | UndeleteInserting
 """Steps of an undelete."""
 
 
+class RevertStaging(_Tagged, frozen=True, tag="revert.stage"):
+    """The rows of a backup are staged, to be compared with the live rows."""
+
+    artifact: str
+
+
+class RevertUpdating(_Tagged, frozen=True, tag="revert.update"):
+    """Rows get the values of the backup again, come back or go."""
+
+    rows: int
+
+
+RevertStep = RevertStaging | RevertUpdating
+"""Steps of a revert and of the restore of a table."""
+
+
 class StagingFiles(_Tagged, frozen=True, tag="files.stage"):
     """Single files of media backups are staged next to the live files."""
 
@@ -723,6 +765,7 @@ Step = (
     | RestoreStep
     | RollbackStep
     | UndeleteStep
+    | RevertStep
     | FilesStep
     | RebuildStep
     | ValidateStep

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.identity import FoundIdentity
     from korrigo_backup.core.secret import Secret
     from korrigo_backup.core.site_description import PathColumn
+    from korrigo_backup.erasure.ledger import ErasureLedger
     from korrigo_backup.media.port import Tree
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.run.step import Listener
@@ -76,6 +77,8 @@ class Site:
     store: StoreOptions = StoreOptions()
     standing: FoundIdentity | None = None
     """Which site of the backup directory this is; known while a run has locked the site."""
+    ledger: ErasureLedger | None = None
+    """The ledger of what was erased on request; None where no restore erases."""
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 

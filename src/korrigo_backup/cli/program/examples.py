@@ -49,7 +49,7 @@ EXAMPLES = {
     ),
     "drill": (
         ("korrigo-backup drill", "the newest backup, next to the live data"),
-        ("korrigo-backup drill --from nas --place local", "the copy on a target, on a server of its own"),
+        ("korrigo-backup drill --anonymise rules.toml --to copy", "an anonymised copy for developers"),
     ),
     "explain": (
         ("korrigo-backup explain disk.full", "the id that a hint names"),
@@ -58,6 +58,10 @@ EXAMPLES = {
     "fetch": (
         ("korrigo-backup fetch nas", "the newest good backup there"),
         ("korrigo-backup fetch nas latest-point --identity key.txt", "a sealed restore point"),
+    ),
+    "forget": (
+        ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
+        ("korrigo-backup forget --list", "the ledger"),
     ),
     "guard": (
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),
@@ -125,7 +129,7 @@ EXAMPLES = {
     ),
     "rescue": (
         ("korrigo-backup rescue", "what is lost, since when, and the ways back"),
-        ("korrigo-backup rescue --only-data --since 2026-05-01", "quicker, and of some days"),
+        ("korrigo-backup rescue exams.Exam:12", "one object, a table, or a file"),
     ),
     "requests": (
         ("korrigo-backup requests", "those that wait, and the last ones"),
@@ -134,6 +138,10 @@ EXAMPLES = {
     "restore": (
         ("korrigo-backup restore latest-point --dry-run", "the plan"),
         ('korrigo-backup restore --at "2026-05-04 14:05"', "the state of that time"),
+    ),
+    "revert": (
+        ('korrigo-backup revert --table exams_exam --at "2026-05-04 14:00" --dry-run', "the plan"),
+        ('korrigo-backup revert -T exams_exam -c name --where "id < 9" --from 2026-05-04', "one column of some rows"),
     ),
     "rollback": (
         ("korrigo-backup rollback", "the data before the last restore"),

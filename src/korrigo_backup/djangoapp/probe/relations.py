@@ -29,7 +29,17 @@ def _foreign_keys(model: Any) -> Iterator[DeclaredRelation]:
             to=table_of(pairs[0][1].model),
             to_columns=tuple(theirs.column for _, theirs in pairs),
             parent_link=bool(field.remote_field.parent_link),
+            on_delete=_on_delete(field.remote_field.on_delete),
         )
+
+
+def _on_delete(handler: Any) -> str:
+    """Return the name of a handler: that of `SET(…)` is a function inside of it, and one of the database has none."""
+    name = getattr(handler, "__name__", "")
+    return "SET" if hasattr(handler, "deconstruct") else name if name in _HANDLERS else ""
+
+
+_HANDLERS = frozenset({"CASCADE", "SET_NULL", "SET_DEFAULT", "PROTECT", "RESTRICT", "DO_NOTHING"})
 
 
 def _generic(model: Any) -> Iterator[DeclaredRelation]:
@@ -50,6 +60,7 @@ def _generic(model: Any) -> Iterator[DeclaredRelation]:
             to_columns=(model._meta.pk.column,),  # noqa: SLF001
             type_column=named[field.content_type_field_name],
             content_type=(meta.app_label, meta.model_name),
+            on_delete="CASCADE",
         )
 
 

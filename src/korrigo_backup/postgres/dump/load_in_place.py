@@ -103,13 +103,18 @@ class Replacing:
         """Whether the dump is loaded with the search path of the saved database."""
 
     def run(
-        self, session: Session, *, present: DatabaseProof | None, listen: Callable[[InPlacePhase], None]
+        self,
+        session: Session,
+        *,
+        present: DatabaseProof | None,
+        listen: Callable[[InPlacePhase], None],
+        proven: Callable[[Session], None] = lambda _: None,
     ) -> tuple[TableProof, ...]:
         """Replace, prove, commit; until the commit any error leaves the old content.
 
         `present` is the proof of the present content: if the content differs from it, another session has written
-        since, and Refused is raised. `listen` is called with each phase before it begins. Raises ProofFailed,
-        KorrigoBackupError.
+        since, and Refused is raised. `listen` is called with each phase before it begins, `proven` with the session
+        between the proof and the commit. Raises ProofFailed, KorrigoBackupError.
         """
         session.run(_BEGIN)
         session.adapt()
@@ -131,6 +136,7 @@ class Replacing:
                 f"{self._name} has ended the transaction that it was loaded in",
                 hint="it is not made by pg_dump; go back: korrigo-backup rollback --to safety --in-place",
             )
+        proven(session)
         listen(InPlacePhase.COMMIT)
         session.run("COMMIT")
         return tables

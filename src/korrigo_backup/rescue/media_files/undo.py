@@ -18,7 +18,7 @@ from korrigo_backup.recovery.put_files import (
 )
 from korrigo_backup.recovery.undelete import DONE, UNDOING
 from korrigo_backup.rescue.media_files.lock import files_lock
-from korrigo_backup.rescue.undo_undelete import partly
+from korrigo_backup.rescue.steps.transaction import partly
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.recovery.undoable import Undoable
+    from korrigo_backup.recovery.actions import Undoable
     from korrigo_backup.site.site import Site
 
 ONLY_FILES = {"only": "files"}

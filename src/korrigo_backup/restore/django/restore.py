@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.components import usable_manifest
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, stage_database
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
@@ -135,10 +135,18 @@ class DjangoLoad:
             copy = None
         if copy is None:
             loading.load_in_place(undo)
+            self._erase(run, run.site.postgres.database)
             return
+        self._erase(run, stage_database(run.site.postgres.database, self.context.stamp))
         copy.swap_database(undo)
         if self.media:
             copy.swap_media(undo)
+
+    def _erase(self, run: RestoreRun, database: str) -> None:
+        """Take out again what was erased on request, from the loaded data; the services are stopped."""
+        if erasing := self.context.erasing:
+            report, server = self.context.report, run.site.postgres
+            erasing.erase_staged(run.site, self.backup.artifact, server, database=database, report=report)
 
     def _give_up(self, reason: str, loading: ManageLoad) -> None:
         """Go on in place: remove the staged data, and report the reason."""

@@ -158,7 +158,7 @@ def _copy(loading: ManageLoad, plan: PartPlan, undo: UndoStack) -> StagedDjango:
         seen.append((held, Unheld.of(taken, held)))
 
     with loading.run.copied(observe) as (dump, source):
-        inner = RestoreContext(context.site, context.stamp, silent, trusted=True, report=found.append)
+        inner = RestoreContext(context.site, context.stamp, silent, trusted=True, report=found.append, erasing=None)
         part = DatabasePart(dump, source, inner, plan)
         part.stage(undo)
         copied = Copied(*seen[0], source.expected)

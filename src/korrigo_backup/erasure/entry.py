@@ -1,0 +1,130 @@
+"""An entry of the ledger: a row that was erased on request, as a keyed hash.
+
+A row is its table and the cells of its key as COPY writes them in UTF-8. Table and columns are in clear, so that a
+restore reads only the tables that entries name; the key itself is hashed with a key derived from the signing key.
+"""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.artifact.header import ManifestHeader
+    from korrigo_backup.artifact.signature import Key
+
+_CONTEXT = b"korrigo-backup erasure ledger 1\n"
+
+
+class Subject(StrEnum):
+    """What an entry is about: an erased row, or the rules of the site's code at that time."""
+
+    ROW = "row"
+    RULES = "rules"
+
+
+class OnDelete(StrEnum):
+    """What the site's code does with a row that refers to a deleted row (Django's `on_delete`)."""
+
+    CASCADE = "CASCADE"
+    SET_NULL = "SET_NULL"
+    SET_DEFAULT = "SET_DEFAULT"
+    SET = "SET"
+    PROTECT = "PROTECT"
+    RESTRICT = "RESTRICT"
+    DO_NOTHING = "DO_NOTHING"
+
+
+class Link(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A reference to an erased row, and its rule at the time of the erasure: a restore asks no code of the site.
+
+    Columns are plain names, tables qualified as a dump has them. `parent_link`: both rows are one object, so that each
+    is erased with the other. In a generic relation `content_type` is the app and
+    the model whose number stands in `type_column`.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    to: str
+    to_columns: tuple[str, ...]
+    rule: str = ""
+    parent_link: bool = False
+    type_column: str = ""
+    content_type: tuple[str, str] = ("", "")
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The site that an entry is of. Two sites may share a ledger, and a key of one is no key of the other."""
+
+    site: str
+    environment: str
+    database: str
+
+    def holds(self, head: ManifestHeader | None, live: Scope) -> bool:
+        """Return whether an entry of this scope is about an artifact with `head` that `live` restores.
+
+        Site and environment must be the same; the database may be that of the artifact or, after it was renamed, the
+        live database. An artifact that names no site is taken for the own site's.
+        """
+        of = (head.site, head.environment) if head and head.site else (live.site, live.environment)
+        saved = (head.identity.database if head.identity else head.database) if head else None
+        return (self.site, self.environment) == of and self.database in {saved or live.database, live.database}
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An entry. `hash` is that of the row's key, `key` the id of the signing key behind it.
+
+    `mac` seals the whole line. `reason` is in clear: it must name nobody. An entry of rules has `links`; it is
+    written once for each change of the code.
+    """
+
+    time: datetime
+    scope: Scope
+    subject: Subject
+    hash: str
+    key: str
+    by: str = ""
+    reason: str = ""
+    table: str = ""
+    columns: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+    mac: str = ""
+
+    @property
+    def identity(self) -> tuple[Scope, str, str]:
+        """What two entries about the same row have in common."""
+        return self.scope, self.table, self.hash
+
+    def sealed(self, key: Key) -> Entry:
+        """Return the entry with its seal."""
+        return msgspec.structs.replace(self, mac=self._mac(key))
+
+    def is_sealed(self, key: Key) -> bool:
+        """Return whether the entry is as it was written."""
+        return hmac.compare_digest(self.mac.encode(), self._mac(key).encode())
+
+    def _mac(self, key: Key) -> str:
+        bare = msgspec.structs.replace(self, mac="")
+        return _keyed(key, b"line\n" + msgspec.json.encode(bare, order="sorted"))
+
+
+def row_hash(key: Key, table: str, cells: Sequence[tuple[str, bytes]]) -> str:
+    """Return the hash of a row: `cells` are the columns of its key with their values as COPY writes them in UTF-8."""
+    parts = [b"row", table.encode(), *(part for name, cell in sorted(cells) for part in (name.encode(), cell))]
+    return _keyed(key, b"\t".join(parts))  # no cell of COPY and no name that is hashed here holds a tab unescaped
+
+
+def rules_hash(key: Key, links: Sequence[Link]) -> str:
+    """Return the hash of rules: equal rules have one entry."""
+    return _keyed(key, b"rules\t" + msgspec.json.encode(links, order="sorted"))
+
+
+def _keyed(key: Key, content: bytes) -> str:
+    derived = hmac.digest(key.secret, _CONTEXT, "sha256")
+    return hmac.digest(derived, content, "sha256").hex()

@@ -1,0 +1,133 @@
+"""The ledger: a private file of JSON lines next to the signing key, outside of the database and of the backups.
+
+A line is added by one write, forced to disk, under a lock; nothing is ever removed here. A line that is cut, altered or
+of an unknown key is an error: a ledger that is read in part would bring erased persons back.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from korrigo_backup.erasure.entry import Entry
+from korrigo_backup.errors import Refused
+from korrigo_backup.system.files import FILE_MODE, explained, fsync_directory, open_own, open_plain, private_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from korrigo_backup.artifact.keyring import Keyring
+
+NAME = "erasures.jsonl"
+"""The name of the ledger next to the key file."""
+
+
+class UnreadableLedger(Refused):
+    """A line of the ledger is cut, altered, or made with a key that is not there."""
+
+    id = "erasure.ledger"
+
+
+@dataclass(frozen=True)
+class ErasureLedger:
+    """The ledger at `path`, with the keys of the site."""
+
+    path: Path
+    keyring: Keyring = field(repr=False)
+
+    def read(self) -> tuple[Entry, ...]:
+        """Return every entry, oldest first, none without a file; UnreadableLedger for a line that cannot be trusted."""
+        if not os.path.lexists(self.path):
+            return ()
+        try:
+            with explained(f"read the erasure ledger {self.path}"), open_plain(self.path) as file:
+                content = file.read()
+        except ValueError:
+            raise _unreadable(f"{self.path} is not a regular file", "name another file in [erasure] ledger") from None
+        return tuple(self._entries(content))
+
+    def append(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Seal entries with the signing key, add them and force them to disk: all of them, or none.
+
+        Entries that the ledger has already are not added again. Raises UnreadableLedger before anything is added behind
+        a line that cannot be read.
+        """
+        self.read()  # a key that is lost is told before a new one is made
+        key = self.keyring.signing()
+        with self._locked() as descriptor:
+            known = {one.identity for one in self.read()}
+            new = [one for one in entries if one.identity not in known]
+            _add(descriptor, b"".join(msgspec.json.encode(one.sealed(key)) + b"\n" for one in new))
+            fsync_directory(self.path.parent)
+        return tuple(new)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Yield the open ledger while no other process adds to it; the lock ends with its process."""
+        with explained(f"write the erasure ledger {self.path}"):
+            private_directory(self.path.parent)
+            descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND)
+            try:
+                os.fchmod(descriptor, FILE_MODE)  # the umask may have removed bits
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
+    def _entries(self, content: bytes) -> Iterator[Entry]:
+        *lines, rest = content.split(b"\n")
+        keys = self.keyring.by_id
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = msgspec.json.decode(line, type=Entry)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                raise self._bad(number, "is no entry") from None
+            if entry.key not in keys:
+                raise _unreadable(
+                    f"line {number} of the erasure ledger {self.path} was made with the key {entry.key}, which is not"
+                    f" in {self.keyring.path}",
+                    f"put that key back into {self.keyring.path}, below the first line: the kit and the former server"
+                    " have it",
+                )
+            if not entry.is_sealed(keys[entry.key]):
+                raise self._bad(number, "was altered")
+            yield entry
+        if rest:
+            raise _unreadable(
+                f"the last line of the erasure ledger {self.path} is cut: a write ended in its middle",
+                f"remove that line (sed -i '$d' {self.path}), then run again the forget that was interrupted",
+            )
+
+    def _bad(self, number: int, what: str) -> UnreadableLedger:
+        return _unreadable(
+            f"line {number} of the erasure ledger {self.path} {what}",
+            f"take the ledger from a copy of {self.path}; if no copy is left, remove the line"
+            f" (sed -i {number}d {self.path}) and forget again what it named",
+        )
+
+
+def _add(descriptor: int, lines: bytes) -> None:
+    """Write lines and force them to disk; if that fails, the file is as long as before."""
+    size = os.fstat(descriptor).st_size
+    try:
+        if lines and os.write(descriptor, lines) < len(lines):
+            _full()
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+
+
+def _full() -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _unreadable(message: str, hint: str) -> UnreadableLedger:
+    return UnreadableLedger(message, hint=hint)

@@ -1,0 +1,216 @@
+"""The references between the tables of a database, and what becomes of a row whose reference is erased.
+
+The rule of the site's code at the time of the erasure decides; where no entry has one, the database's own action; where
+it has none either, the row is erased, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.erasure.entry import OnDelete
+from korrigo_backup.postgres.sql import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from korrigo_backup.erasure.entry import Entry, Link
+    from korrigo_backup.postgres.client import Session
+
+_TABLES = """
+SELECT coalesce(json_agg(json_build_object(
+  'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
+  'parted', c.relkind = 'p', 'part', c.relispartition,
+  'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
+              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  'nullable', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
+               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attnotnull
+                 AND a.attgenerated = ''))), '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+_COLUMNS = """(SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(o.{keys}) WITH ORDINALITY k (number, place),
+                pg_attribute a WHERE a.attrelid = o.{table} AND a.attnum = k.number)"""
+
+# A foreign key of a partition that belongs to that of its parent is left out. The operators compare the row referred to
+# with the row that refers, in this order.
+_FOREIGN_KEYS = f"""
+SELECT coalesce(json_agg(json_build_object(
+  'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+  'columns', {_COLUMNS.format(keys="conkey", table="conrelid")},
+  'to', quote_ident(m.nspname) || '.' || quote_ident(d.relname),
+  'to_columns', {_COLUMNS.format(keys="confkey", table="confrelid")},
+  'operators', (SELECT json_agg(quote_ident(s.nspname) || '.' || p.oprname ORDER BY k.place)
+                FROM unnest(o.conpfeqop) WITH ORDINALITY k (number, place)
+                JOIN pg_operator p ON p.oid = k.number JOIN pg_namespace s ON s.oid = p.oprnamespace),
+  'action', o.confdeltype) ORDER BY o.oid), '[]')
+FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class d ON d.oid = o.confrelid JOIN pg_namespace m ON m.oid = d.relnamespace
+WHERE o.contype = 'f' AND o.conparentid = 0 AND n.nspname !~ '^pg_' AND m.nspname !~ '^pg_'
+"""
+
+
+class Fate(Enum):
+    """What becomes of a row that refers to an erased row."""
+
+    ERASED = auto()
+    EMPTIED = auto()
+    """Its reference is emptied."""
+    SERVER = auto()
+    """The database does what its foreign key says."""
+    FORBIDDEN = auto()
+    """The erasure stops unless the row is erased for another reason."""
+    LEFT = auto()
+
+
+class LoadedTable(msgspec.Struct, frozen=True):
+    """A table: its name as a dump has it, its columns, those that may be NULL.
+
+    `parted`: it has partitions; `part`: it is one.
+    """
+
+    name: str
+    schema: str
+    table: str
+    parted: bool
+    part: bool
+    columns: tuple[str, ...]
+    nullable: tuple[str, ...]
+
+    @property
+    def sql(self) -> str:
+        """Its name in a statement, without its heirs unless they are its partitions."""
+        name = f"{identifier(self.schema)}.{identifier(self.table)}"
+        return name if self.parted else f"ONLY {name}"
+
+
+class _ForeignKey(msgspec.Struct, frozen=True):
+    table: str
+    columns: tuple[str, ...]
+    to: str
+    to_columns: tuple[str, ...]
+    operators: tuple[str, ...]
+    action: str
+
+
+@dataclass(frozen=True)
+class LoadedReference:
+    """Rows of `table` refer with `columns` to rows of `to`; `operators` compare both, "" as text."""
+
+    table: LoadedTable
+    columns: tuple[str, ...]
+    to: LoadedTable
+    to_columns: tuple[str, ...]
+    operators: tuple[str, ...]
+    fate: Fate
+    parent_link: bool = False
+    type_column: str = ""
+    content_type: int = 0
+
+    @property
+    def name(self) -> str:
+        """The reference as a person writes it."""
+        return f"{self.table.name}({', '.join(self.columns)})"
+
+    @property
+    def emptied(self) -> tuple[str, ...]:
+        """The columns that become NULL when the reference is emptied."""
+        return tuple(name for name in self.columns if name in self.table.nullable)
+
+    def joins(self, child: str, parent: str) -> str:
+        """Return the condition that the row `child` refers to the row `parent`."""
+        pairs = zip(map(identifier, self.columns), map(identifier, self.to_columns), self.operators, strict=True)
+        parts = [
+            f"{parent}.{theirs} OPERATOR({equal}) {child}.{mine}"
+            if equal
+            else f"{parent}.{theirs}::text = {child}.{mine}::text"
+            for mine, theirs, equal in pairs
+        ]
+        if self.type_column:
+            parts.append(f"{child}.{identifier(self.type_column)} = {self.content_type}")
+        return " AND ".join(parts)
+
+
+def read_tables(session: Session) -> dict[str, LoadedTable]:
+    """Return the tables of the database of a session by name."""
+    found = session.ask(_TABLES, tuple[LoadedTable, ...])
+    return {normal_name(one.name): msgspec.structs.replace(one, name=normal_name(one.name)) for one in found}
+
+
+def read_references(
+    session: Session, tables: Mapping[str, LoadedTable], entries: Iterable[Entry]
+) -> tuple[LoadedReference, ...]:
+    """Return every reference, held by the database or named by an entry; of two rules the newer one decides."""
+    links = {(one.table, one.columns, one.to, one.content_type): one for entry in entries for one in entry.links}
+    found = []
+    for key in session.ask(_FOREIGN_KEYS, tuple[_ForeignKey, ...]):
+        table, to = normal_name(key.table), normal_name(key.to)
+        if table not in tables or to not in tables:
+            continue
+        link = links.pop((table, key.columns, to, ("", "")), None)
+        made = LoadedReference(tables[table], key.columns, tables[to], key.to_columns, key.operators, Fate.ERASED)
+        found.append(_decided(made, link, key.action))
+    types = _content_types(session, tables) if any(link.type_column for link in links.values()) else {}
+    return (*found, *_of_code(links.values(), tables, types))
+
+
+def _of_code(
+    links: Iterable[Link], tables: Mapping[str, LoadedTable], types: Mapping[tuple[str, str], int]
+) -> Iterable[LoadedReference]:
+    """Yield the references that only the site's code knows, as far as their tables and columns are there."""
+    for link in links:
+        table, to = tables.get(link.table), tables.get(link.to)
+        if table is None or to is None or not set(link.to_columns) <= set(to.columns):
+            continue
+        if not {*link.columns, *filter(None, (link.type_column,))} <= set(table.columns):
+            continue
+        number = types.get(link.content_type, 0)
+        if link.type_column and not number:
+            continue
+        as_text = ("",) * len(link.columns)
+        made = LoadedReference(table, link.columns, to, link.to_columns, as_text, Fate.LEFT)
+        yield _decided(replace(made, type_column=link.type_column, content_type=number), link, "")
+
+
+def _decided(one: LoadedReference, link: Link | None, action: str) -> LoadedReference:
+    if link is None:
+        return replace(one, fate=fate("", action, can_be_empty=bool(one.emptied)))
+    decided = fate(link.rule, action, can_be_empty=bool(one.emptied))
+    return replace(one, fate=Fate.ERASED if link.parent_link else decided, parent_link=link.parent_link)
+
+
+def fate(rule: str, action: str, *, can_be_empty: bool) -> Fate:
+    """Return what becomes of a row that refers to an erased row.
+
+    `rule` is Django's, "" if it is not known; `action` the letter of the foreign key's ON DELETE, "" without one.
+    """
+    empties = Fate.EMPTIED if can_be_empty else Fate.ERASED
+    by_rule = {
+        OnDelete.CASCADE: Fate.ERASED,
+        OnDelete.SET_NULL: empties,
+        OnDelete.SET_DEFAULT: empties,
+        OnDelete.SET: empties,
+        OnDelete.PROTECT: Fate.FORBIDDEN,
+        OnDelete.RESTRICT: Fate.FORBIDDEN,
+    }
+    by_action = {"n": Fate.SERVER, "d": Fate.SERVER, "r": Fate.FORBIDDEN, "c": Fate.ERASED}
+    if rule in by_rule:
+        return by_rule[OnDelete(rule)]
+    if rule == OnDelete.DO_NOTHING and action not in by_action:
+        return empties if action else Fate.LEFT
+    return by_action.get(action, Fate.ERASED)
+
+
+def _content_types(session: Session, tables: Mapping[str, LoadedTable]) -> dict[tuple[str, str], int]:
+    table = next((one for one in tables.values() if one.table == "django_content_type"), None)
+    if table is None:
+        return {}
+    query = f"SELECT coalesce(json_agg(json_build_array(app_label, model, id)), '[]') FROM {table.sql}"
+    return {(app, model): number for app, model, number in session.ask(query, list[tuple[str, str, int]])}

@@ -1,0 +1,280 @@
+"""Erase from a loaded database the rows that the ledger names, with those that depend on them.
+
+All reads come first: the rows are marked in temporary tables (`gone_N`) by their place, then references are emptied,
+then all marked rows are deleted by one statement, since foreign keys are looked at when a statement ends. Triggers of
+the site do not run: an audit table must not get what is erased. The caller begins and ends the transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from korrigo_backup.core.excerpt import listed
+from korrigo_backup.erasure.entry import Subject, row_hash
+from korrigo_backup.erasure.references import Fate, read_references, read_tables
+from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.system.timings import phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from korrigo_backup.artifact.signature import Key
+    from korrigo_backup.erasure.entry import Entry
+    from korrigo_backup.erasure.references import LoadedReference, LoadedTable
+    from korrigo_backup.postgres.client import Session
+
+_BATCH = 1000
+"""Rows that one statement marks."""
+
+_TRIGGERS = """
+SELECT coalesce(json_agg(json_build_array(quote_ident(n.nspname) || '.' || quote_ident(c.relname), t.tgname,
+                                          t.tgenabled) ORDER BY t.oid), '[]')
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgparentid = 0
+  AND c.oid = ANY (ARRAY[{tables}]::regclass[])
+"""
+
+# In a database that was loaded from a dump, the order of their numbers is that of their dependencies.
+_FILLED_VIEWS = """
+SELECT coalesce(json_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname) ORDER BY c.oid), '[]')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated
+"""
+
+
+class CannotErase(Refused):
+    """A row of the ledger cannot be erased: another row that stays refers to it."""
+
+    id = "erasure.protected"
+
+
+@dataclass(frozen=True)
+class ErasedRows:
+    """What was erased: rows by table, and rows whose reference was emptied by table."""
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    emptied: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many rows were erased."""
+        return sum(self.rows.values())
+
+
+@phase("erasure")
+def erase_rows(session: Session, entries: Sequence[Entry], keys: Mapping[str, Key]) -> ErasedRows:
+    """Erase in the open transaction of a session the rows that entries name; return what was erased.
+
+    `keys` are the signing keys by id. Raises CannotErase for a row that a rule of the site protects, ProofFailed for a
+    row that is still there afterwards.
+    """
+    session.run(PROVING)
+    erasing = _Erasing(session, read_tables(session))
+    for table, columns, hashes in _by_table(entries):
+        if (there := erasing.tables.get(table)) and set(columns) <= set(there.columns):
+            erasing.mark_named(there, columns, hashes, keys)
+    if not erasing.marked:
+        return ErasedRows()
+    references = read_references(session, erasing.tables, entries)
+    erasing.close(references)
+    erasing.require_allowed(references)
+    with erasing.without_triggers(references):
+        emptied = erasing.empty(references)
+        rows = erasing.delete()
+    erasing.require_gone()
+    erasing.drop()
+    for view in session.ask(_FILLED_VIEWS, list[str]):
+        session.run(f"REFRESH MATERIALIZED VIEW {view}")
+    return ErasedRows(rows, emptied)
+
+
+def _by_table(entries: Iterable[Entry]) -> Iterator[tuple[str, tuple[str, ...], dict[str, set[str]]]]:
+    """Yield table, columns of the key, and the hashes by the id of their key."""
+    found: dict[tuple[str, tuple[str, ...]], dict[str, set[str]]] = {}
+    for one in entries:
+        if one.subject is Subject.ROW:
+            found.setdefault((one.table, one.columns), {}).setdefault(one.key, set()).add(one.hash)
+    for (table, columns), hashes in found.items():
+        yield table, columns, hashes
+
+
+@dataclass
+class _Erasing:
+    """The marked rows: of each table the number of its temporary table."""
+
+    session: Session
+    tables: Mapping[str, LoadedTable]
+    marked: dict[str, int] = field(default_factory=dict)
+
+    def mark_named(
+        self, table: LoadedTable, columns: tuple[str, ...], hashes: Mapping[str, set[str]], keys: Mapping[str, Key]
+    ) -> None:
+        """Mark the rows of a table whose key has one of the hashes; every key of the table is read."""
+        listed_ = ", ".join(map(identifier, columns))
+        query = f"COPY (SELECT tableoid::bigint, ctid, {listed_} FROM {table.sql}) TO STDOUT (ENCODING 'UTF8')"
+        wanted = [(keys[name], found) for name, found in hashes.items()]
+        places: list[str] = []
+        for line in self.session.stream(query):
+            part, at, *cells = line.split(b"\t")
+            key = list(zip(columns, cells, strict=True))
+            if any(row_hash(secret, table.name, key) in found for secret, found in wanted):
+                places.append(f"({part.decode()}, {literal(at.decode())})")
+        for begin in range(0, len(places), _BATCH):
+            values = ", ".join(places[begin : begin + _BATCH])
+            self._mark(table, f"SELECT v.part::oid, v.at::tid FROM (VALUES {values}) v (part, at)")
+
+    def close(self, references: Sequence[LoadedReference]) -> None:
+        """Mark the rows that are erased with marked rows, until there are no more."""
+        found = 1
+        while found:
+            down = [one for one in references if one.fate is Fate.ERASED and one.to.name in self.marked]
+            found = sum(self._mark(one.table, f"SELECT c.tableoid, c.ctid FROM {self._referring(one)}") for one in down)
+            up = [one for one in references if one.parent_link and one.table.name in self.marked]
+            found += sum(self._mark(one.to, f"SELECT p.tableoid, p.ctid FROM {self._referred(one)}") for one in up)
+
+    def require_allowed(self, references: Sequence[LoadedReference]) -> None:
+        """Raise CannotErase for a row that stays and refers to a marked row in a way that forbids its deletion."""
+        stand = [
+            (one, number)
+            for one in references
+            if one.fate is Fate.FORBIDDEN and one.to.name in self.marked
+            and (number := self.session.ask(f"SELECT to_json(count(*)) FROM {self._staying(one)}", int))
+        ]  # fmt: skip
+        if stand:
+            names = listed([f"{one.name} ({number})" for one, number in stand])
+            raise CannotErase(
+                f"erased rows of {stand[0][0].to.name} cannot be taken out: rows that stay refer to them and protect"
+                f" them: {names}",
+                hint=f"forget those rows, too (korrigo-backup forget {stand[0][0].table.name}:KEY), and run this again",
+            )
+
+    def without_triggers(self, references: Sequence[LoadedReference]) -> _Triggers:
+        """Return the triggers of the tables that are changed, to be off in a block."""
+        touched = {*self.marked, *(one.table.name for one in references if one.to.name in self.marked)}
+        names = ", ".join(literal(self.tables[name].sql.removeprefix("ONLY ")) for name in sorted(touched))
+        return _Triggers(self.session, self.session.ask(_TRIGGERS.format(tables=names), list[tuple[str, str, str]]))
+
+    def empty(self, references: Sequence[LoadedReference]) -> dict[str, int]:
+        """Empty the references of rows that stay; return how many rows of each table."""
+        emptied: dict[str, int] = {}
+        for one in references:
+            if one.fate is not Fate.EMPTIED or one.to.name not in self.marked:
+                continue
+            nothing = ", ".join(f"{identifier(name)} = NULL" for name in one.emptied)
+            found = f"(SELECT c.tableoid AS part, c.ctid AS at FROM {self._staying(one)}) x"
+            number = self._count(
+                f"UPDATE {one.table.sql} u SET {nothing} FROM {found} WHERE u.tableoid = x.part AND u.ctid = x.at"
+                " RETURNING 1"
+            )
+            if number:
+                emptied[one.table.name] = emptied.get(one.table.name, 0) + number
+        return emptied
+
+    def delete(self) -> dict[str, int]:
+        """Delete all marked rows by one statement; return how many of each table."""
+        steps, counts = [], []
+        for name, number in self.marked.items():
+            steps.append(
+                f"d{number} AS (DELETE FROM {self.tables[name].sql} c USING pg_temp.gone_{number} g"
+                " WHERE c.tableoid = g.part AND c.ctid = g.at RETURNING 1)"
+            )
+            counts.append(f"(SELECT count(*) FROM d{number})")
+        query = f"WITH {', '.join(steps)} SELECT json_build_array({', '.join(counts)})"
+        found = dict(zip(self.marked, self.session.ask(query, list[int]), strict=True))
+        return {name: number for name, number in found.items() if number}
+
+    def require_gone(self) -> None:
+        """Raise ProofFailed if a marked row is still there: a rule of the database has kept it."""
+        for name, number in self.marked.items():
+            query = (
+                f"SELECT to_json(count(*)) FROM {self.tables[name].sql} c JOIN pg_temp.gone_{number} g"
+                " ON c.tableoid = g.part AND c.ctid = g.at"
+            )
+            if left := self.session.ask(query, int):
+                raise ProofFailed(
+                    f"{left} erased rows of {name} are still there: a rule of the database (CREATE RULE) keeps them",
+                    hint=f"see \\d {name} in psql; leave such rules out of the table, then restore again",
+                    id_="erasure.protected",
+                )
+
+    def drop(self) -> None:
+        """Drop the temporary tables."""
+        for number in self.marked.values():
+            self.session.run(f"DROP TABLE pg_temp.gone_{number}")
+
+    def _mark(self, table: LoadedTable, places: str) -> int:
+        """Mark rows, `places` gives them as (part, at); return how many were not marked before."""
+        if table.name not in self.marked:
+            self.marked[table.name] = number = len(self.marked) + 1
+            self.session.run(f"CREATE TEMP TABLE gone_{number} (part oid, at tid)")
+        gone = f"pg_temp.gone_{self.marked[table.name]}"
+        new = "NOT EXISTS (SELECT FROM {gone} g WHERE g.part = n.part AND g.at = n.at)"
+        return self._count(
+            f"INSERT INTO {gone} SELECT DISTINCT n.part, n.at FROM ({places}) n (part, at)"
+            f" WHERE {new.format(gone=gone)} RETURNING 1"
+        )
+
+    def _count(self, statement: str) -> int:
+        return self.session.ask(f"WITH x AS ({statement}) SELECT to_json(count(*)) FROM x", int)
+
+    def _referring(self, one: LoadedReference) -> str:
+        """Return the FROM of rows `c` that refer to marked rows `p`."""
+        return (
+            f"pg_temp.gone_{self.marked[one.to.name]} m JOIN {one.to.sql} p ON p.tableoid = m.part AND p.ctid = m.at"
+            f" JOIN {one.table.sql} c ON {one.joins('c', 'p')}"
+        )
+
+    def _referred(self, one: LoadedReference) -> str:
+        """Return the FROM of rows `p` that marked rows refer to."""
+        return (
+            f"pg_temp.gone_{self.marked[one.table.name]} m JOIN {one.table.sql} c ON c.tableoid = m.part"
+            f" AND c.ctid = m.at JOIN {one.to.sql} p ON {one.joins('c', 'p')}"
+        )
+
+    def _staying(self, one: LoadedReference) -> str:
+        """Return the FROM of rows `c` that refer to marked rows and are not marked themselves."""
+        rows = self._referring(one)
+        if one.table.name not in self.marked:
+            return rows
+        gone = f"pg_temp.gone_{self.marked[one.table.name]}"
+        return f"{rows} WHERE NOT EXISTS (SELECT FROM {gone} s WHERE s.part = c.tableoid AND s.at = c.ctid)"
+
+
+@dataclass
+class _Triggers:
+    """Triggers that are off inside a block, and afterwards as they were."""
+
+    session: Session
+    found: list[tuple[str, str, str]]
+
+    def __enter__(self) -> None:
+        """Turn them off. A table with checks that are put off until the commit cannot be altered: they come first."""
+        self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
+        for table, name, _ in self.found:
+            self.session.run(f"ALTER TABLE {table} DISABLE TRIGGER {identifier(name)}")
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        """Turn them on again; after an error the transaction is taken back, and they with it."""
+        if kind is None:
+            self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
+            for table, name, mode in self.found:
+                always = "ALWAYS " if mode == "A" else ""
+                self.session.run(f"ALTER TABLE {table} ENABLE {always}TRIGGER {identifier(name)}")
+
+
+def count_rows(session: Session) -> dict[str, int]:
+    """Return the rows of each table, those of its partitions among them."""
+    tables = [one for one in read_tables(session).values() if not one.part]
+    counts: dict[str, int] = {}
+    for begin in range(0, len(tables), _COUNTED):
+        parts = ", ".join(
+            f"{literal(one.name)}, (SELECT count(*) FROM {one.sql})" for one in tables[begin : begin + _COUNTED]
+        )
+        counts |= session.ask(f"SELECT json_build_object({parts})", dict[str, int])
+    return counts
+
+
+_COUNTED = 40
+"""Tables that one question counts: a function has at most a hundred arguments."""

@@ -1,0 +1,47 @@
+"""The site's own rules of deletion decide what an erasure takes with it, and Method 2 erases, too."""
+
+import pytest
+
+COUNTS = """
+SELECT (SELECT count(*) FROM exams_copy WHERE id = '{0}'), (SELECT count(*) FROM exams_booklet WHERE copy_id = '{0}'),
+       (SELECT count(*) FROM exams_exam)
+"""
+
+
+@pytest.fixture
+def copied(demo):
+    """The reference site with its Django backup, and the key of an exam's copy with booklets."""
+    demo.key = demo.sql("SELECT copy_id FROM exams_booklet ORDER BY copy_id LIMIT 1")[0][0]
+    demo.exams = demo.sql("SELECT count(*) FROM exams_exam")[0][0]
+    return demo
+
+
+def test_the_rules_of_the_models_are_recorded_once(copied):
+    copied.korrigo("forget", f"exams.Copy:{copied.key}")
+    copied.korrigo("forget", f"exams.Exam:{copied.sql('SELECT min(id::text) FROM exams_exam')[0][0]}")
+    entries = copied.wired().ledger().read()
+    assert [one.subject for one in entries] == ["rules", "row", "row"]
+    rules = {(link.table, *link.columns): link.rule for link in entries[0].links}
+    assert rules["public.exams_booklet", "copy_id"] == "CASCADE"
+    assert "PROTECT" in rules.values()
+    assert "SET_NULL" in rules.values()
+
+
+def test_a_restore_by_django_erases(copied):
+    copied.korrigo("backup", "full", "--method", "django")
+    made = copied.one("korrigo_backup_*")
+    copied.korrigo("forget", f"exams.Copy:{copied.key}")
+    assert "exams_copy 1" in copied.korrigo("restore", made, "--yes").out
+    assert copied.sql(COUNTS.format(copied.key)) == [(0, 0, copied.exams)]
+
+
+def test_a_restore_of_a_dump_stops_at_a_protected_row_and_goes_on_when_it_is_forgotten_too(copied):
+    made = copied.backup()
+    exam = copied.sql(f"SELECT exam_id FROM exams_copy WHERE id = '{copied.key}'")[0][0]
+    copied.korrigo("forget", f"exams.Exam:{exam}")
+    failed = copied.korrigo("restore", made, "--yes", code=4)
+    assert "exams_copy" in failed.err
+    keys = [row[0] for row in copied.sql(f"SELECT id FROM exams_copy WHERE exam_id = '{exam}'")]
+    copied.korrigo("forget", *(f"exams.Copy:{key}" for key in keys))
+    copied.korrigo("restore", made, "--yes")
+    assert copied.sql("SELECT count(*) FROM exams_exam") == [(copied.exams - 1,)]

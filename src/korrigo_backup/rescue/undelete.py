@@ -73,6 +73,7 @@ from korrigo_backup.rescue.undelete_plan import (
     Why,
 )
 from korrigo_backup.rescue.undo_undelete import content_hash, partly
+from korrigo_backup.restore.erasing import erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, UndeleteStaging, silent
@@ -388,7 +389,8 @@ class _Undeletion:
         """Find what belongs to the rows, try it, and return the plan."""
         assert self._artifact is not None  # noqa: S101 - `choose` has found it
         close(self._rows, self._relations)
-        conflicts = Conflicts(self._rows, self._relations, self._options.skip)
+        erased = erased_from(self._site, self._artifact)
+        conflicts = Conflicts(self._rows, self._relations, self._options.skip, erased)
         counts = conflicts.settle()
         if self._options.files:
             self._files = find_files(self._site, self._rows, self._roots.described, points, self._artifact)

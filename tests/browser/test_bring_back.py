@@ -37,6 +37,30 @@ def _keep(page, name):
             page.screenshot(path=Path(directory) / f"{name}-{width}.png", full_page=True)
 
 
+def find_deleted(page, axe, key):
+    """From the page of a backup: look inside, search the exam, and go to the form that brings it back."""
+    page.click("#korrigo-rescue a >> nth=0")
+    page.wait_for_selector("#korrigo-tables")
+    assert problems(axe, page) == []
+    _keep(page, "tables")
+    page.click("text=public.exams_exam >> xpath=.. >> css=a")
+    page.wait_for_selector("#korrigo-rows")
+    assert problems(axe, page) == []
+    page.fill("#korrigo-words", key[:8])
+    page.click("form[role=search] [type=submit]")
+    page.wait_for_load_state("networkidle")
+    assert page.locator("#korrigo-rows tbody tr").count() == 1
+    _keep(page, "rows")
+    page.click("#korrigo-rows tbody a")
+    page.wait_for_selector("#korrigo-fields")
+    assert problems(axe, page) == []
+    _keep(page, "row")
+    page.click("#korrigo-bring-back")
+    page.wait_for_selector("#korrigo-objects")
+    assert page.inner_text("h1") == "Ramener des objets supprimés"
+    assert page.input_value("#korrigo-objects") == f"exams.Exam:{key}"
+
+
 @pytest.mark.usefixtures("spool")
 def test_a_deleted_exam_comes_back_by_the_admin(demo, visit, axe):
     demo.korrigo("backup", "full")
@@ -46,9 +70,7 @@ def test_a_deleted_exam_comes_back_by_the_admin(demo, visit, axe):
     page = visit("brings", locale="fr")
     here = page.url
     page.goto(f"{here}backup/{name}/")
-    page.click("#korrigo-rescue a")
-    assert page.inner_text("h1") == "Ramener des objets supprimés"
-    page.fill("#korrigo-objects", f"exams.Exam:{key}")
+    find_deleted(page, axe, key)
     assert problems(axe, page) == []
     _keep(page, "form")
     page.click("[type=submit].default")

@@ -80,6 +80,10 @@ def command(
         typer.Option(help="Accept a named difference; repeatable."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep it although services are not healthy.")] = False,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", "-T", help="Only this model or table; repeatable.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="With --table: remove newer rows, too.")] = False,
     approved_by: Annotated[str, typer.Option(help="The person with the written approval.")] = "",
     reason: Annotated[str, typer.Option(help="The incident, in a sentence.")] = "",
     ticket: Annotated[str, typer.Option(help="Ticket or report of the incident.")] = "",
@@ -126,12 +130,19 @@ def command(
     )
     if target:
         artifact = _fetched(wired, target, artifact, at, identity, allow_unsigned=allow_unsigned)
+    if (table or exact) and (file or overwrite):
+        raise UsageError("--table and --file exclude each other", hint="restore the tables first, then the files")
     if file or overwrite:
         from korrigo_backup.cli.rescue.restore_files import restore_files_and_say  # noqa: PLC0415 - few restores are
 
         restore_files_and_say(wired, file or [], artifact, at, options, Questions(yes, given), overwrite=overwrite)
         return
     found = named_or_before(wired.catalog, artifact, at)
+    if table or exact:
+        from korrigo_backup.cli.rescue.restore_table import restore_tables_and_say  # noqa: PLC0415 - few restores are
+
+        restore_tables_and_say(wired, found, table or [], options, Questions(yes, given), exact=exact)
+        return
     restore_and_say(wired, found, options, Questions(yes, given), validate=validate)
 
 

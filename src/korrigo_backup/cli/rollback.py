@@ -33,6 +33,8 @@ QUESTION = "⚠️  This puts the data of before the restore back in place. Cont
 
 UNDELETE_QUESTION = "⚠️  This deletes the rows of the undelete again. Continue? (yes/no): "
 
+VALUES_QUESTION = "⚠️  This gives the rows above the values of before again. Continue? (yes/no): "
+
 
 class RollbackTarget(StrEnum):
     """The state to go back to (runbook 5.7)."""
@@ -107,7 +109,11 @@ def _undo_undelete(wired: Wired, *, yes: bool, dry_run: bool) -> None:
     """Undo the newest undelete, which came after every restore."""
 
     def confirm(plan: UndoPlan) -> bool:
-        say(f"Plan: roll back the undelete of {first_of(plan.asked, 3)}, from {plan.artifact}")
+        say(f"Plan: roll back the {plan.verb} of {first_of(plan.asked, 3)}, from {plan.artifact}")
+        for table, count in plan.changed.items():
+            say(f"  table     {table}: {counted(count, 'row')} with the values of before again")
+        for table, count in plan.removed.items():
+            say(f"  table     {table}: {counted(count, 'removed row')} inserted again")
         for table, count in plan.tables.items():
             say(f"  table     {table}: {counted(count, 'row')} deleted again")
         if plan.links:
@@ -118,12 +124,15 @@ def _undo_undelete(wired: Wired, *, yes: bool, dry_run: bool) -> None:
         if dry_run:
             add_to_document(plan=plan)
             raise PlanShown
-        return yes or ask_yes(UNDELETE_QUESTION)
+        return yes or ask_yes(VALUES_QUESTION if plan.changed or plan.removed else UNDELETE_QUESTION)
 
     listen = narrator(RollbackStep)
     done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, listen=listen, dry_run=dry_run)
     add_to_document(plan=done)
-    say("✅ The undelete is undone: its rows are deleted again")
+    if done.changed or done.removed:
+        say(f"✅ The {done.verb} is undone: the values are those of before it")
+    else:
+        say("✅ The undelete is undone: its rows are deleted again")
 
 
 def _newest_safety(wired: Wired) -> Artifact:

@@ -18,13 +18,16 @@ from django.views.decorators.http import require_http_methods, require_safe
 from korrigo_backup.djangoapp.models import Backups
 
 _STATIC = "korrigo_backup"
+_LOOK, _BRING_BACK = "look_into_backups", "bring_back"
+"""The permissions besides that to view."""
 
 
 @admin.register(Backups)
 class BackupsAdmin(admin.ModelAdmin):
     """Stands in the index for staff with `korrigo_backup.view_backups`; its list of rows is the page itself.
 
-    The page of a backup needs the same permission, a request to the host `korrigo_backup.bring_back`, too.
+    The page of a backup needs the same permission, a look into it `look_into_backups`, a request to the
+    host `bring_back`, too.
 
     A site with an AdminSite of its own registers it there: `my_site.register(Backups, BackupsAdmin)`.
     """
@@ -55,6 +58,15 @@ class BackupsAdmin(admin.ModelAdmin):
         return [
             path("", self.admin_site.admin_view(self.changelist_view), name=f"{name}_changelist"),
             path("backup/<str:name>/", self.admin_site.admin_view(self.detail_view), name=f"{name}_detail"),
+            path("backup/<str:name>/look/", self.admin_site.admin_view(self.look_view), name=f"{name}_look"),
+            path(
+                "backup/<str:name>/look/<str:table>/", self.admin_site.admin_view(self.rows_view), name=f"{name}_rows"
+            ),
+            path(
+                "backup/<str:name>/look/<str:table>/row/",
+                self.admin_site.admin_view(self.row_view),
+                name=f"{name}_row",
+            ),
             path(
                 "backup/<str:name>/bring-back/",
                 self.admin_site.admin_view(self.bring_back_view),
@@ -83,13 +95,53 @@ class BackupsAdmin(admin.ModelAdmin):
         from korrigo_backup.djangoapp.status.detail import detail  # noqa: PLC0415 - as above
 
         values = detail(name)
-        may = request.user.has_perm(f"{self.opts.app_label}.bring_back")
-        return self._answer(request, "detail", {**values, "can_ask": may and values["has_rows"]})
+        asks, looks = (request.user.has_perm(f"{self.opts.app_label}.{one}") for one in (_BRING_BACK, _LOOK))
+        may = {"can_ask": asks and values["has_rows"], "can_look": looks and values["can_look"]}
+        return self._answer(request, "detail", {**values, **may})
+
+    @method_decorator(require_safe)
+    def look_view(self, request: Any, name: str) -> Any:
+        """Answer with the tables of a backup that the user may see. Raises as `detail_view`."""
+        self._require_permission(request, _LOOK)
+        from korrigo_backup.djangoapp.look import asking, pages  # noqa: PLC0415 - as above
+
+        saved = pages.opened(request.user, name)
+        asking.note(request.user, name, "looked at the tables of the backup")
+        title = pgettext_lazy("korrigo_backup", "Look inside")
+        return self._answer(request, "look", {"title": title, "tables": saved.tables, **pages.heading(saved)})
+
+    @method_decorator(require_safe)
+    def rows_view(self, request: Any, name: str, table: str) -> Any:
+        """Answer with rows of a table as they were. Raises as `detail_view`."""
+        self._require_permission(request, _LOOK)
+        from korrigo_backup.djangoapp.look import asking, pages  # noqa: PLC0415 - as above
+
+        saved = pages.opened(request.user, name)
+        found = pages.table_of(saved, table)
+        words = f", searched for {request.GET['q'][:200]!r}" if request.GET.get("q") else ""
+        asking.note(request.user, name, f"looked at rows of {table}, page {pages.page_number(request.GET)}{words}")
+        values = pages.rows(saved, found, request.GET, self.admin_site._registry)  # noqa: SLF001 - the site's own ModelAdmins
+        return self._answer(request, "rows", {"title": found.title, **values})
+
+    @method_decorator(require_safe)
+    def row_view(self, request: Any, name: str, table: str) -> Any:
+        """Answer with a row as it was, next to the live one. Raises as `detail_view`."""
+        self._require_permission(request, _LOOK)
+        from korrigo_backup.djangoapp.look import asking, pages  # noqa: PLC0415 - as above
+
+        saved = pages.opened(request.user, name)
+        found, key = pages.table_of(saved, table), request.GET.get("key", "")[:300]
+        if not key or not found.key:
+            raise Http404("no row is named")
+        asking.note(request.user, name, f"looked at {found.object(key)}")
+        asks = request.user.has_perm(f"{self.opts.app_label}.{_BRING_BACK}")
+        values = {"title": found.object(key), "can_ask": asks, **pages.row(saved, found, key)}
+        return self._answer(request, "row", values)
 
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def bring_back_view(self, request: Any, name: str) -> Any:
         """Answer with the form for objects to bring back, or ask the host for their plan. Raises as `detail_view`."""
-        self._require_permission(request, "bring_back")
+        self._require_permission(request, _BRING_BACK)
         from korrigo_backup.djangoapp.look import asking  # noqa: PLC0415 - as above
 
         artifact, spool, problem = asking.require_backup(name), asking.spool(), ""
@@ -106,7 +158,7 @@ class BackupsAdmin(admin.ModelAdmin):
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def request_view(self, request: Any, name: str, id_: str) -> Any:
         """Answer with the host's answer, or ask for its plan to be carried out. Raises as `detail_view`."""
-        self._require_permission(request, "bring_back")
+        self._require_permission(request, _BRING_BACK)
         from korrigo_backup.djangoapp.look import asking  # noqa: PLC0415 - as above
 
         artifact, spool, problem = asking.require_backup(name), asking.spool(), ""

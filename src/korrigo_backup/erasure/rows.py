@@ -146,7 +146,7 @@ class _Erasing:
         return _Triggers(self.session, self.session.ask(_TRIGGERS.format(tables=names), list[tuple[str, str, str]]))
 
     def empty(self, references: Sequence[LoadedReference]) -> dict[str, int]:
-        """Empty the references of rows that stay; return how many rows of each table, also those that the server does."""
+        """Empty the references of rows that stay; return how many of each table, also those of the server."""
         emptied: dict[str, int] = {}
         for one in references:
             if one.fate not in {Fate.EMPTIED, Fate.SERVER} or one.to.name not in self.marked:
@@ -162,8 +162,8 @@ class _Erasing:
     def _emptied(self, one: LoadedReference) -> int:
         nothing = ", ".join(f"{identifier(name)} = NULL" for name in one.emptied)
         found = f"(SELECT c.tableoid AS part, c.ctid AS at FROM {self._staying(one)}) x"
-        place = "u.tableoid = x.part AND u.ctid = x.at"
-        return self._count(f"UPDATE {one.table.sql} u SET {nothing} FROM {found} WHERE {place} RETURNING 1")
+        joined = f"{found} WHERE u.tableoid = x.part AND u.ctid = x.at"
+        return self._count(f"UPDATE {one.table.sql} u SET {nothing} FROM {joined} RETURNING 1")
 
     def delete(self) -> dict[str, int]:
         """Delete all marked rows by one statement; return how many of each table."""

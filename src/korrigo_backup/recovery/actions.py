@@ -48,10 +48,10 @@ _SENTENCES = {
     ActionKind.SERVICES_STARTED: "started the services again",
     ActionKind.DRILL_PLACE_REMOVED: "removed the leftover of a killed drill: {of}",
     ActionKind.PRIVATE_PROJECT_REMOVED: "removed the private Compose project {of} of a killed run",
-    ActionKind.UNDELETE_FINISHED: "finished the interrupted undelete of {of}",
-    ActionKind.UNDELETE_ROLLED_BACK: "undid the unfinished undelete of {of}",
-    ActionKind.UNDELETE_UNDONE: "finished the interrupted rollback of the undelete of {of}",
-    ActionKind.UNDELETE_STAYS: "undid the unfinished rollback of the undelete of {of}",
+    ActionKind.UNDELETE_FINISHED: "finished the interrupted {verb} of {of}",
+    ActionKind.UNDELETE_ROLLED_BACK: "undid the unfinished {verb} of {of}",
+    ActionKind.UNDELETE_UNDONE: "finished the interrupted rollback of the {verb} of {of}",
+    ActionKind.UNDELETE_STAYS: "undid the unfinished rollback of the {verb} of {of}",
     ActionKind.FILES_ROLLED_BACK: "undid the unfinished restore of files of {of}",
     ActionKind.FILES_UNDONE: "finished the interrupted rollback of the restore of files of {of}",
 }
@@ -66,8 +66,8 @@ _INTENTIONS = {
     ActionKind.DATABASE_COMPLETED: "complete database {of}",
     ActionKind.CONNECTIONS_ALLOWED: "let database {of} take connections again",
     ActionKind.SERVICES_STARTED: "start the services again",
-    ActionKind.UNDELETE_ROLLED_BACK: "finish or undo the interrupted undelete of {of}",
-    ActionKind.UNDELETE_STAYS: "finish or undo the interrupted rollback of the undelete of {of}",
+    ActionKind.UNDELETE_ROLLED_BACK: "finish or undo the interrupted {verb} of {of}",
+    ActionKind.UNDELETE_STAYS: "finish or undo the interrupted rollback of the {verb} of {of}",
     ActionKind.FILES_ROLLED_BACK: "undo the unfinished restore of files of {of}",
     ActionKind.FILES_UNDONE: "finish the interrupted rollback of the restore of files of {of}",
 }
@@ -80,20 +80,21 @@ _UNDOES_A_RESTORE = frozenset(
 
 @dataclass(frozen=True)
 class RecoveryAction:
-    """One action; `of` is a stamp, or the name of a database, a role or a directory."""
+    """One action; `of` is a stamp, or the name of a database, a role or a directory; `verb` made a rescue's record."""
 
     kind: ActionKind
     of: str = ""
+    verb: str = "undelete"
 
     @property
     def sentence(self) -> str:
         """The action in words."""
-        return _SENTENCES[self.kind].format(of=self.of)
+        return _SENTENCES[self.kind].format(of=self.of, verb=self.verb)
 
     @property
     def intention(self) -> str:
         """The action that is to come, in words."""
-        return _INTENTIONS[self.kind].format(of=self.of)
+        return _INTENTIONS[self.kind].format(of=self.of, verb=self.verb)
 
     @property
     def undoes_a_restore(self) -> bool:

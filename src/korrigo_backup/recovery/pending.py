@@ -75,9 +75,9 @@ def require_plannable(site: Site, recovered: Recovered) -> None:
 
 def _of_undeletes(site: Site, directory: Path) -> Iterator[RecoveryAction]:
     for head in records(directory, site.name, PENDING):
-        yield RecoveryAction(ActionKind.UNDELETE_ROLLED_BACK, head.stamp)
+        yield RecoveryAction(ActionKind.UNDELETE_ROLLED_BACK, head.stamp, head.verb)
     for head in records(directory, site.name, UNDOING):
-        yield RecoveryAction(ActionKind.UNDELETE_STAYS, head.stamp)
+        yield RecoveryAction(ActionKind.UNDELETE_STAYS, head.stamp, head.verb)
 
 
 def _of_media(media: Tree) -> Iterator[RecoveryAction]:

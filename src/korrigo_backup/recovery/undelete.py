@@ -67,9 +67,10 @@ class RecordedTable(msgspec.Struct, frozen=True):
 class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a record. `transaction` is "" until the rows are inserted.
 
-    `directories` are those that the files needed, the outer ones first.
+    `directories` are those that the files needed, the outer ones first. `verb` is the command that wrote the record.
     """
 
+    verb: str = "undelete"
     site: str
     database: str
     stamp: str
@@ -86,13 +87,18 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
 class RecordedRow(msgspec.Struct, frozen=True):
     """A row that was inserted: the number of its table in the head, its key as text, the hash of its content.
 
-    Of a live row that was linked again `link` names the columns, and the hash is that of their values.
+    Of a live row that was linked again `link` names the columns, and the hash is that of their values. Of a live row
+    with values that were put back there are those of before and after, as text by column; of one that was removed all
+    values. They have no hash.
     """
 
     table: int
     key: tuple[str, ...]
-    hash: str
+    hash: str = ""
     link: tuple[str, ...] = ()
+    former: dict[str, str | None] | None = None
+    put: dict[str, str | None] | None = None
+    removed: dict[str, str | None] | None = None
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -196,14 +202,15 @@ def finish(site: Site, directory: Path) -> list[RecoveryAction]:
             forget(directory, head.stamp, PENDING)
         discard_staged(site, head)
         kind = ActionKind.UNDELETE_FINISHED if stays else ActionKind.UNDELETE_ROLLED_BACK
-        done.append(RecoveryAction(kind, head.stamp))
+        done.append(RecoveryAction(kind, head.stamp, head.verb))
     for head in records(directory, site.name, UNDOING):
         undone = committed(site.postgres, head.transaction)
         if undone:
             remove_files(site, head)
             forget(directory, head.stamp, DONE)
         forget(directory, head.stamp, UNDOING)
-        done.append(RecoveryAction(ActionKind.UNDELETE_UNDONE if undone else ActionKind.UNDELETE_STAYS, head.stamp))
+        kind = ActionKind.UNDELETE_UNDONE if undone else ActionKind.UNDELETE_STAYS
+        done.append(RecoveryAction(kind, head.stamp, head.verb))
     return done
 
 

@@ -1,4 +1,4 @@
-"""The operations that `rollback` takes back before any restore: undeletes and restores of single files."""
+"""The operations that `rollback` takes back before any restore: undeletes, reverts, restores of tables and of files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def undoable(directory: Path, site: str) -> list[Undoable]:
     """Return the operations of a site that can be taken back, the newest, which is the first to be, first."""
     found = [
         *(
-            Undoable(verb=Verb.UNDELETE, stamp=one.stamp, created=one.created, artifact=one.artifact, asked=one.asked,
+            Undoable(verb=one.verb, stamp=one.stamp, created=one.created, artifact=one.artifact, asked=one.asked,
                      files=len(one.files))
             for one in records(directory, site, DONE)
         ),

@@ -19,6 +19,7 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
@@ -91,22 +92,37 @@ def _smallest_circle(needs: dict[str, set[str]]) -> set[str]:
 
 
 def _inserting(group: Sequence[StagedTable], condition: str) -> str:
-    parts = [
-        f"i{one.number} AS (INSERT INTO {one.live.sql} ({one.listed}) OVERRIDING SYSTEM VALUE"
-        f" SELECT {one.listed} FROM {one.gone} WHERE {condition} RETURNING 1)"
-        for one in group
-    ]
+    parts = [f"i{one.number} AS ({inserting(one, condition)} RETURNING 1)" for one in group]
     counts = ", ".join(f"(SELECT count(*) FROM i{one.number})" for one in group)
     return f"WITH {', '.join(parts)} SELECT json_build_array({counts})"
 
 
+def inserting(table: StagedTable, condition: str = PICKED) -> str:
+    """Return the statement that inserts the picked rows of a table; it ends with their condition."""
+    return (
+        f"INSERT INTO {table.live.sql} ({table.listed}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {table.listed} FROM {table.gone} WHERE {condition}"
+    )
+
+
 def proof(tables: Sequence[StagedTable]) -> str:
     """Return the query for the number of picked rows of each table that are not live with exactly this content."""
-    counts = [
-        f"SELECT {literal(one.live.name)} AS name, count(*) AS rows FROM {one.gone} g WHERE g.{PICKED} AND NOT EXISTS"
-        f" (SELECT FROM ONLY {one.live.sql} l WHERE {one.same('l', 'g')} AND {one.content('l')} = {one.content('g')})"
-        for one in tables
-    ]
+    return total([lacking(one) for one in tables])
+
+
+def lacking(table: StagedTable) -> str:
+    """Return the query for the number of picked rows that are not live with exactly this content."""
+    return (
+        f"SELECT {literal(table.live.name)} AS name, count(*) AS rows FROM {table.gone} g WHERE g.{PICKED} AND NOT"
+        f" EXISTS (SELECT FROM ONLY {table.live.sql} l WHERE {table.same('l', 'g')}"
+        f" AND {table.content('l')} = {table.content('g')})"
+    )
+
+
+def total(counts: Sequence[str]) -> str:
+    """Return the query for those of some named counts that are not 0."""
+    if not counts:
+        return "SELECT '{}'::json"
     return f"SELECT coalesce(json_object_agg(name, rows), '{{}}') FROM ({' UNION ALL '.join(counts)}) c WHERE rows > 0"
 
 
@@ -115,12 +131,20 @@ def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Se
     """Insert and prove the picked rows, take it back, and return what the live database does not take."""
     if not tables:
         return TriedInsertion()
-    together = " ".join(f"EXECUTE {literal(one)};" for one in statements(tables, relations))
     apart = " ".join(_one_by_one(one) for one in tables)
+    return run_trial(rows.session, statements(tables, relations), proof(tables), apart)
+
+
+def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str = "") -> TriedInsertion:
+    """Carry out the statements `changes` and the query `proven`, and take them back; return what was not taken.
+
+    `apart` is PL/pgSQL that tries the rows one by one after the server has refused them all together.
+    """
+    together = " ".join(f"EXECUTE {literal(one)};" for one in changes)
     tag = f"$trial_{secrets.token_hex(8)}$"
-    rows.session.run(
+    session.run(
         f"BEGIN; CREATE TEMP TABLE trial (result json) ON COMMIT PRESERVE ROWS; DO {tag} {_DECLARE}\n"
-        f"BEGIN SET CONSTRAINTS ALL IMMEDIATE; BEGIN {together} EXECUTE {literal(proof(tables))} INTO changed;"
+        f"BEGIN SET CONSTRAINTS ALL IMMEDIATE; BEGIN {together} EXECUTE {literal(proven)} INTO changed;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}'; EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' THEN NULL;"
         f" WHEN OTHERS THEN {_DIAGNOSTICS} failed := {_FOUND.format(table='coalesce(whose, $q$$q$)', row=0)}; END;\n"
         f"IF failed IS NOT NULL THEN {apart} IF found = '[]' THEN found := found || failed; END IF; END IF;\n"
@@ -128,8 +152,8 @@ def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Se
         " VALUES (json_build_object('conflicts', found, 'changed', coalesce(changed, '{}')));"
         f" END {tag}"
     )
-    result = rows.session.ask("SELECT result FROM pg_temp.trial", TriedInsertion)
-    rows.session.run("DROP TABLE pg_temp.trial; COMMIT")
+    result = session.ask("SELECT result FROM pg_temp.trial", TriedInsertion)
+    session.run("DROP TABLE pg_temp.trial; COMMIT")
     return result
 
 
@@ -152,14 +176,21 @@ _FOUND = (
 
 def _one_by_one(table: StagedTable) -> str:
     """Return the loop that tries each row of a table alone; a row that misses a parent is none of its conflicts."""
-    into, gone = f"INSERT INTO {table.live.sql} ({table.listed}) OVERRIDING SYSTEM VALUE", table.gone
-    insert = f"{into} SELECT {table.listed} FROM {gone}"
-    row = _FOUND.format(table=literal(table.live.name), row="one.number")
+    rows, insert = f"{table.gone} WHERE {PICKED}", inserting(table, f"{ROW} = $1")
+    return try_apart(table.live.name, rows, insert, " OR foreign_key_violation")
+
+
+def try_apart(name: str, rows: str, change: str, passed: str = "") -> str:
+    """Return the loop that tries a change for each of some rows alone, by its number `$1`.
+
+    `rows` are a table and the condition on it, `passed` further conditions of PL/pgSQL that are no conflict.
+    """
+    row = _FOUND.format(table=literal(name), row="one.number")
     return (
-        f"FOR one IN SELECT {ROW} AS number FROM {gone} WHERE {PICKED} ORDER BY 1 LOOP"
-        f" BEGIN EXECUTE {literal(f'{insert} WHERE {ROW} = $1')} USING one.number;"
+        f"FOR one IN SELECT {ROW} AS number FROM {rows} ORDER BY 1 LOOP"
+        f" BEGIN EXECUTE {literal(change)} USING one.number;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}';"
-        f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' OR foreign_key_violation THEN NULL;"
+        f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}'{passed} THEN NULL;"
         f" WHEN OTHERS THEN {_DIAGNOSTICS} found := found || {row}; END; END LOOP;"
     )
 

@@ -26,6 +26,10 @@ SELECT coalesce(json_agg(json_build_object(
   'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
   'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+  'types', (SELECT coalesce(json_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum), '[]') FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+  'fixed', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = 'a'),
   'texts', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
               AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)),
@@ -61,7 +65,7 @@ class TableLayout(msgspec.Struct, frozen=True):
     """A table of the live database: the columns that an INSERT may name, and its key, () without one.
 
     `name` is written as pg_dump writes it. The key is the primary key, else a unique index over columns without NULL.
-    `texts` are the columns of text.
+    `texts` are the columns of text, `types` those of all `columns`, `fixed` the columns that no UPDATE may name.
     """
 
     name: str
@@ -70,6 +74,8 @@ class TableLayout(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     key: tuple[str, ...]
     texts: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     @property
     def sql(self) -> str:

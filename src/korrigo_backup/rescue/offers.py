@@ -13,7 +13,7 @@ import msgspec
 
 from korrigo_backup.compare.differences import FileChange, RowChange  # noqa: TC001 - msgspec reads them
 from korrigo_backup.core.counted import counted
-from korrigo_backup.rescue.bisect import MomentKind, TableMoment
+from korrigo_backup.rescue.bisect import TableMoment  # noqa: TC001 - msgspec reads it
 from korrigo_backup.rescue.objects import written_object
 
 if TYPE_CHECKING:
@@ -139,12 +139,14 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
 
 
 def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:
-    if state.moment.kind is not MomentKind.GONE or RESTORE_TABLE not in commands:
+    change = state.change
+    if change is None or not (change.removed and change.changed) or RESTORE_TABLE not in commands:
         return []
+    rows = f"{counted(change.removed, 'missing row')}, and the former values of {counted(change.changed, 'row')}"
     return [
         Offer(
-            brings=f"the table {state.table} with {state.moment.rows_before} rows",
-            loses=_NONE,
+            brings=f"{rows} of {state.table}",
+            loses="the values that these rows have now; newer rows stay",
             downtime=_SERVES,
             command=f"korrigo-backup restore --table {quote(state.table)} {state.reference}",
         )

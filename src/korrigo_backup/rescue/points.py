@@ -112,7 +112,11 @@ def find_dump(catalog: Catalog, named: str | None = None, at: datetime | None = 
 
 def dump_named(catalog: Catalog, named: str) -> Artifact:
     """Return the dump that a name means, of a restore point the component; raises as `find_dump`."""
-    found = catalog.find(named)
+    return dump_of(catalog, catalog.find(named))
+
+
+def dump_of(catalog: Catalog, found: Artifact) -> Artifact:
+    """Return an artifact, of a restore point its dump; UsageError for one without rows."""
     dump = next((one for one in components(catalog, found) if KINDS[one.kind].is_dump), None)
     if dump is None:
         raise UsageError(

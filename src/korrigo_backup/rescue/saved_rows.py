@@ -152,3 +152,11 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
     if text[:1] in b"01234567":
         return bytes((int(text, 8) & 0xFF,))
     return _LETTERS.get(text, text)
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
+
+
+def cell_of(value: str) -> bytes:
+    """Return the cell of a text as COPY writes it, in UTF-8."""
+    return value.translate(_ESCAPES).encode("utf-8", "surrogateescape")

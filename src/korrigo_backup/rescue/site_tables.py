@@ -19,7 +19,7 @@ from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.objects import find_table, parse_object, written_object
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.saved_rows import cell_of, open_saved_rows
 from korrigo_backup.site.manage import DESCRIBE
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class SiteTables:
         """Return the values as COPY writes them: the server reads them as the types of their columns."""
         names = [name for name, _ in key]
         if self._taken is None or not all(kind for _, kind in key):
-            return {name: _escaped(value) for name, value in zip(names, values, strict=True)}
+            return {name: cell_of(value) for name, value in zip(names, values, strict=True)}
         wanted = ", ".join(f"{literal(value)}::{kind}" for value, (_, kind) in zip(values, key, strict=True))
         try:
             line = self._site.postgres.script(f"{PROVING} COPY (SELECT {wanted}) TO STDOUT (ENCODING 'UTF8')")
@@ -193,10 +193,3 @@ class SiteTables:
         except KorrigoBackupError as problem:
             self.not_asked = problem.message
             return None
-
-
-_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
-
-
-def _escaped(value: str) -> bytes:
-    return value.translate(_ESCAPES).encode("utf-8", "surrogateescape")

@@ -121,9 +121,20 @@ class StagedRows:
             return None
         return child, parent
 
-    @phase("stage rows")
     def stage(self, text: TableText, live: TableLayout) -> None:
-        """Load a table of the backup, and find its deleted rows.
+        """Load a table of the backup, and find its deleted rows; raises as `load`."""
+        if (table := self.load(text, live)) is None:
+            return
+        self.session.run(
+            f"CREATE TEMP TABLE gone_{table.number} AS"
+            f" SELECT {_OWN_COLUMNS}, {', '.join(f't.{identifier(name)}' for name in table.columns)}"
+            f" FROM {table.then} t"
+            f" WHERE NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')}); ANALYZE {table.gone}"
+        )
+
+    @phase("stage rows")
+    def load(self, text: TableText, live: TableLayout) -> StagedTable | None:
+        """Load a table of the backup; None if it has no column of the live table.
 
         Raises ProofFailed for rows that end in their middle, StatementFailed for a value that the live column does not
         take.
@@ -131,7 +142,7 @@ class StagedRows:
         here = set(live.columns)
         columns = tuple(name for name in text.columns if name in here)
         if not columns:
-            return
+            return None
         lost = tuple(name for name in text.columns if name not in here)
         new = tuple(name for name in live.columns if name not in text.columns)
         table = StagedTable(len(self.tables) + self.first, live, columns, lost, new)
@@ -140,12 +151,9 @@ class StagedRows:
             f"CREATE TEMP TABLE then_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql} WITH NO DATA; {more}"
         )
         self.session.feed(_copy(table.then, text))
-        self.session.run(
-            f"ANALYZE {table.then}; CREATE TEMP TABLE gone_{table.number} AS"
-            f" SELECT {_OWN_COLUMNS}, {', '.join(f't.{identifier(name)}' for name in columns)} FROM {table.then} t"
-            f" WHERE NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')}); ANALYZE {table.gone}"
-        )
+        self.session.run(f"ANALYZE {table.then}")
         self.tables[live.name] = table
+        return table
 
     def count(self, condition: str, table: StagedTable) -> int:
         """Return the number of deleted rows, alias `g`, for which a condition holds."""

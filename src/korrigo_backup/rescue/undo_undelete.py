@@ -5,7 +5,6 @@ One file: the checks before the deletion and the deletion itself speak of the sa
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,6 +30,8 @@ from korrigo_backup.recovery.undoable import is_replaced_since
 from korrigo_backup.rescue.closure import refers_to
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.staged_rows import rescue_session
+from korrigo_backup.rescue.steps.transaction import content_hash, in_steps, partly
+from korrigo_backup.rescue.values.undo_values import UndoValues
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
@@ -54,7 +55,10 @@ _SHOWN = 3
 
 
 class UndoPlan(msgspec.Struct, frozen=True):
-    """What is undone: the rows of each table, the links that are emptied again, the files that are removed."""
+    """What is undone: the rows of each table, the links that are emptied again, the files that are removed.
+
+    `verb` made them. `changed` rows get the values of before, `removed` rows come back.
+    """
 
     stamp: str
     artifact: str
@@ -62,6 +66,9 @@ class UndoPlan(msgspec.Struct, frozen=True):
     tables: dict[str, int]
     links: int
     files: int
+    verb: str = "undelete"
+    changed: dict[str, int] = {}
+    removed: dict[str, int] = {}
 
 
 def newest_undelete(catalog: Catalog, site: str) -> UndeleteHead | None:
@@ -116,23 +123,27 @@ class _Undo:
         self._record = record
         self._live = read_tables(session)
         self._relations: tuple[RowRelation, ...] = described_relations(site, session, self._live)
+        self._values = UndoValues(session, self._table, lambda number: head.tables[number].key)
 
     def plan(self) -> UndoPlan:
         """Read the record into the session; return the plan. Raises Refused if something has changed since."""
         self._session.run(
             "CREATE TEMP TABLE recorded (line jsonb); CREATE TEMP TABLE undo_rows (number int, key text[], hash bigint,"
-            " link text[])"
+            " link text[], former jsonb, put jsonb, removed jsonb)"
         )
         with explained(f"read {self._record}"):
             self._session.feed(self._copied())
         self._session.run(
             "INSERT INTO pg_temp.undo_rows SELECT (line->>'table')::int,"
-            " ARRAY(SELECT jsonb_array_elements_text(line->'key')), (line->>'hash')::bigint,"
-            " ARRAY(SELECT jsonb_array_elements_text(line->'link')) FROM pg_temp.recorded; ANALYZE pg_temp.undo_rows"
+            " ARRAY(SELECT jsonb_array_elements_text(line->'key')), nullif(line->>'hash', '')::bigint,"
+            " ARRAY(SELECT jsonb_array_elements_text(line->'link')), nullif(line->'former', 'null'),"
+            " nullif(line->'put', 'null'), nullif(line->'removed', 'null')"
+            " FROM pg_temp.recorded; ANALYZE pg_temp.undo_rows"
         )
         counts = dict(self._session.ask(_COUNTS, list[tuple[int, int]]))
         for number, count in counts.items():
             self._find(number, count)
+        self._values.require_unchanged(self._head.verb)
         tables = {self._name(number): count for number, count in counts.items()}
         return UndoPlan(
             self._head.stamp,
@@ -141,6 +152,9 @@ class _Undo:
             tables,
             self._session.ask("SELECT to_json(count(*)) FROM pg_temp.undo_rows WHERE link <> '{}'", int),
             len(self._head.files),
+            self._head.verb,
+            {self._name(number): count for number, count in self._values.changed().items()},
+            {self._name(number): count for number, count in self._values.removed().items()},
         )
 
     def _copied(self) -> Iterator[bytes]:
@@ -153,14 +167,23 @@ class _Undo:
         table = self._head.tables[number]
         return normal_name(f"{identifier(table.schema)}.{identifier(table.table)}")
 
-    def _layout(self, number: int) -> TableLayout:
-        table, live = self._head.tables[number], self._live.get(self._name(number))
-        if live is None or not {*table.columns, *table.key} <= set(live.columns):
-            raise Refused(
-                f"the table {self._name(number)} has other columns than at the undelete",
-                hint="undo its migration first, or delete the rows on the site",
-            )
+    def _table(self, number: int) -> TableLayout:
+        live = self._live.get(self._name(number))
+        if live is None or not set(self._head.tables[number].key) <= set(live.columns):
+            raise self._migrated(number)
         return live
+
+    def _layout(self, number: int) -> TableLayout:
+        live = self._table(number)
+        if not set(self._head.tables[number].columns) <= set(live.columns):
+            raise self._migrated(number)
+        return live
+
+    def _migrated(self, number: int) -> Refused:
+        return Refused(
+            f"the table {self._name(number)} has other columns than at the {self._head.verb}",
+            hint="undo its migration first, or change the rows on the site",
+        )
 
     def _find(self, number: int, count: int) -> None:
         """Note the live rows that are still as they were inserted; Refused if one is not."""
@@ -176,11 +199,11 @@ class _Undo:
         found = f"SELECT korrigo_backup_key FROM pg_temp.undo_{number}"
         query = (
             f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE u.number = {number}"
-            f" AND u.link = '{{}}' AND u.key NOT IN ({found})"
+            f" AND u.link = '{{}}' AND u.hash IS NOT NULL AND u.key NOT IN ({found})"
         )
         keys = [",".join(key) for key in self._session.ask(query, list[tuple[str, ...]])]
         raise Refused(
-            f"rows of {live.name} were changed or deleted since the undelete: {first_of(keys, _SHOWN)}",
+            f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys, _SHOWN)}",
             hint="the undelete stays; delete what you do not want on the site itself",
             id_="undelete.changed",
         )
@@ -201,7 +224,7 @@ class _Undo:
                 forget(directory, self._head.stamp, UNDOING)
                 problem.leave(World.ROLLED_BACK, ROLLED_BACK)
                 raise
-        with partly("the rows are deleted again"):
+        with partly(f"the {self._head.verb} is undone in the database"):
             with explained("remove the files of the undelete"):
                 left = remove_files(self._site, self._head)
             forget(directory, self._head.stamp, DONE)
@@ -225,17 +248,20 @@ class _Undo:
         self._empty_links()
         for number in numbers:
             self._require_no_children(number, numbers)
-        deletes = [
-            f"d{number} AS (DELETE FROM ONLY {self._layout(number).sql} l USING pg_temp.undo_{number} u"
-            f" WHERE {self._same(number, 'l', 'u')} AND {_hash(self._head.tables[number].columns, 'l')} ="
-            f" {_hash(self._head.tables[number].columns, 'u')} RETURNING 1)"
-            for number in numbers
-        ]
-        total = " + ".join(f"(SELECT count(*) FROM d{number})" for number in numbers)
-        deleted = self._session.ask(f"WITH {', '.join(deletes)} SELECT to_json({total})", int)
-        if deleted != sum(count for _, count in self._session.ask(_COUNTS, list[tuple[int, int]])):
+        expected = sum(count for _, count in self._session.ask(_COUNTS, list[tuple[int, int]]))
+        expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
+        steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
+        if sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
         return self._session.ask("SET CONSTRAINTS ALL IMMEDIATE; SELECT to_json(pg_current_xact_id()::text)", str)
+
+    def _deletion(self, number: int) -> tuple[str, str]:
+        """Return the statement that deletes the inserted rows of a table, with a name."""
+        columns = self._head.tables[number].columns
+        return f"d{number}", (
+            f"DELETE FROM ONLY {self._layout(number).sql} l USING pg_temp.undo_{number} u"
+            f" WHERE {self._same(number, 'l', 'u')} AND {_hash(columns, 'l')} = {_hash(columns, 'u')}"
+        )
 
     def _same(self, number: int, one: str, other: str) -> str:
         table = self._head.tables[number]
@@ -270,6 +296,9 @@ class _Undo:
                 if own is not None
                 else ""
             )
+            numbers_of = (n for n in range(len(self._head.tables)) if self._name(n) == relation.table)
+            for one in numbers_of:
+                others += f" AND NOT {self._values.gets_another(one, 'c', relation.columns)}"
             query = (
                 f"SELECT to_json(count(*)) FROM ONLY {child.sql} c WHERE EXISTS"
                 f" (SELECT FROM pg_temp.undo_{number} u WHERE {refers_to(relation, 'c', 'u')}){others}"
@@ -284,7 +313,7 @@ class _Undo:
 
 _COUNTS = (
     "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"
-    " (SELECT number, count(*) FROM pg_temp.undo_rows WHERE link = '{}' GROUP BY number) c"
+    " (SELECT number, count(*) FROM pg_temp.undo_rows WHERE link = '{}' AND hash IS NOT NULL GROUP BY number) c"
 )
 
 
@@ -294,21 +323,3 @@ def _texts(names: tuple[str, ...], alias: str) -> str:
 
 def _hash(names: tuple[str, ...], alias: str) -> str:
     return content_hash(f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in names)})::text")
-
-
-@contextmanager
-def partly(done: str) -> Iterator[None]:
-    """Raise PartlyDone for an error after the commit: the next run does the rest."""
-    try:
-        yield
-    except PartlyDone:
-        raise
-    except KorrigoBackupError as problem:
-        raise PartlyDone(
-            f"{done}, but {problem.message}", hint=problem.hint, state=f"{done}; the next run does the rest"
-        ) from None
-
-
-def content_hash(content: str) -> str:
-    """Return the expression of the hash of a row's content, by which its undo knows it again."""
-    return f"hashtextextended({content}, 0)"

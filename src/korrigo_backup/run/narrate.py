@@ -84,6 +84,10 @@ def narrate(step: Step) -> str:
             return f"📦 Staging {counted(step.files, 'file')} of the media backup..."
         case of.UndeleteInserting():
             return f"📥 Bringing back {counted(step.rows, 'row')}..."
+        case of.RevertStaging():
+            return f"🔎 Comparing the live rows with {step.artifact}..."
+        case of.RevertUpdating():
+            return f"📥 Putting back {counted(step.rows, 'row')}..."
         case of.StagingFiles():
             return f"📦 Staging {counted(step.files, 'file')}..."
         case of.PuttingFiles():

@@ -39,6 +39,8 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
     REBUILD = "rebuild"
     UNDELETE = "undelete"
+    REVERT = "revert"
+    RESTORE_TABLE = "restore of a table"
     FORGET = "forget"
     DOCTOR = "doctor"
     CANARY = "canary"

@@ -559,6 +559,22 @@ UndeleteStep = UndeleteStaging | UndeleteFiles | UndeleteInserting
 """Steps of an undelete."""
 
 
+class RevertStaging(_Tagged, frozen=True, tag="revert.stage"):
+    """The rows of a backup are staged, to be compared with the live rows."""
+
+    artifact: str
+
+
+class RevertUpdating(_Tagged, frozen=True, tag="revert.update"):
+    """Rows get the values of the backup again, come back or go."""
+
+    rows: int
+
+
+RevertStep = RevertStaging | RevertUpdating
+"""Steps of a revert and of the restore of a table."""
+
+
 class StagingFiles(_Tagged, frozen=True, tag="files.stage"):
     """Single files of media backups are staged next to the live files."""
 
@@ -723,6 +739,7 @@ Step = (
     | RestoreStep
     | RollbackStep
     | UndeleteStep
+    | RevertStep
     | FilesStep
     | RebuildStep
     | ValidateStep

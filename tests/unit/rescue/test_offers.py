@@ -37,11 +37,10 @@ def test_many_missing_rows_are_those_of_the_table():
 
 def test_what_loses_least_comes_first():
     files = FileState(reference="media", change=FileChange(removed=Counted(1, ("a b.pdf",)), added=Counted(2)))
-    gone = state("public.gone", kind=MomentKind.GONE)
-    assert commands(state(changed=15), gone, state("public.copy", removed=9, changed=1), files=files) == [
+    assert commands(state(changed=15), state("public.copy", removed=9, changed=1), files=files) == [
         "korrigo-backup undelete --table public.copy --from dump",
         "korrigo-backup revert --table public.exam --from dump",
-        "korrigo-backup restore --table public.gone dump",
+        "korrigo-backup restore --table public.copy dump",
         "korrigo-backup restore --file 'a b.pdf' media",
         "korrigo-backup restore point",
     ]
@@ -52,6 +51,10 @@ def test_only_commands_of_this_version_are_offered():
     made = offers(RescueFacts((state(removed=1, changed=5),), files, "point", "then"), frozenset())
     assert [one.command for one in made] == ["korrigo-backup restore media", "korrigo-backup restore point"]
     assert made[0].loses == "2 newer files, kept for a rollback"
+
+
+def test_for_a_table_that_is_gone_the_point_alone_is_offered():
+    assert commands(state("public.gone", kind=MomentKind.GONE)) == ["korrigo-backup restore point"]
 
 
 def test_without_a_loss_nothing_is_offered():

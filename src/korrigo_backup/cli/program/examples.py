@@ -139,6 +139,10 @@ EXAMPLES = {
         ("korrigo-backup restore latest-point --dry-run", "the plan"),
         ('korrigo-backup restore --at "2026-05-04 14:05"', "the state of that time"),
     ),
+    "revert": (
+        ('korrigo-backup revert --table exams_exam --at "2026-05-04 14:00" --dry-run', "the plan"),
+        ('korrigo-backup revert -T exams_exam -c name --where "id < 9" --from 2026-05-04', "one column of some rows"),
+    ),
     "rollback": (
         ("korrigo-backup rollback", "the data before the last restore"),
         ("korrigo-backup rollback --to after", "undo the last rollback"),

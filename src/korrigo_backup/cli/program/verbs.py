@@ -46,6 +46,7 @@ VERBS = {
     "rescue": VerbEntry("rescue.rescue", Panel.BROKEN, "Find what is broken and since when, and the ways back."),
     "history": VerbEntry("rescue.history", Panel.BROKEN, "Show how a row or a file stood in each backup."),
     "undelete": VerbEntry("undelete", Panel.BROKEN, "Bring deleted rows back, with all that belongs to them."),
+    "revert": VerbEntry("rescue.revert", Panel.BROKEN, "Put changed values back, where nobody changed them again."),
     "requests": VerbEntry("rescue.requests", Panel.BROKEN, "Take the requests of Django's admin to bring rows back."),
     "rollback": VerbEntry("rollback", Panel.BROKEN, "Undo a restore, in about a second."),
     "validate": VerbEntry("validate", Panel.BROKEN, "Check that the live site works and is whole."),

@@ -11,6 +11,7 @@ from korrigo_backup.artifact.consistency import recorded_findings
 from korrigo_backup.artifact.history import BACKUPS, READS, members_of
 from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.djangoapp.look.pages import can_look
 from korrigo_backup.djangoapp.status.page import NoBackupsError, origin, seen
 from korrigo_backup.djangoapp.status.source import copies_elsewhere
 from korrigo_backup.djangoapp.status.table import Notes, row
@@ -62,6 +63,7 @@ def detail(name: str) -> dict[str, Any]:
     return {
         "backup": row(artifact, notes),
         "artifact": artifact,
+        "can_look": can_look(artifact, facts, place),
         "has_rows": KINDS[artifact.kind].is_dump or artifact.kind is Kind.POINT,
         "signature": signature_label(artifact),
         "unread": unread,

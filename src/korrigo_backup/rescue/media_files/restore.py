@@ -42,7 +42,7 @@ from korrigo_backup.rescue.media_files.saved import files_of, media_named, near_
 from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
-from korrigo_backup.rescue.undo_undelete import partly
+from korrigo_backup.rescue.steps.transaction import partly
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent

@@ -18,7 +18,7 @@ from korrigo_backup.recovery.put_files import (
 )
 from korrigo_backup.recovery.undelete import DONE, UNDOING
 from korrigo_backup.rescue.media_files.lock import files_lock
-from korrigo_backup.rescue.undo_undelete import partly
+from korrigo_backup.rescue.steps.transaction import partly
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent

@@ -1,0 +1,76 @@
+"""`korrigo-backup restore --table`: single tables become those of a backup again, while the site serves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.cli.output import ask_yes, narrator, say
+from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import say_unchanged
+from korrigo_backup.cli.rescue.value_plan import say_value_plan
+from korrigo_backup.core.counted import counted
+from korrigo_backup.errors import UsageError
+from korrigo_backup.rescue.points import dump_of
+from korrigo_backup.rescue.values.table import TableOptions, restore_tables
+from korrigo_backup.run.step import RevertStep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.cli.restore import Questions
+    from korrigo_backup.rescue.values.plan import ValuePlan
+    from korrigo_backup.restore.restore import RestoreOptions
+
+QUESTION = "⚠️  This changes the tables above in the live database. Continue? (yes/no): "
+
+
+def restore_tables_and_say(
+    wired: Wired,
+    artifact: Artifact,
+    tables: Sequence[str],
+    options: RestoreOptions,
+    questions: Questions,
+    *,
+    exact: bool,
+) -> None:
+    """Bring tables to the state of a backup, with a plan first."""
+    _require_fitting(tables, options)
+    chosen = TableOptions(tuple(tables), exact, options.dry_run, options.allow_unsigned)
+
+    def confirm(plan: ValuePlan) -> bool:
+        say_value_plan(plan)
+        return questions.yes or ask_yes(QUESTION)
+
+    dump = dump_of(wired.catalog, artifact)
+    plan = restore_tables(
+        wired.site(), wired.catalog, dump, chosen, now=local_now(), confirm=confirm, listen=narrator(RevertStep)
+    )
+    add_to_document(plan=plan)
+    if options.dry_run:
+        say_value_plan(plan)
+        say_unchanged()
+        return
+    add_to_document(applied=True)
+    say(f"✅ {counted(plan.count, 'row')} put back, each as in the backup")
+    say("   to undo it: korrigo-backup rollback")
+
+
+def _require_fitting(tables: Sequence[str], options: RestoreOptions) -> None:
+    """Raise UsageError for an option of a whole restore."""
+    if not tables:
+        raise UsageError("--exact goes with --table", hint="korrigo-backup restore --table T --exact ARTIFACT")
+    of_a_whole = {
+        "--in-place": options.in_place,
+        "--into-other-site": options.into_other_site,
+        "--keep": options.keep,
+        "--accept": bool(options.accept),
+        "--no-safety-backup": not options.safety_backup,
+    }
+    if wrong := next((name for name, given in of_a_whole.items() if given), None):
+        raise UsageError(
+            f"{wrong} is an option of a whole restore, not of --table",
+            hint="leave it out: the rows are changed in one transaction, and rollback undoes it",
+        )

@@ -1,0 +1,64 @@
+"""The plan of a revert or of the restore of a table, printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.cli.output import say, say_findings
+from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import first_of
+
+if TYPE_CHECKING:
+    from korrigo_backup.rescue.values.plan import ValueConflict, ValuePlan, ValueTable
+
+NAMED = 3
+"""Rows of a table that are named; --json has more."""
+
+_WIDTH = 60
+
+
+def say_value_plan(plan: ValuePlan) -> None:
+    """Print a plan: each table with its columns and first rows, the conflicts, what stays."""
+    say(f"Plan: {plan.verb} {first_of(plan.asked, NAMED)}")
+    say(f"  from      {plan.artifact}, made {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    if plan.accident and plan.accident_created:
+        say(f"  accident  shown by {plan.accident}, made {plan.accident_created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+    for one in plan.tables:
+        _say_table(one)
+    say("  downtime  none: the site goes on serving")
+    for conflict in plan.conflicts[: 2 * NAMED]:
+        say(_conflict(conflict))
+    if plan.conflict_count > 2 * NAMED:
+        say(f"   and {plan.conflict_count - 2 * NAMED} more conflicts: --json shows all")
+    say_findings(plan.findings)
+
+
+def _say_table(table: ValueTable) -> None:
+    columns = first_of([f"{name} ({count})" for name, count in table.columns.items()], 2 * NAMED)
+    say(f"  table     {table.table}: {counted(table.changed, 'row')} put back{f': {columns}' if columns else ''}")
+    for row in table.rows[:NAMED]:
+        values = first_of([f"{one.column} {_short(one.now)} → {_short(one.then)}" for one in row.values], NAMED)
+        say(f"            ~ {', '.join(row.key)}: {values}")
+    if table.inserted:
+        say(f"            + {counted(table.inserted, 'missing row')} inserted")
+    if table.removed:
+        say(f"            - {counted(table.removed, 'newer row')} removed")
+    if table.newer:
+        say(f"            {counted(table.newer, 'newer row')} kept")
+    if table.newer_values:
+        say(f"            {counted(table.newer_values, 'value')} changed only after the accident: kept")
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    return repr(value if len(value) <= _WIDTH else value[: _WIDTH - 1] + "…")
+
+
+def _conflict(conflict: ValueConflict) -> str:
+    mark, does = ("⚠️", " (left as it is)") if conflict.left else ("❌", "")
+    row = f"{conflict.table}:{','.join(conflict.key)}" if conflict.key else conflict.table
+    if conflict.column:
+        then, after, now = map(_short, (conflict.then, conflict.after, conflict.now))
+        return f"{mark} {row}{does}: {conflict.column} was changed again since: {then}, then {after}, now {now}"
+    return f"{mark} {row}{does}: {conflict.message}"

@@ -1,0 +1,174 @@
+"""The pages that look into a backup which the site's process can read: its tables, rows of one, one row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.http import Http404
+from django.utils.translation import pgettext
+
+from korrigo_backup.artifact.history import members_of
+from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.djangoapp.look.rows import PAGE, LookTooLongError, is_secret, read_page, read_row
+from korrigo_backup.djangoapp.look.tables import SavedTable, listed_columns, live_keys, live_row, tables_of
+from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
+from korrigo_backup.djangoapp.status.wording import in_language, local
+from korrigo_backup.errors import KorrigoBackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.rescue.saved_rows import SavedRow
+    from korrigo_backup.status.model import Facts
+
+SHOWN, WHOLE = 80, 20_000
+"""Characters of a value in a list, and on the page of its row."""
+
+HIDDEN = "•••"
+
+_LAST = 100_000
+"""The last page that a reader may ask for."""
+
+
+class Saved(NamedTuple):
+    """A backup that is looked into, its dump, and the tables that the user may see."""
+
+    backup: Artifact
+    dump: Artifact
+    tables: list[SavedTable]
+
+
+def can_look(artifact: Artifact, facts: Facts, place: Path) -> bool:
+    """Return whether the rows of a backup can be read by the site's process."""
+    return place.is_dir() and _dump(artifact, facts) is not None
+
+
+def _dump(artifact: Artifact, facts: Facts) -> Artifact | None:
+    """Return the dump of an artifact of this site, if it has one that can be relied on."""
+    names = {artifact.name, *members_of(artifact)}
+    found = next((one for one in facts.artifacts if one.kind is Kind.SQL and one.name in names), None)
+    if found is None or found.problem or found.header is None or found.authenticity is Authenticity.FORGED:
+        return None
+    return found if found.ours else None
+
+
+def opened(user: Any, name: str) -> Saved:
+    """Return a backup to look into; Http404 if there is none of that name that can be read from here."""
+    try:
+        facts, _goals, place = seen(datetime.now(UTC))
+    except NoBackupsError as problem:
+        raise Http404(str(problem)) from None
+    artifact = next((one for one in facts.artifacts if one.name == name), None)
+    dump = _dump(artifact, facts) if artifact and place.is_dir() else None
+    if artifact is None or dump is None:
+        raise Http404(f"no backup {name} can be looked into from here")
+    try:
+        manifest = dump.manifest
+    except (KorrigoBackupError, OSError) as problem:
+        raise Http404(str(problem)) from None
+    if manifest is None:
+        raise Http404(f"{name} has no manifest")
+    return Saved(artifact, dump, tables_of(manifest, user))
+
+
+def heading(saved: Saved) -> dict[str, Any]:
+    """Return the values that each of the pages has."""
+    return {"backup": saved.backup, "made": local(saved.dump.created)}
+
+
+def table_of(saved: Saved, name: str) -> SavedTable:
+    """Return a table that the user may see; Http404 for any other."""
+    found = next((one for one in saved.tables if one.name == name), None)
+    if found is None:
+        raise Http404(f"the backup has no table {name} that you may see")
+    return found
+
+
+def page_number(query: Mapping[str, str]) -> int:
+    """Return the number of the page that is asked for, 1 for a text that is none."""
+    text = query.get("p", "")
+    return min(_LAST, max(1, int(text))) if text.isascii() and text.isdigit() and len(text) < 10 else 1  # noqa: PLR2004
+
+
+def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the values of the list of rows."""
+    number, words = page_number(query), query.get("q", "").strip()[:200]
+    values = {"table": table, "words": words, "page": number, "total": table.rows, **heading(saved)}
+    try:
+        found = read_page(saved.dump, table.name, number, words)
+    except LookTooLongError:
+        return {**values, "trouble": _too_long()}
+    except KorrigoBackupError as problem:
+        return {**values, "trouble": in_language(problem.message)}
+    columns = listed_columns(table, found.rows[0].columns, admins) if found.rows else []
+    keys = [key for one in found.rows if (key := one.values().get(table.key)) is not None] if table.key else []
+    live = live_keys(table, keys)
+    return {
+        **values,
+        "columns": columns,
+        "rows": [_line(table, one, columns, live) for one in found.rows],
+        "has_state": live is not None,
+        "before": number - 1 if number > 1 else None,
+        "after": number + 1 if found.has_next else None,
+        "first": (number - 1) * PAGE + 1,
+    }
+
+
+def _line(table: SavedTable, row: SavedRow, columns: list[str], live: set[str] | None) -> dict[str, Any]:
+    values = row.values()
+    key = values.get(table.key) if table.key else None
+    return {
+        "key": key,
+        "cells": [_shown(name, values.get(name), SHOWN) for name in columns],
+        "is_gone": live is not None and key is not None and key not in live,
+    }
+
+
+def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
+    """Return the values of the page of a row: each saved value next to the live one. Http404 for no such row."""
+    values = {"table": table, "key": key, "object": table.object(key), **heading(saved)}
+    try:
+        found = read_row(saved.dump, table.name, table.key, key)
+    except LookTooLongError:
+        return {**values, "trouble": _too_long()}
+    except KorrigoBackupError as problem:
+        return {**values, "trouble": in_language(problem.message)}
+    if found is None:
+        raise Http404(f"the backup has no row {key}")
+    saved_values = found.values()
+    live = live_row(table, saved_values)
+    is_gone = (live_keys(table, [key]) or set()) == set() if live is None else False
+    return {
+        **values,
+        "is_gone": is_gone,
+        "is_compared": live is not None,
+        "fields": [
+            {
+                "name": name,
+                "saved": _shown(name, text, WHOLE),
+                "live": _shown(name, live[name].text, WHOLE) if live and name in live else None,
+                "is_known": bool(live and name in live),
+                "differs": bool(live and name in live and live[name].differs),
+            }
+            for name, text in saved_values.items()
+        ],
+        "changed": sum(one.differs for one in live.values()) if live else 0,
+    }
+
+
+def _shown(column: str, text: str | None, most: int) -> str | None:
+    if text is None:
+        return None
+    if is_secret(column):
+        return HIDDEN
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _too_long() -> str:
+    return str(
+        pgettext("korrigo_backup", "This takes longer than a page may take: type korrigo-backup history on the host.")
+    )

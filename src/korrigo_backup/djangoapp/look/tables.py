@@ -1,0 +1,147 @@
+"""The tables of a backup as a member of staff may see them: with the models that they have, and their live rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import DatabaseError, connections, router, transaction
+from django.db.models import QuerySet
+
+from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.rescue.objects import plain_parts, written_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from korrigo_backup.artifact.manifest import Manifest
+
+_COLUMNS = 7
+"""Columns of a list."""
+
+
+class SavedTable(NamedTuple):
+    """A table of a backup: its qualified name, its rows, and the model of the site that it belongs to."""
+
+    name: str
+    rows: int
+    model: Any
+
+    @property
+    def label(self) -> str:
+        """The model as a person writes it, "" for a table without one."""
+        return str(self.model._meta.label) if self.model and not self.model._meta.auto_created else ""  # noqa: SLF001
+
+    @property
+    def title(self) -> str:
+        """The name of the model in the language of the reader, or the table's."""
+        return str(self.model._meta.verbose_name_plural) if self.label else self.name  # noqa: SLF001
+
+    @property
+    def key(self) -> str:
+        """The column of the primary key, "" for a table without a model or with a key of several columns."""
+        return str(getattr(self.model._meta.pk, "column", None) or "") if self.label else ""  # noqa: SLF001
+
+    def object(self, key: str) -> str:
+        """Return a row as `undelete` takes it."""
+        return written_object(self.label, [key])
+
+
+def tables_of(manifest: Manifest, user: Any) -> list[SavedTable]:
+    """Return the tables that a user may look into, by name: those whose live rows he may see; all to a superuser."""
+    saved = manifest.database.tables if manifest.database else ()
+    models = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}  # noqa: SLF001
+    found = (
+        SavedTable(normal_name(one.name), one.rows, models.get(plain_parts(normal_name(one.name))[1])) for one in saved
+    )
+    return sorted((one for one in found if _may_see(user, one.model)), key=lambda one: (one.label == "", one.name))
+
+
+def _may_see(user: Any, model: Any) -> bool:
+    if user.is_superuser:
+        return True
+    if model is None:
+        return False
+    options = (model._meta.auto_created or model)._meta  # noqa: SLF001 - Django's own way
+    return any(user.has_perm(f"{options.app_label}.{verb}_{options.model_name}") for verb in ("view", "change"))
+
+
+def listed_columns(table: SavedTable, columns: Sequence[str], admins: Mapping[Any, Any]) -> list[str]:
+    """Return the columns of a list: those of the site's ModelAdmin if the backup has them, else the first ones."""
+    admin = admins.get(table.model)
+    chosen = [name for name in (_column(table.model, one) for one in admin.list_display) if name] if admin else []
+    if not chosen or not set(chosen) <= set(columns):
+        chosen = list(columns)
+    first = [table.key] if table.key in columns else []
+    return [*first, *(name for name in chosen if name not in first)][:_COLUMNS]
+
+
+def _column(model: Any, name: Any) -> str | None:
+    """Return the column of an entry of `list_display` that is a field; what is computed is not run on old rows."""
+    try:
+        return str(model._meta.get_field(name).column) if isinstance(name, str) else None  # noqa: SLF001
+    except (FieldDoesNotExist, AttributeError):
+        return None
+
+
+def live_keys(table: SavedTable, keys: Sequence[str]) -> set[str] | None:
+    """Return those keys whose rows are live; None if the site cannot tell."""
+    if not table.key:
+        return None
+    field = table.model._meta.pk  # noqa: SLF001
+    try:
+        by_value = {field.to_python(key): key for key in keys}
+    except (ValidationError, ValueError, TypeError):
+        return None
+    there = QuerySet(table.model).filter(pk__in=list(by_value)).values_list("pk", flat=True)
+    return {by_value[value] for value in there if value in by_value}
+
+
+class LiveValue(NamedTuple):
+    """A value of the live row, and whether it differs from the saved one."""
+
+    text: str | None
+    differs: bool
+
+
+def live_row(table: SavedTable, values: Mapping[str, str | None]) -> dict[str, LiveValue] | None:
+    """Return the live row with the key of a saved one, by column; None if there is none, or no PostgreSQL.
+
+    The server compares: it reads the saved text as the type of the column.
+    """
+    alias = router.db_for_read(table.model)
+    key = values.get(table.key)
+    if connections[alias].vendor != "postgresql" or key is None:
+        return None
+    try:
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            return _live_values(cursor, connections[alias].ops.quote_name, table, {**values, table.key: key})
+    except DatabaseError:  # a column has another type now, which does not take the saved text
+        return None
+
+
+def _live_values(
+    cursor: Any, quote: Callable[[str], str], table: SavedTable, values: Mapping[str, str | None]
+) -> dict[str, LiveValue] | None:
+    name = quote(table.model._meta.db_table)  # noqa: SLF001
+    cursor.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass"
+        " AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        [name],
+    )
+    kinds = {column: kind for column, kind in cursor.fetchall() if column in values}
+    quoted = {column: quote(column).replace("%", "%%") for column in kinds}
+    parts = ", ".join(
+        f"{quoted[column]}::text, to_jsonb({quoted[column]}) IS DISTINCT FROM to_jsonb(%s::{kind})"
+        for column, kind in kinds.items()
+    )
+    cursor.execute(
+        f"SELECT {parts} FROM {name} WHERE {quoted[table.key]} = %s::{kinds[table.key]}",
+        [*(values[column] for column in kinds), values[table.key]],
+    )
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return {column: LiveValue(text, bool(differs)) for column, (text, differs) in zip(kinds, pairs, strict=True)}

@@ -1,0 +1,1 @@
+"""Steps that undelete, revert and the restore of a table share."""

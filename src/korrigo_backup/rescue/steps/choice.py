@@ -1,0 +1,232 @@
+"""The dump that rows are taken from: staged in the session, with the rows marked that are asked for."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from korrigo_backup.artifact.components import authenticity
+from korrigo_backup.core.finding import Finding, Level
+from korrigo_backup.errors import NotFound, Refused, UsageError
+from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.rescue.closure import RowMark
+from korrigo_backup.rescue.live_tables import downward, upward
+from korrigo_backup.rescue.points import database_proof, find_dump
+from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
+from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit
+from korrigo_backup.rescue.steps.roots import key_condition
+from korrigo_backup.run.step import UndeleteStaging
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.dump.rows import TableText
+    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.staged_rows import StagedTable
+    from korrigo_backup.rescue.steps.roots import Roots
+    from korrigo_backup.run.step import Listener
+    from korrigo_backup.site.site import Site
+
+_LOOKED_BACK = 30
+"""Older dumps whose row counts are compared with those of the chosen one."""
+_PASSING = frozenset({"django_session"})
+"""Tables whose rows are deleted every day: they come back only if they are named."""
+
+
+class ChoiceOptions(Protocol):
+    """The options of an undelete that say which dump gives the rows."""
+
+    @property
+    def source(self) -> str | None:
+        """The name of a dump."""
+
+    @property
+    def at(self) -> datetime | None:
+        """The time before which the dump was made."""
+
+    @property
+    def since(self) -> datetime | None:
+        """The time after which the rows were deleted."""
+
+    @property
+    def until(self) -> datetime | None:
+        """The time before which they were deleted."""
+
+    @property
+    def allow_unsigned(self) -> bool:
+        """Whether a dump may be without a signature."""
+
+
+class Choice:
+    """The choice of a dump in its session; `findings` are what is to be known of it."""
+
+    def __init__(
+        self,
+        site: Site,
+        rows: StagedRows,
+        roots: Roots,
+        options: ChoiceOptions,
+        relations: tuple[RowRelation, ...],
+        listen: Listener,
+    ) -> None:
+        self._site = site
+        self._rows = rows
+        self._session: Session = rows.session
+        self._roots = roots
+        self._options = options
+        self._relations = relations
+        self._listen = listen
+        self.findings: list[Finding] = []
+
+    def choose(self, catalog: Catalog, points: Points) -> Artifact:
+        """Stage the dump that is named, or the first in order that has the rows; mark the rows that are asked for.
+
+        Returns the dump. Raises NotFound if no dump has the rows among those that are not live.
+        """
+        self._require_gone()
+        named = find_dump(catalog, self._options.source, self._options.at or self._options.since)
+        for dump in [named] if named else in_order(points.require_dumps()):
+            if self._has_roots(dump):
+                self.findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+                self._listen(UndeleteStaging(dump.name))
+                self._stage(dump)
+                count = self._mark()
+                if count and self._options.until:
+                    count -= self._unmark_later(points, self._options.until)
+                if count:
+                    if not named:
+                        self.findings += self._fuller(dump, points)
+                    return dump
+                self._forget()
+        where = named.name if named else "any backup"
+        raise NotFound(
+            f"{', '.join(self._roots.names)}: not found among the deleted rows of {where}",
+            hint="korrigo-backup history MODEL:PK shows in which backups a row is",
+            id_="undelete.absent",
+        )
+
+    def _fuller(self, dump: Artifact, points: Points) -> list[Finding]:
+        roots = set(self._rows.live) if self._roots.everything else self._roots.tables
+        older = [one for one in in_order(points.dumps) if one.created < dump.created][:_LOOKED_BACK]
+        return fuller_finding(
+            (dump.name, _rows_of(dump)),
+            ((one.name, _rows_of(one)) for one in older),
+            downward(roots, self._relations) & set(self._rows.live),
+        )
+
+    def _require_gone(self) -> None:
+        """Raise UsageError for a row that is live: undelete changes none."""
+        for row in self._roots.rows:
+            live = self._rows.live[row.table.table]
+            condition = key_condition(row)
+            if self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool):
+                raise UsageError(
+                    f"{row.name} is not deleted: it is live, and undelete changes no live row",
+                    hint=f"korrigo-backup history {row.name} shows how it changed",
+                )
+
+    def _has_roots(self, dump: Artifact) -> bool:
+        """Return whether a dump has all rows that are named by key; a condition is tried on the staged rows."""
+        if not self._roots.rows:
+            return True
+        with open_saved_rows(dump, self._site.postgres.access) as saved:
+            return all(saved.find(row.table.table, row.key) for row in self._roots.rows)
+
+    def _stage(self, dump: Artifact) -> None:
+        roots = set(self._rows.live) if self._roots.everything else self._roots.tables
+        down = downward(roots, self._relations)
+        wanted = [name for name in upward(down, self._relations) if name in self._rows.live]
+        with open_saved_rows(dump, self._site.postgres.access) as saved:
+            saved.read({name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in wanted})
+
+    def _forget(self) -> None:
+        for table in self._rows.tables.values():
+            self._session.run(f"DROP TABLE {table.then}, {table.gone}")
+        self._rows.tables.clear()
+
+    def _mark(self) -> int:
+        """Mark the rows that are asked for; return their number. UsageError for a condition that is no SQL."""
+        count = 0
+        for row in self._roots.rows:
+            table = self._rows.tables[row.table.table]
+            count += self._marked(table, key_condition(row))
+        if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
+            count += self._marked(staged, f"({self._roots.where or 'true'})")
+        if self._roots.everything:
+            for staged in self._rows.tables.values():
+                if staged.live.table not in _PASSING:
+                    count += self._marked(staged, "true")
+        return count
+
+    def _unmark_later(self, points: Points, until: datetime) -> int:
+        """Unmark the rows that the first backup after `until` still has; return their number."""
+        later = next((one for one in points.dumps if one.created >= until), None)
+        if later is None:
+            return 0
+        rows = StagedRows(self._session, self._rows.live, first=len(self._rows.tables) + 1)
+        marked = {name: one for name, one in self._rows.tables.items() if self._rows.count(f"g.{MARK} = 3", one)}
+        with open_saved_rows(later, self._site.postgres.access) as saved:
+            saved.read({name: partial(rows.stage, live=self._rows.live[name]) for name in marked})
+        count = 0
+        for name, table in marked.items():
+            if there := rows.tables.get(name):
+                condition = f"{MARK} = 3 AND EXISTS (SELECT FROM {there.then} t WHERE {table.same('g', 't')})"
+                count += self._rows.count(condition, table)
+                self._session.run(f"UPDATE {table.gone} g SET {MARK} = NULL, {LEVEL} = NULL WHERE {condition}")
+        return count
+
+    def _marked(self, table: StagedTable, condition: str) -> int:
+        """RowMark deleted rows by a condition, which may only read."""
+        name = identifier(table.live.table)
+        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0 WHERE {condition}"
+        run_condition(self._session, update, table.live.name)
+        return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
+
+
+def require_authentic(dump: Artifact, *, allow_unsigned: bool) -> list[Finding]:
+    """Return what is to be known of the signature of a dump; Refused if it must not be trusted."""
+    found = authenticity(dump, allow_unsigned=allow_unsigned)
+    if bad := next((one for one in found if one.level is Level.ERROR), None):
+        raise Refused(bad.message, hint=bad.hint, id_=bad.id)
+    return [one for one in found if one.level is not Level.OK]
+
+
+def stage_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
+    """Stage a table; StatementFailed in words if its rows do not fit the live table."""
+    try:
+        rows.stage(text, live)
+    except StatementFailed as problem:
+        raise misfit(problem, live.name) from None
+
+
+def load_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
+    """Load a table without looking for deleted rows; StatementFailed in words if its rows do not fit the live table."""
+    try:
+        rows.load(text, live)
+    except StatementFailed as problem:
+        raise misfit(problem, live.name) from None
+
+
+def run_condition(session: Session, update: str, table: str) -> None:
+    """Run a statement on a temporary table with a condition of the operator, which may only read.
+
+    Raises UsageError for a condition that is no SQL or that writes.
+    """
+    try:
+        session.run(f"BEGIN READ ONLY; DO {literal(f'BEGIN EXECUTE {literal(update)}; END')}; COMMIT")
+    except StatementFailed as problem:
+        raise UsageError(
+            f"the condition is not understood: {problem.message}",
+            hint=f"write it in SQL about the columns of {table}: --where \"name = 'x'\"",
+        ) from None
+
+
+def _rows_of(dump: Artifact) -> dict[str, int]:
+    proof = database_proof(dump)
+    return {one.name: one.rows for one in proof.tables} if proof else {}

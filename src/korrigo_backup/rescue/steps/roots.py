@@ -1,0 +1,94 @@
+"""The rows that a person asks for: by key, by a table and a condition, or all that was deleted since a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import Refused
+from korrigo_backup.postgres.digest import snapshot
+from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.rescue.site_tables import SiteTables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from korrigo_backup.core.site_description import Description
+    from korrigo_backup.rescue.objects import NamedTable
+    from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.site_tables import NamedRow
+    from korrigo_backup.site.site import Site
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The rows that are asked for: of each table their keys, or those for which an SQL condition holds."""
+
+    rows: tuple[NamedRow, ...] = ()
+    table: NamedTable | None = None
+    where: str = ""
+    since: datetime | None = None
+    """All that was deleted since then is asked for, in `table` or, without one, in all tables."""
+    described: Description | None = None
+    not_asked: str = ""
+    """Why the relations of the models are not known, "" if they are."""
+
+    @property
+    def tables(self) -> set[str]:
+        """The tables that they are in."""
+        return {row.table.table for row in self.rows} | ({self.table.table} if self.table else set())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rows as a person writes them."""
+        where = f" where {self.where}" if self.where else ""
+        since = (f"what was deleted since {self.since:%Y-%m-%d %H:%M}",) if self.everything and self.since else ()
+        tables = (f"{self.table.table}{where}",) if self.table else since
+        return (*(row.name for row in self.rows), *tables)
+
+    @property
+    def subject(self) -> str:
+        """The rows for the journal: without the condition, which may hold personal data."""
+        tables = (self.table.table,) if self.table else ("everything",) if self.everything else ()
+        return ", ".join((*(row.name for row in self.rows), *tables))
+
+    @property
+    def everything(self) -> bool:
+        """Whether the rows of all tables are asked for."""
+        return self.since is not None and not self.rows and self.table is None
+
+
+def find_roots(
+    site: Site,
+    points: Points,
+    *,
+    objects: Collection[str] = (),
+    table: str = "",
+    where: str = "",
+    since: datetime | None = None,
+) -> Roots:
+    """Return the rows that are asked for; Refused for a table that is not live.
+
+    Raises as `SiteTables.row` and `SiteTables.find` for names that mean no row or table.
+    """
+    with snapshot(site.postgres) as taken:
+        tables = SiteTables(site, points.dumps, taken)
+        rows = tuple(tables.row(text) for text in objects)
+        named = tables.find(table) if table else None
+        live = tables.live
+        described = tables.description
+        declared = described.relations if described else ()
+        not_asked = tables.not_asked or ("" if declared else "its korrigo_backup is of an earlier version")
+    for name in {row.table.table for row in rows} | ({named.table} if named else set()):
+        if name not in live:
+            raise Refused(
+                f"the table {name} is not live: rows cannot be put into it",
+                hint="bring the table back first, with its migration or by a restore of the point",
+            )
+    return Roots(rows, named, where, since, described, not_asked)
+
+
+def key_condition(row: NamedRow) -> str:
+    """Return the condition of SQL that holds for a row alone."""
+    return " AND ".join(f"{identifier(k)} = {literal(v)}" for k, v in zip(row.key, row.values, strict=True))

@@ -1,0 +1,255 @@
+"""Revert: values of live rows that an accident has changed are put back, where nobody has changed them again.
+
+    lock > recover > find both dumps > stage > judge each value > try > plan > confirm      nothing changed
+      update and prove in one transaction, while the site serves > record > commit
+
+Three states decide on a value: then (the dump), after the accident (a later dump, if there is one), and now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact import naming
+from korrigo_backup.artifact.kinds import Origin
+from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
+from korrigo_backup.recovery.pending import require_plannable
+from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.rescue.live_tables import read_tables
+from korrigo_backup.rescue.points import dump_named, find_dump, read_points
+from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
+from korrigo_backup.rescue.steps.choice import load_fitting, require_authentic
+from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.transaction import RecordPlace
+from korrigo_backup.rescue.values.judged_rows import (
+    CHOSEN,
+    JudgedTable,
+    changed_again,
+    count_verdicts,
+    judge,
+    put_columns,
+    put_rows,
+)
+from korrigo_backup.rescue.values.plan import ValueConflict, ValuePlan, ValueTable
+from korrigo_backup.rescue.values.put_back import PutBack
+from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, first_different, with_key
+from korrigo_backup.rescue.values.three_way import ValueVerdict
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Verb
+from korrigo_backup.run.step import Listener, RevertStaging, silent
+from korrigo_backup.site.stamps import own_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.rescue.points import Points
+    from korrigo_backup.site.site import Site
+
+_LATER = 1001
+"""The number of the temporary table of the dump from after the accident."""
+
+
+@dataclass(frozen=True)
+class RevertOptions:
+    """The choices of the operator: a table, some of its columns, a condition on the rows of the backup, the backups.
+
+    `accident` names the dump that shows the state after the accident. With `stop` a conflict refuses the whole.
+    """
+
+    table: str
+    columns: tuple[str, ...] = ()
+    where: str = ""
+    source: str | None = None
+    at: datetime | None = None
+    accident: str | None = None
+    dry_run: bool = False
+    stop: bool = False
+    allow_unsigned: bool = False
+
+
+def revert(
+    site: Site,
+    catalog: Catalog,
+    options: RevertOptions,
+    *,
+    now: datetime,
+    confirm: Callable[[ValuePlan], bool],
+    listen: Listener = silent,
+) -> ValuePlan:
+    """Put changed values back; return the plan that was carried out, with `dry_run` that would be.
+
+    Raises UsageError, NotFound for a table that the dump lacks, Refused for a conflict, Cancelled, ProofFailed. Any
+    error leaves the site as it was.
+    """
+    if options.source is None and options.at is None:
+        raise UsageError(
+            "the backup with the former values is not named",
+            hint=f"--from ARTIFACT or --at TIME; korrigo-backup history --table {options.table} shows when it changed",
+        )
+    with exclusive(site, catalog, "revert", listen=listen, dry_run=options.dry_run) as (site, recovered):  # noqa: PLR1704 - now held
+        if options.dry_run:
+            require_plannable(site, recovered)
+        points = read_points(catalog)
+        roots = find_roots(site, points, table=options.table, where=options.where)
+        dump = find_dump(catalog, options.source, options.at)
+        assert roots.table is not None and dump is not None  # noqa: S101, PT018 - both are named
+        with rescue_session(site.postgres) as session:
+            work = _Revert(site, session, roots.table.table, options, listen)
+            plan = work.plan(catalog, points, dump, roots.names)
+            if options.dry_run:
+                return plan
+            require_revertible(plan)
+            if not confirm(plan):
+                raise Cancelled("Revert cancelled", hint="to continue, run it again and answer yes")
+            with journal.recorded(catalog.directory, site, Verb.REVERT, roots.subject, listener=listen) as running:
+                stamp = naming.stamp(own_stamp(site, now))
+                work.put_back.carry_out(plan, RecordPlace(catalog.directory, points, stamp), running)
+    return plan
+
+
+def require_revertible(plan: ValuePlan) -> None:
+    """Raise Refused for a plan with conflicts at which the run stops, or without a row."""
+    if bad := plan.refused:
+        first = bad[0]
+        of = f"{first.table}:{','.join(first.key)}" if first.key else first.table
+        words = first.message or f"{first.column} was changed again since: {first.now!r} now"
+        raise Refused(
+            f"{of}: {words}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}",
+            hint="leave such values and rows as they are: --on-conflict skip",
+            id_="revert.conflict",
+        )
+    if not plan.count:
+        raise NotFound(
+            "no value is left to put back: the live rows have the values of the backup, or newer ones",
+            hint="korrigo-backup history --table TABLE shows when it changed",
+            id_="revert.nothing",
+        )
+
+
+class _Revert:
+    """A revert in its session."""
+
+    def __init__(self, site: Site, session: Session, table: str, options: RevertOptions, listen: Listener) -> None:
+        self._site = site
+        self._session = session
+        self._table = table
+        self._options = options
+        self._listen = listen
+        self._live = read_tables(session)
+        self._findings: list[Finding] = []
+        self.put_back = PutBack(site, session, [])
+
+    def plan(self, catalog: Catalog, points: Points, dump: Artifact, asked: tuple[str, ...]) -> ValuePlan:
+        """Stage the rows, judge their values, try to put them back, and return the plan."""
+        live = self._live[self._table]
+        staged = self._stage(dump, live, 1)
+        table = JudgedTable(staged, self._columns(staged))
+        accident = self._accident(catalog, points, dump)
+        after = self._stage(accident, live, _LATER) if accident else None
+        if accident and after and (lacks := set(table.columns) - set(after.columns)):
+            raise Refused(
+                f"{accident.name} has no {', '.join(sorted(lacks))} in {live.name}",
+                hint="name a later backup with --accident, or the other columns with --column",
+            )
+        choose_rows(self._session, staged, self._options.where)
+        judge(self._session, table, after)
+        self.put_back.tables.append(table)
+        conflicts: tuple[ValueConflict, ...] = ()
+        again = 0
+        if after:
+            again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
+        refused = self.put_back.try_out(skip=not self._options.stop)
+        return ValuePlan(
+            verb=Verb.REVERT,
+            artifact=dump.name,
+            created=dump.created,
+            asked=asked,
+            accident=accident.name if accident else "",
+            accident_created=accident.created if accident else None,
+            tables=(self._planned(table),),
+            conflicts=(*conflicts, *refused),
+            conflict_count=again + len(refused),
+            findings=tuple(self._findings),
+        )
+
+    def _stage(self, dump: Artifact, live: TableLayout, number: int) -> StagedTable:
+        """Load the table of a dump; NotFound if the dump has no such table, Refused for one without a key."""
+        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        self._listen(RevertStaging(dump.name))
+        rows = StagedRows(self._session, self._live, first=number)
+        with open_saved_rows(dump, self._site.postgres.access) as saved:
+            saved.read({live.name: lambda text: load_fitting(rows, live, text)})
+        return with_key(rows, live.name, dump)
+
+    def _columns(self, staged: StagedTable) -> tuple[str, ...]:
+        """Return the columns that are compared; UsageError for a name that is none of them."""
+        possible = comparable_columns(staged)
+        for name in self._options.columns:
+            if name not in possible:
+                why = "is a column of the key" if name in staged.key else "is no column that can be put back"
+                raise UsageError(
+                    f"{name} {why} in {staged.live.name}",
+                    hint=f"one of {', '.join(get_close_matches(name, possible) or possible)}",
+                )
+        return tuple(name for name in possible if not self._options.columns or name in self._options.columns)
+
+    def _accident(self, catalog: Catalog, points: Points, dump: Artifact) -> Artifact | None:
+        """Return the dump that shows the state after the accident: that which is named, else the first that differs."""
+        if self._options.accident:
+            found = dump_named(catalog, self._options.accident)
+            if found.created <= dump.created:
+                raise UsageError(
+                    f"{found.name} is not later than {dump.name}", hint="name a backup of after the accident"
+                )
+            return found
+        later = [one for one in points.dumps if one.created > dump.created and one.origin is not Origin.SAFETY]
+        if (name := first_different([dump, *later], self._table)) is not None:
+            return next(one for one in later if one.name == name)
+        self._findings.append(
+            warning(
+                "revert.two_way",
+                "no backup shows the table after the accident: nobody can tell which values were changed again since",
+                "all rows that differ are put back; look at the plan, and choose with --where or --column",
+            )
+        )
+        return None
+
+    def _planned(self, table: JudgedTable) -> ValueTable:
+        name, session = table.staged.live.name, self._session
+        there = table.staged.same("l", "t")
+        missing = (
+            f"SELECT to_json(count(*)) FROM {table.staged.then} t WHERE t.{CHOSEN}"
+            f" AND NOT EXISTS (SELECT FROM ONLY {table.staged.live.sql} l WHERE {there})"
+        )
+        newer = (
+            f"SELECT to_json(count(*)) FROM ONLY {table.staged.live.sql} l"
+            f" WHERE NOT EXISTS (SELECT FROM {table.staged.then} t WHERE {there})"
+        )
+        gone = session.ask(missing, int)
+        if gone:
+            self._findings.append(
+                warning(
+                    "revert.deleted",
+                    f"{gone} rows of {name} are in the backup and not live: a revert brings no row back",
+                    f"korrigo-backup undelete --table {name} --from ARTIFACT",
+                )
+            )
+        return ValueTable(
+            table=name,
+            key=table.staged.key,
+            changed=self.put_back.changed()[name],
+            columns=put_columns(session, table),
+            rows=put_rows(session, table),
+            missing=gone,
+            newer=session.ask(newer, int),
+            newer_values=count_verdicts(session, table, ValueVerdict.NEWER),
+        )

@@ -1,0 +1,75 @@
+"""The rows of a backup that are compared with live rows: which dump, which columns, which rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import NotFound, Refused
+from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.rescue.steps.choice import run_condition
+from korrigo_backup.rescue.table_history import saved_tables
+from korrigo_backup.rescue.values.judged_rows import CHOSEN
+
+if TYPE_CHECKING:
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
+
+
+def first_different(dumps: list[Artifact], table: str) -> str | None:
+    """Return the name of the first dump in which a table differs from the first of them, by the manifests.
+
+    Refused if a manifest does not tell.
+    """
+    states = list(saved_tables(dumps, {table}))
+    if not states or states[0].source != dumps[0].name:
+        raise Refused(
+            f"{dumps[0].name} has no manifest: which later backup differs is not known",
+            hint="name the first backup of after the accident: --accident ARTIFACT",
+        )
+    first = states[0]
+    known = first.tables.get(table)
+    for state in states[1:]:
+        present = state.tables.get(table)
+        if present is None or known is None or present[0] != known[0]:
+            return state.source
+        if state.rule != first.rule or state.rule is None or not known[1] or not present[1]:
+            raise Refused(
+                f"the manifest of {state.source} does not tell whether {table} differs",
+                hint="name the first backup of after the accident: --accident ARTIFACT",
+            )
+        if present[1] != known[1]:
+            return state.source
+    return None
+
+
+def with_key(rows: StagedRows, name: str, dump: Artifact) -> StagedTable:
+    """Return the staged table; NotFound if the dump has none, Refused without a key."""
+    staged = rows.tables.get(name)
+    if staged is None:
+        raise NotFound(
+            f"{dump.name} has no table {name}",
+            hint=f"korrigo-backup history --table {name} shows since when it is there",
+            id_="rescue.no_table",
+        )
+    if not staged.has_key:
+        raise Refused(
+            f"the table {name} has no key that is in the backup, too: which row is which cannot be told",
+            hint=f"korrigo-backup plan {dump.name} shows the restore of the whole",
+            id_="revert.no_key",
+        )
+    return staged
+
+
+def comparable_columns(staged: StagedTable) -> tuple[str, ...]:
+    """Return the columns whose values can be put back: those of both sides, but for the key and computed ones."""
+    return tuple(name for name in staged.columns if name not in {*staged.key, *staged.live.fixed})
+
+
+def choose_rows(session: Session, staged: StagedTable, where: str) -> None:
+    """Mark the rows of the backup for which a condition holds; UsageError for one that is no SQL or that writes."""
+    session.run(f"ALTER TABLE {staged.then} ADD {CHOSEN} bool NOT NULL DEFAULT {'false' if where else 'true'}")
+    if where:
+        alias = identifier(staged.live.table)
+        update = f"UPDATE {staged.then} AS {alias} SET {CHOSEN} = true WHERE ({where})"
+        run_condition(session, update, staged.live.name)

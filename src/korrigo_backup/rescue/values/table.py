@@ -1,0 +1,270 @@
+"""Restore of tables: the rows of some tables become those of a backup again, while the site serves.
+
+    lock > recover > find the dump > stage > compare > look at references > try > plan > confirm      nothing changed
+      delete, update, insert and prove in one statement and one transaction > record > commit
+
+Missing rows come back and changed rows get their values back. Newer rows stay; with `exact` they go, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from korrigo_backup.artifact import naming
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.errors import Cancelled, NotFound, Refused
+from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.recovery.pending import require_plannable
+from korrigo_backup.recovery.recover import exclusive
+from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
+from korrigo_backup.rescue.live_tables import described_relations, read_tables
+from korrigo_backup.rescue.objects import written_object
+from korrigo_backup.rescue.points import read_points
+from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
+from korrigo_backup.rescue.steps.choice import require_authentic, stage_fitting
+from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.transaction import RecordPlace
+from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_columns, put_rows
+from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
+from korrigo_backup.rescue.values.put_back import PutBack
+from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Verb
+from korrigo_backup.run.step import Listener, RevertStaging, silent
+from korrigo_backup.site.stamps import own_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.core.finding import Finding
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.site.site import Site
+
+_SHOWN = 3
+"""Keys that are named in a message."""
+
+_OFFERED = 20
+"""Objects that an offered command names one by one."""
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """The choices of the operator: models or tables; with `exact` newer rows are removed."""
+
+    tables: tuple[str, ...]
+    exact: bool = False
+    dry_run: bool = False
+    allow_unsigned: bool = False
+
+
+def restore_tables(
+    site: Site,
+    catalog: Catalog,
+    dump: Artifact,
+    options: TableOptions,
+    *,
+    now: datetime,
+    confirm: Callable[[ValuePlan], bool],
+    listen: Listener = silent,
+) -> ValuePlan:
+    """Bring tables to the state of a dump; return the plan that was carried out, with `dry_run` that would be.
+
+    Raises Refused for references that would break and for rows that the live database does not take, NotFound for a
+    table that the dump lacks or that is as in the dump, Cancelled, ProofFailed. Any error leaves the site as it was.
+    """
+    with exclusive(site, catalog, "restore of a table", listen=listen, dry_run=options.dry_run) as (site, recovered):  # noqa: PLR1704 - now held
+        if options.dry_run:
+            require_plannable(site, recovered)
+        points = read_points(catalog)
+        names = tuple(dict.fromkeys(_live_table(site, catalog, dump, table) for table in options.tables))
+        with rescue_session(site.postgres) as session:
+            work = _TableRestore(site, session, options, listen)
+            plan = work.plan(dump, names)
+            if options.dry_run:
+                return plan
+            if not confirm(plan):
+                raise Cancelled("Restore cancelled", hint="to continue, run it again and answer yes")
+            subject = ", ".join(names)
+            with journal.recorded(catalog.directory, site, Verb.RESTORE_TABLE, subject, listener=listen) as running:
+                stamp = naming.stamp(own_stamp(site, now))
+                work.put_back.carry_out(plan, RecordPlace(catalog.directory, points, stamp), running)
+    return plan
+
+
+def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str:
+    """Return the name of a live table; Refused with the next step for one that is gone."""
+    try:
+        found = find_roots(site, read_points(catalog), table=table).table
+    except Refused as problem:
+        problem.hint = (
+            f"a dropped table comes back with the point: korrigo-backup plan {dump.name};"
+            " or run the migration that makes it, then this again"
+        )
+        problem.id = "restore.table_gone"
+        raise
+    assert found is not None  # noqa: S101 - it was named
+    return found.table
+
+
+class _TableRestore:
+    """A restore of tables in its session."""
+
+    def __init__(self, site: Site, session: Session, options: TableOptions, listen: Listener) -> None:
+        self._site = site
+        self._session = session
+        self._options = options
+        self._listen = listen
+        self._live = read_tables(session)
+        self._relations = described_relations(site, session, self._live)
+        self._rows = StagedRows(session, self._live)
+        self.put_back = PutBack(site, session, [])
+
+    def plan(self, dump: Artifact, names: tuple[str, ...]) -> ValuePlan:
+        """Stage and compare the tables, look at their references, try the change, and return the plan."""
+        findings: list[Finding] = require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        self._listen(RevertStaging(dump.name))
+        with open_saved_rows(dump, self._site.postgres.access) as saved:
+            saved.read({name: partial(stage_fitting, self._rows, self._live[name]) for name in names})
+        for name in names:
+            self._compare(dump, name)
+        self._require_parents(dump)
+        self._require_no_children()
+        if refused := self.put_back.try_out(skip=False):
+            raise Refused(
+                f"the live database does not take a row of {refused[0].table}: {refused[0].message}",
+                hint="mend what is in the way, or choose rows: korrigo-backup undelete --table, korrigo-backup revert",
+                id_="undelete.conflict",
+            )
+        planned = tuple(self._planned(table) for table in self.put_back.tables)
+        plan = ValuePlan(
+            verb=Verb.RESTORE_TABLE,
+            artifact=dump.name,
+            created=dump.created,
+            asked=names,
+            tables=planned,
+            findings=tuple(findings),
+        )
+        if not plan.count:
+            raise NotFound(
+                f"nothing is to do: all rows of {', '.join(names)} in {dump.name} are live as they were",
+                hint="newer rows stay; --exact removes them" if any(one.newer for one in planned) else "",
+                id_="revert.nothing",
+            )
+        return plan
+
+    def _compare(self, dump: Artifact, name: str) -> None:
+        staged = with_key(self._rows, name, dump)
+        table = JudgedTable(staged, comparable_columns(staged))
+        choose_rows(self._session, staged, "")
+        judge(self._session, table, None)
+        self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
+        listed = ", ".join(f"l.{identifier(column)}" for column in staged.live.columns)
+        self._session.run(
+            f"CREATE TEMP TABLE removed_{table.number} AS SELECT {listed} FROM ONLY {staged.live.sql} l"
+            f" WHERE NOT EXISTS (SELECT FROM {staged.then} t WHERE {staged.same('l', 't')})"
+        )
+        self.put_back.tables.append(table)
+        if count := self._rows.count(PICKED, staged):
+            self.put_back.inserts[name] = count
+        if self._options.exact and (newer := self._newer(table)):
+            self.put_back.removes[name] = newer
+
+    def _newer(self, table: JudgedTable) -> int:
+        return self._session.ask(f"SELECT to_json(count(*)) FROM {table.removed}", int)
+
+    def _planned(self, table: JudgedTable) -> ValueTable:
+        name = table.staged.live.name
+        removed = self.put_back.removes.get(name, 0)
+        return ValueTable(
+            table=name,
+            key=table.staged.key,
+            changed=self.put_back.changed()[name],
+            columns=put_columns(self._session, table),
+            rows=put_rows(self._session, table),
+            inserted=self.put_back.inserts.get(name, 0),
+            removed=removed,
+            newer=0 if removed else self._newer(table),
+        )
+
+    def _require_parents(self, dump: Artifact) -> None:
+        """Raise Refused if a row would refer to one that is neither live nor among those that come back."""
+        for table in self.put_back.tables:
+            for relation in self._relations:
+                columns = set(relation.columns) <= set(table.staged.columns)
+                if relation.table != table.staged.live.name or not columns or not relation.constrained:
+                    continue
+                keys = [key for source in self._rows_to_be(table, relation) for key in self._without(relation, source)]
+                if keys:
+                    objects = " ".join(quote(written_object(relation.to, key)) for key in dict.fromkeys(keys))
+                    named = relation.to_columns == self._live[relation.to].key and len(set(keys)) <= _OFFERED
+                    asked = objects if named else f"--table {quote(relation.to)}"
+                    raise Refused(
+                        f"rows of {relation.table} would refer to rows of {relation.to} that are not live:"
+                        f" {first_of([','.join(key) for key in dict.fromkeys(keys)], _SHOWN)}",
+                        hint=f"bring them back first: korrigo-backup undelete {asked} --from {dump.name}",
+                        id_="restore.table_references",
+                    )
+
+    def _rows_to_be(self, table: JudgedTable, relation: RowRelation) -> Iterator[str]:
+        """Yield queries for the rows that come back, and those whose reference is put back, as the backup has them."""
+        yield f"SELECT * FROM {table.staged.gone} WHERE {PICKED}"
+        then = table.staged.same("t", "l")
+        same = " AND ".join(
+            f"CAST(t.{identifier(name)} AS text) IS NOT DISTINCT FROM CAST(l.{identifier(name)} AS text)"
+            for name in relation.columns
+        )
+        yield (
+            f"SELECT t.* FROM {table.staged.then} t JOIN ONLY {table.staged.live.sql} l ON {then} WHERE NOT ({same})"
+        )
+
+    def _without(self, relation: RowRelation, source: str) -> list[tuple[str, ...]]:
+        """Return the keys to which rows refer, and that will not be live."""
+        parent, filled = (
+            self._live[relation.to],
+            " AND ".join(f"c.{identifier(n)} IS NOT NULL" for n in relation.columns),
+        )
+        conditions = f"{filled} AND NOT EXISTS (SELECT FROM ONLY {parent.sql} p WHERE {refers_to(relation, 'c', 'p')})"
+        if (staged := self._rows.tables.get(relation.to)) is not None:
+            among = f"SELECT FROM {staged.gone} p WHERE p.{PICKED} AND {refers_to(relation, 'c', 'p')}"
+            conditions += f" AND NOT EXISTS ({among})"
+        texts = ", ".join(f"c.{identifier(name)}::text" for name in relation.columns)
+        return self._session.ask(
+            f"SELECT coalesce(json_agg(k), '[]') FROM (SELECT DISTINCT ARRAY[{texts}]::text[] AS k FROM ({source}) c"
+            f" WHERE {conditions} ORDER BY k LIMIT 1000) x",
+            list[tuple[str, ...]],
+        )
+
+    def _require_no_children(self) -> None:
+        """Raise Refused if a row that stays refers to a newer row that would be removed."""
+        for table in self.put_back.tables:
+            if table.staged.live.name not in self.put_back.removes:
+                continue
+            for relation in self._relations:
+                if relation.to != table.staged.live.name:
+                    continue
+                child = self._live[relation.table]
+                own = next((one for one in self.put_back.tables if one.staged.live.name == relation.table), None)
+                stays = ""
+                if own and set(relation.columns) <= set(own.staged.columns):  # they will refer as in the backup
+                    stays = f" AND NOT EXISTS (SELECT FROM {own.staged.then} t WHERE {own.staged.same('c', 't')})"
+                if own and relation.table in self.put_back.removes:
+                    stays += f" AND NOT EXISTS (SELECT FROM {own.removed} r WHERE {own.staged.same('c', 'r')})"
+                query = (
+                    f"SELECT to_json(count(*)) FROM ONLY {child.sql} c WHERE EXISTS"
+                    f" (SELECT FROM {table.removed} p WHERE {refers_to(relation, 'c', 'p')}){stays}"
+                )
+                if count := self._session.ask(query, int):
+                    raise Refused(
+                        f"{count} rows of {child.name} refer to newer rows of {relation.to} that would be removed",
+                        hint=f"leave out --exact, or restore both: --table {quote(relation.to)} --table"
+                        f" {quote(child.name)} --exact",
+                        id_="restore.table_references",
+                    )

@@ -1,0 +1,141 @@
+"""Undo a revert or the restore of a table: values that were put back are those of before again, removed rows come back.
+
+Only a row that still has the values that were put there is changed. The lines of the record are in `pg_temp.undo_rows`
+of the session: the values of before (`former`), those that were put there (`put`), whole rows (`removed`), as JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.errors import Refused
+from korrigo_backup.postgres.sql import identifier, literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.rescue.live_tables import TableLayout
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class UndoValues:
+    """The undo of the values of a record; `layout` gives the live table of a number in its head."""
+
+    session: Session
+    layout: Callable[[int], TableLayout]
+    keys: Callable[[int], tuple[str, ...]]
+
+    def changed(self) -> dict[int, int]:
+        """Return the number of rows with values that were put back, by table."""
+        return self._count("former")
+
+    def removed(self) -> dict[int, int]:
+        """Return the number of rows that were removed, by table."""
+        return self._count("removed")
+
+    def _count(self, column: str) -> dict[int, int]:
+        query = (
+            "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"
+            f" (SELECT number, count(*) FROM pg_temp.undo_rows WHERE {column} IS NOT NULL GROUP BY number) c"
+        )
+        return dict(self.session.ask(query, list[tuple[int, int]]))
+
+    def require_unchanged(self, verb: str) -> None:
+        """Raise Refused if a row has other values than were put there, or if a removed row is there again."""
+        for number in self.changed():
+            table, columns = self.layout(number), self._columns(number, "former")
+            self._require_known(table, columns)
+            live = f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)} AND {_has(columns)}"
+            self._refuse(number, f"u.former IS NOT NULL AND NOT EXISTS ({live})", f"changed again since the {verb}")
+        for number in self.removed():
+            table, columns = self.layout(number), self._columns(number, "removed")
+            self._require_known(table, columns)
+            live = f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)}"
+            self._refuse(number, f"u.removed IS NOT NULL AND EXISTS ({live})", f"made again since the {verb}")
+
+    def _refuse(self, number: int, condition: str, words: str) -> None:
+        query = f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE u.number = {number}"
+        keys = [",".join(key) for key in self.session.ask(f"{query} AND {condition}", list[tuple[str, ...]])]
+        if keys:
+            raise Refused(
+                f"rows of {self.layout(number).name} were {words}: {first_of(keys, _SHOWN)}",
+                hint="all stays as it is; korrigo-backup history MODEL:PK shows how a row changed",
+                id_="undelete.changed",
+            )
+
+    def _require_known(self, table: TableLayout, columns: tuple[str, ...]) -> None:
+        if lost := set(columns) - set(table.columns):
+            raise Refused(
+                f"{table.name} has no {', '.join(sorted(lost))} any more: the values of before have no place",
+                hint="undo its migration first",
+            )
+
+    def updates(self) -> list[tuple[str, str]]:
+        """Return the statements that give the rows the values of before again, each with a name."""
+        found = []
+        for number in self.changed():
+            table, columns = self.layout(number), self._columns(number, "former")
+            sets = ", ".join(
+                f"{identifier(name)} = CASE WHEN jsonb_exists(u.former, {literal(name)})"
+                f" THEN CAST(u.former ->> {literal(name)} AS {_type(table, name)}) ELSE l.{identifier(name)} END"
+                for name in columns
+            )
+            statement = (
+                f"UPDATE ONLY {table.sql} l SET {sets} FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_has(columns)}"
+            )
+            found.append((f"u{number}", statement))
+        return found
+
+    def inserts(self) -> list[tuple[str, str]]:
+        """Return the statements that insert the removed rows again, each with a name."""
+        found = []
+        for number in self.removed():
+            table, columns = self.layout(number), self._columns(number, "removed")
+            values = (f"CAST(u.removed ->> {literal(name)} AS {_type(table, name)})" for name in columns)
+            statement = (
+                f"INSERT INTO {table.sql} ({', '.join(map(identifier, columns))}) OVERRIDING SYSTEM VALUE"
+                f" SELECT {', '.join(values)} FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                " AND u.removed IS NOT NULL"
+            )
+            found.append((f"i{number}", statement))
+        return found
+
+    def gets_another(self, number: int, child: str, columns: tuple[str, ...]) -> str:
+        """Return the condition that a live row, alias `child`, gets other values in one of `columns`."""
+        texts = ", ".join(f"{child}.{identifier(name)}::text" for name in self.keys(number))
+        some = " OR ".join(f"jsonb_exists(w.former, {literal(name)})" for name in columns)
+        return (
+            f"EXISTS (SELECT FROM pg_temp.undo_rows w WHERE w.number = {number} AND w.former IS NOT NULL"
+            f" AND ARRAY[{texts}]::text[] = w.key AND ({some}))"
+        )
+
+    def _columns(self, number: int, column: str) -> tuple[str, ...]:
+        query = (
+            "SELECT coalesce(json_agg(DISTINCT name), '[]')"
+            f" FROM pg_temp.undo_rows u, jsonb_object_keys(u.{column}) name"
+            f" WHERE u.number = {number} AND u.{column} IS NOT NULL"
+        )
+        return self.session.ask(query, tuple[str, ...])
+
+    def _is_row(self, number: int) -> str:
+        texts = ", ".join(f"l.{identifier(name)}::text" for name in self.keys(number))
+        return f"ARRAY[{texts}]::text[] = u.key"
+
+
+def _has(columns: tuple[str, ...]) -> str:
+    """Return the condition that a live row `l` has the values that were put there."""
+    return " AND ".join(
+        f"(NOT jsonb_exists(u.put, {literal(name)}) OR CAST(l.{identifier(name)} AS text) IS NOT DISTINCT FROM"
+        f" u.put ->> {literal(name)})"
+        for name in columns
+    )
+
+
+def _type(table: TableLayout, column: str) -> str:
+    return table.types[table.columns.index(column)]

@@ -1,0 +1,173 @@
+"""The admin's pages that look into a dump: who sees which rows, pages, search, a row next to the live one."""
+
+import os
+import subprocess
+import uuid
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.test.utils import setup_test_environment, teardown_test_environment
+
+from korrigo_backup.djangoapp.look import rows
+from sandbox import KORRIGO
+from testsite.models import Everything, Tag
+
+EXAM = uuid.UUID(int=5)
+
+
+@pytest.fixture(autouse=True)
+def _contexts():
+    """Answers keep the values that their templates had."""
+    setup_test_environment()
+    yield
+    teardown_test_environment()
+
+
+@pytest.fixture
+def look(databases, tmp_path, monkeypatch):
+    """The address of the looks into a dump of the site's database, which the settings name."""
+    databases("default")
+    Tag.objects.bulk_create(Tag(code=f"tag {number:03}") for number in range(120))
+    moment = datetime(2026, 5, 4, 12, tzinfo=UTC)
+    Everything.objects.create(id=EXAM, text="back\\slash\tand\nline é", moment=moment, amount="12.5", data={"a": 1})
+    User.objects.create_user("owner", password="not to be seen")
+    default, out = settings.DATABASES["default"], tmp_path / "out"
+    env = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "POSTGRES_HOST": default["HOST"], "BACKUP_DIR": str(out),
+        "POSTGRES_PORT": default["PORT"], "POSTGRES_USER": default["USER"], "POSTGRES_PASSWORD": default["PASSWORD"],
+        "POSTGRES_DB": "site",
+    }  # fmt: skip
+    subprocess.run([str(KORRIGO), "backup", "db"], env=env, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", out, raising=False)
+    (name,) = [path.name for path in out.glob("db_backup_2*.gz")]
+    return f"/admin/korrigo_backup/backups/backup/{name}/look/"
+
+
+def staff(*codenames):
+    """A member of staff who is logged in."""
+    user = User.objects.create_user(f"staff{User.objects.count()}", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=("view_backups", *codenames)))
+    found = Client()
+    found.force_login(user)
+    return found
+
+
+def address(look, table, **query):
+    """The address of a table's rows."""
+    words = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())
+    return f"{look}{quote(table, safe='')}/?{words}"
+
+
+TAGS = 'public."Upper Case Tag"'
+EVERYTHING = "public.testsite_everything"
+
+
+def test_a_look_needs_its_permission_and_that_of_the_model(look):
+    assert staff().get(look).status_code == 403
+    assert f'href="{look}"' not in staff().get(look.removesuffix("look/")).content.decode()
+    one = staff("look_into_backups", "view_tag")
+    assert f'href="{look}"' in one.get(look.removesuffix("look/")).content.decode()
+    seen = one.get(look).content.decode()
+    assert ("Upper Case Tag" in seen, "auth_user" in seen) == (True, False)
+    assert one.get(address(look, TAGS)).status_code == 200
+    for table in ("public.auth_user", 'public."Legacy Table"', "public.nowhere", "pg_catalog.pg_authid"):
+        assert one.get(address(look, table)).status_code == 404
+
+
+def test_each_look_is_in_the_log_with_who_and_what(look):
+    one = staff("look_into_backups", "view_tag")
+    one.get(look)
+    one.get(address(look, TAGS, p=2, q="tag"))
+    one.get(f"{look}{quote(TAGS, safe='')}/row/?key=tag%20007")
+    lines = [line.change_message for line in LogEntry.objects.order_by("pk")]
+    assert [len(lines), "page 2" in lines[1], "searched for 'tag'" in lines[1]] == [3, True, True]
+    assert "testsite.Tag:tag 007" in lines[2]
+    assert {line.user.username for line in LogEntry.objects.all()} == {User.objects.latest("pk").username}
+
+
+def test_pages_show_each_row_once_and_the_deleted_ones(look):
+    Tag.objects.filter(code="tag 007").delete()
+    one = staff("look_into_backups", "view_tag")
+    found = []
+    for number in (1, 2, 3):
+        found += one.get(address(look, TAGS, p=number)).context["rows"]
+    keys = [row["key"] for row in found]
+    assert len(keys) == len(set(keys)) == Tag.objects.count() + 1
+    assert [row["key"] for row in found if row["is_gone"]] == ["tag 007"]
+    assert one.get(address(look, TAGS, p=999)).context["rows"] == []
+    assert one.get(address(look, TAGS, p="x")).context["page"] == 1
+
+
+def test_a_search_finds_text_in_any_case_and_goes_on_over_pages(look):
+    one = staff("look_into_backups", "view_tag", "view_everything")
+    first = one.get(address(look, TAGS, q="TAG 0"))
+    assert (len(first.context["rows"]), first.context["after"]) == (50, 2)
+    assert len(one.get(address(look, TAGS, q="TAG 0", p=2)).context["rows"]) == 50
+    assert len(one.get(address(look, TAGS, q="tag 007")).context["rows"]) == 1
+    assert len(one.get(address(look, EVERYTHING, q="LINE É")).context["rows"]) == 1
+    assert "No row" in one.get(address(look, TAGS, q="<nobody>")).content.decode()
+
+
+def test_the_columns_are_those_of_the_sites_own_admin_if_the_backup_has_them(look, monkeypatch):
+    class EverythingAdmin(admin.ModelAdmin):
+        list_display = ("moment", "amount", "computed")
+
+        def has_module_permission(self, _request):
+            return False  # the urls of the admin are those of before
+
+        def computed(self, _row):
+            raise AssertionError("not to be run on old rows")
+
+    one = staff("look_into_backups", "view_everything")
+    assert one.get(address(look, EVERYTHING)).context["columns"][:3] == ["id", "hidden", "moment"]
+    monkeypatch.setitem(admin.site._registry, Everything, EverythingAdmin(Everything, admin.site))
+    assert one.get(address(look, EVERYTHING)).context["columns"] == ["id", "moment", "amount"]
+
+
+def test_a_row_stands_next_to_the_live_one_with_the_differences(look):
+    one = staff("look_into_backups", "view_everything", "bring_back")
+    page = f"{look}{EVERYTHING}/row/?key={EXAM}"
+    assert one.get(page).context["changed"] == 0
+    Everything.objects.filter(pk=EXAM).update(text="other", amount="7", moment=None)
+    seen = one.get(page)
+    fields = {field["name"]: field for field in seen.context["fields"]}
+    assert {name for name, field in fields.items() if field["differs"]} == {"text", "amount", "moment"}
+    assert (fields["text"]["saved"], fields["text"]["live"]) == ("back\\slash\tand\nline é", "other")
+    Everything.objects.filter(pk=EXAM).delete()
+    seen = one.get(page)
+    assert (seen.context["is_gone"], "korrigo-bring-back" in seen.content.decode()) == (True, True)
+    assert f"?objects=testsite.Everything%3A{EXAM}" in seen.content.decode()
+    assert one.get(f"{look}{EVERYTHING}/row/?key={uuid.uuid4()}").status_code == 404
+    assert one.get(f"{look}{EVERYTHING}/row/").status_code == 404
+
+
+def test_secrets_are_neither_shown_nor_found(look):
+    one = staff("look_into_backups", "view_user")
+    owner = User.objects.get(username="owner")
+    seen = one.get(f"{look}public.auth_user/row/?key={owner.pk}").content.decode()
+    assert ("owner" in seen, "md5$" in seen, owner.password in seen) == (True, False, False)
+    assert one.get(address(look, "public.auth_user", q="md5$")).context["rows"] == []
+    assert len(one.get(address(look, "public.auth_user", q="owner")).context["rows"]) == 1
+
+
+def test_a_look_ends_after_its_time_in_words(look, monkeypatch):
+    monkeypatch.setattr(rows, "SECONDS", -1.0)
+    seen = staff("look_into_backups", "view_tag").get(address(look, TAGS))
+    assert (seen.status_code, "korrigo-backup history" in seen.content.decode()) == (200, True)
+
+
+def test_a_dump_that_was_changed_is_not_shown(look):
+    (path,) = settings.KORRIGO_BACKUP_DIR.glob("db_backup_2*.gz")
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(raw)
+    seen = staff("look_into_backups", "view_tag").get(address(look, TAGS))
+    assert 'role="alert"' in seen.content.decode()
+    assert "tag 007" not in seen.content.decode()

@@ -1,0 +1,120 @@
+"""`restore --table`: a table becomes that of a backup again, and no other table is touched."""
+
+import shlex
+
+import pytest
+
+from rescue_days import EXAMS
+
+DAMAGE = "UPDATE exam SET name = 'oops ' || id WHERE id > 8; DELETE FROM exam WHERE id IN (2, 3)"
+
+
+@pytest.fixture
+def school(make_site):
+    """A site with exams, and its backup."""
+    made = make_site(schema=EXAMS)
+    made.made = made.backup()
+    return made
+
+
+def restored(site, *arguments, code=0):
+    return site.json("restore", site.made, "--table", "exam", *arguments, code=code)
+
+
+def test_missing_rows_come_back_and_changed_ones_get_their_values(school):
+    before = school.rows()
+    school.sql(DAMAGE)
+    plan = restored(school, "--yes")["plan"]
+    (table,) = plan["tables"]
+    assert (table["inserted"], table["changed"], table["removed"]) == (2, 4, 0)
+    assert school.rows() == before
+
+
+def test_newer_rows_stay_unless_exact_is_typed(school):
+    before = school.rows()
+    school.sql(DAMAGE + "; INSERT INTO exam (name) VALUES ('newer')")
+    assert restored(school, "--yes")["plan"]["tables"][0]["newer"] == 1
+    assert school.sql("SELECT count(*) FROM exam") == [(13,)]
+    assert restored(school, "--exact", "--yes")["plan"]["tables"][0]["removed"] == 1
+    assert school.rows() == before
+
+
+def test_a_newer_row_that_has_taken_a_unique_value_is_named_and_exact_removes_it(school):
+    before = school.rows()
+    school.sql("DELETE FROM exam WHERE id = 2; INSERT INTO exam (name) VALUES ('exam 2')")
+    assert "exam_name_key" in restored(school, "--yes", code=4)["error"]["message"]
+    restored(school, "--exact", "--yes")
+    assert school.rows() == before
+
+
+def test_references_that_would_break_are_refused_with_the_command_that_helps(school):
+    before = school.rows()
+    school.sql("UPDATE exam SET teacher_id = 2; DELETE FROM exam WHERE id = 3; DELETE FROM teacher WHERE id = 1")
+    error = restored(school, "--yes", code=4)["error"]
+    assert "public.teacher that are not live: 1" in error["message"]
+    command = error["hint"].partition("korrigo-backup ")[2].split()
+    school.korrigo(*command, "--yes")
+    restored(school, "--yes")
+    assert school.rows() == before
+
+
+def test_the_offer_of_rescue_is_a_command_that_works(school):
+    before = school.rows()
+    school.aged(school.made, 1)
+    school.sql(DAMAGE)
+    offers = [one["command"] for one in school.json("rescue", "--only-data")["offers"]]
+    (command,) = [one for one in offers if "restore --table" in one]
+    school.korrigo(*shlex.split(command)[1:], "--yes")
+    assert school.rows() == before
+
+
+def test_two_tables_come_back_together(school):
+    before = school.rows()
+    school.sql(
+        "DELETE FROM exam WHERE teacher_id = 1; DELETE FROM teacher WHERE id = 1; INSERT INTO teacher VALUES (9, 'x')"
+    )
+    restored(school, "--table", "teacher", "--exact", "--yes")
+    assert school.rows() == before
+
+
+def test_a_newer_row_to_which_others_refer_is_not_removed(school):
+    school.sql("INSERT INTO teacher VALUES (9, 'x'); UPDATE exam SET teacher_id = 9 WHERE id = 1")
+    before = school.rows()
+    failed = school.korrigo("restore", school.made, "-T", "teacher", "--exact", "--yes", code=4)
+    assert "refer to newer rows of public.teacher" in failed.err
+    assert school.rows() == before
+
+
+def test_a_dropped_table_is_refused_with_the_way_that_helps(school):
+    school.sql("DROP TABLE keyless")
+    failed = school.korrigo("restore", school.made, "--table", "keyless", "--yes", code=4)
+    assert f"korrigo-backup plan {school.made.name}" in failed.err
+
+
+def test_without_a_difference_nothing_is_done(school):
+    assert "nothing is to do" in restored(school, "--yes", code=6)["error"]["message"]
+
+
+def test_options_of_a_whole_restore_are_refused(school):
+    assert "--in-place" in restored(school, "--in-place", code=2)["error"]["message"]
+    assert "--exact goes with --table" in school.korrigo("restore", school.made, "--exact", code=2).err
+
+
+def test_a_rollback_makes_the_tables_as_they_were_before(school):
+    school.sql(
+        DAMAGE + "; INSERT INTO exam (name) VALUES ('exam 2'); UPDATE exam SET teacher_id = 3;"
+        " DELETE FROM teacher WHERE id = 1; INSERT INTO teacher VALUES (9, 'x');"
+        " UPDATE exam SET teacher_id = 9 WHERE id = 7"
+    )
+    before = school.rows()
+    restored(school, "--table", "teacher", "--exact", "--yes")
+    assert school.rows() != before
+    school.korrigo("rollback", "--yes")
+    assert school.rows() == before
+
+
+def test_a_rollback_refuses_when_a_removed_row_was_made_again(school):
+    school.sql("INSERT INTO teacher VALUES (9, 'x')")
+    school.korrigo("restore", school.made, "-T", "teacher", "--exact", "--yes")
+    school.sql("INSERT INTO teacher VALUES (9, 'y')")
+    assert "made again" in school.korrigo("rollback", "--yes", code=4).err

@@ -11,8 +11,10 @@ from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
+from korrigo_backup.cli.printed.undoable import undo_line
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
+from korrigo_backup.recovery.undoable import undoable
 from korrigo_backup.run.journal import read
 
 if TYPE_CHECKING:
@@ -41,9 +43,10 @@ def command(
         return
     survey = wired.catalog.survey()
     found = [a for a in survey.artifacts if kind is None or a.kind is kind]
+    undo = undoable(wired.catalog.directory, wired.config.site.name)
     if as_json:
         strangers = [{"name": stranger.name, "why": stranger.why} for stranger in survey.strangers]
-        say_json("list", {"items": [summary(artifact) for artifact in found], "strangers": strangers})
+        say_json("list", {"items": [summary(artifact) for artifact in found], "strangers": strangers, "undoable": undo})
         return
     if not found:
         say(f"no backups in {wired.config.backup.dir}; make a backup: korrigo-backup backup")
@@ -54,6 +57,9 @@ def command(
         for artifact in found:
             if why := bad.get(artifact.name):
                 say(f"⚠️ {artifact.name} {why}")
+    if undo and kind is None:
+        say("")
+        say(f"to undo: {undo_line(undo)}")
     if survey.strangers and kind is None:
         say_strangers(survey.strangers)
 

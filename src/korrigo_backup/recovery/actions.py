@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from korrigo_backup.errors import Refused
 
@@ -76,6 +79,17 @@ _INTENTIONS = {
 _UNDOES_A_RESTORE = frozenset(
     {ActionKind.RESTORE_ROLLED_BACK, ActionKind.DJANGO_RESTORE_ROLLED_BACK, ActionKind.STAGED_DROPPED}
 )
+
+
+class Undoable(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that can be taken back: its verb, time, source, what was asked for, how many files it put."""
+
+    verb: str
+    stamp: str
+    created: datetime
+    artifact: str
+    asked: tuple[str, ...]
+    files: int = 0
 
 
 @dataclass(frozen=True)

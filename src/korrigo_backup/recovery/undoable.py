@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from korrigo_backup.recovery.actions import Undoable
 from korrigo_backup.recovery.put_files import file_records
 from korrigo_backup.recovery.undelete import DONE, records
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import RESTORES, Outcome, Verb
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 _REPLACING = RESTORES | {Verb.REBUILD}
 _CHANGED = frozenset({Outcome.DONE, Outcome.PARTLY})
 
 
-class Undoable(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation that can be taken back: its verb, time, source, what was asked for, how many files it put."""
-
-    verb: str
-    stamp: str
-    created: datetime
-    artifact: str
-    asked: tuple[str, ...]
-    files: int = 0
-
-
 def undoable(directory: Path, site: str) -> list[Undoable]:
-    """Return the operations of a site that can be taken back, the newest, which is the first to be, first."""
+    """Return the operations of a site that can be taken back, the newest, which is the first to be, first.
+
+    A condition of SQL, which may hold personal data, is no part of it: the status is published.
+    """
     found = [
         *(
-            Undoable(verb=one.verb, stamp=one.stamp, created=one.created, artifact=one.artifact, asked=one.asked,
+            Undoable(verb=one.verb, stamp=one.stamp, created=one.created, artifact=one.artifact,
+                     asked=tuple(name.partition(" where ")[0] for name in one.asked),
                      files=len(one.files))
             for one in records(directory, site, DONE)
         ),

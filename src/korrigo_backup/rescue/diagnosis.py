@@ -23,12 +23,13 @@ from korrigo_backup.postgres import rows as site_rows
 from korrigo_backup.rescue.bisect import MomentKind, PointTables, TableMoment, last_losses, moments
 from korrigo_backup.rescue.offers import PASSING, FileState, TableState
 from korrigo_backup.rescue.row_changes import LIVE
+from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
 from korrigo_backup.rescue.table_history import live_tables, saved_tables
 from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.verify.dump_source import open_unread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -46,13 +47,17 @@ SHOWN = 5
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """The losses of a site: `moments` are those of its tables in time, `tables` the live tables that differ.
 
-    `unseen` names parts that could not be looked at, each with the reason.
+    `returned` names tables whose newest loss is no loss any more: all its rows are live again. `replaced` are tables of
+    which a safety backup has rows that are not live: a restore has replaced them. `unseen` names parts that could not
+    be looked at, each with the reason.
     """
 
     dumps: int
     media: int
     moments: tuple[TableMoment, ...] = ()
     tables: tuple[TableState, ...] = ()
+    returned: tuple[str, ...] = ()
+    replaced: tuple[TableState, ...] = ()
     files: FileState | None = None
     file_moments: tuple[TableMoment, ...] = ()
     unseen: tuple[str, ...] = ()
@@ -72,10 +77,11 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
     """Return the losses since the first of the points; raises ProofFailed for a dump that is not the saved one."""
     unseen = [f"{name} {why}" for name, why in points.passed_over]
     newest = deque[PointTables](maxlen=1)
-    changes = moments(_states(points, live, newest))
+    changes = moments(_states(of_the_site(points.dumps), live, newest))
     present = newest[0] if newest and newest[0].source == LIVE else None
     losses = tuple(one for one in changes if one.is_loss and not _is_passing(one.table))
     tables = _table_states(points, live, present, changes) if present else ()
+    lost = {one.table for one in tables if one.change is None or one.change.removed}
     files, file_moments = None, tuple[TableMoment, ...]()
     try:
         file_moments = _file_moments(points)
@@ -87,19 +93,32 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
         media=len(points.media),
         moments=losses,
         tables=tables,
+        returned=tuple(sorted({one.table for one in losses} - lost)) if present else (),
+        replaced=_replaced(points, live, present) if present else (),
         files=files,
         file_moments=tuple(one for one in file_moments if one.is_loss),
         unseen=tuple(unseen),
     )
 
 
-def _states(points: Points, live: LiveSite, newest: deque[PointTables]) -> Iterator[PointTables]:
+def diagnose_table(points: Points, live: LiveSite, table: str) -> tuple[tuple[TableState, ...], tuple[TableState, ...]]:
+    """Return the state of a table if it differs, and that against a safety backup: as `tables` and `replaced`."""
+    newest = deque[PointTables](maxlen=1)
+    changes = moments(_states(of_the_site(points.dumps), live, newest, {table}), {table})
+    if not newest or newest[0].source != LIVE:
+        return (), ()
+    return _table_states(points, live, newest[0], changes), _replaced(points, live, newest[0], {table})
+
+
+def _states(
+    dumps: Sequence[Artifact], live: LiveSite, newest: deque[PointTables], wanted: Collection[str] | None = None
+) -> Iterator[PointTables]:
     """Yield the saved states and then the live one; `newest` holds the last that was yielded."""
-    for state in saved_tables(points.dumps):
+    for state in saved_tables(dumps, wanted):
         newest.append(state)
         yield state
     if live.taken is not None and newest:
-        newest.append(live_tables(live.taken, newest[0], live.now))
+        newest.append(live_tables(live.taken, newest[0], live.now, wanted))
         yield newest[0]
 
 
@@ -126,6 +145,26 @@ def _table_states(
     ]
     differing = (one for one in found if one.change is None or one.change.removed or one.change.changed)
     return tuple(sorted(differing, key=_weight))
+
+
+def _replaced(
+    points: Points, live: LiveSite, present: PointTables, wanted: Collection[str] | None = None
+) -> tuple[TableState, ...]:
+    """Return the live tables with fewer rows than the newest safety backup has, and rows of it that are not live."""
+    safety = newest_replaced(points.dumps)
+    if safety is None:
+        return ()
+    states = list(saved_tables([safety], wanted))
+    found = [
+        one
+        for one in moments([*states, present])
+        if one.is_loss and not _is_passing(one.table) and one.rows is not None
+    ]
+    changes = _row_changes(safety, live, present, {one.table: one for one in found})
+    made = (
+        TableState(table=one.table, reference=safety.name, moment=one, change=changes.get(one.table)) for one in found
+    )
+    return tuple(sorted((one for one in made if one.change and one.change.removed), key=_weight))
 
 
 def _weight(state: TableState) -> tuple[bool, int, str]:

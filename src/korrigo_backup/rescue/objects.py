@@ -28,6 +28,9 @@ _VALUE = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",()\s](?:[^",()]*[^",()\s])?))\
 _NEEDS_MARKS = re.compile(r'[",()]|^\s|\s$|^$')
 _PARTS = re.compile(r'"(?:[^"]|"")+"|[^."]+')
 
+_NEAR = 0.8
+"""The likeness (difflib) from which on a name is near: a letter in five may differ."""
+
 HOW = "write MODEL:KEY, for example exams.Exam:12, or TABLE:KEY, for example exams_exam:12"
 
 
@@ -160,6 +163,6 @@ def plain_parts(name: str) -> tuple[str, str]:
 def _unknown(wanted: str, labels: Mapping[str, TableName], tables: Collection[str]) -> NotFound:
     known = {**{plain_parts(name)[1]: name for name in tables}, **{label: label for label in labels}}
     known |= {label.rpartition(".")[2]: label for label in labels}
-    near = list(dict.fromkeys(known[one] for one in difflib.get_close_matches(wanted.lower(), known, 5, 0.6)))
+    near = list(dict.fromkeys(known[one] for one in difflib.get_close_matches(wanted.lower(), known, 5, _NEAR)))
     hint = f"did you mean {' or '.join(near)}?" if near else f"{HOW}; korrigo-backup show latest lists the saved tables"
     return NotFound(f"there is no model or table {wanted}", hint=hint, id_="rescue.no_table")

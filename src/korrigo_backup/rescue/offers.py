@@ -68,20 +68,26 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class RescueFacts:
-    """All that the offers are decided on. `point` is the newest restore point, or dump, from before the losses."""
+    """All that the offers are decided on. `point` is the newest restore point, or dump, from before the losses.
+
+    `replaced` are tables with rows that a restore has replaced: they are in its safety backup alone.
+    """
 
     tables: Sequence[TableState]
     files: FileState | None = None
     point: str = ""
     since: str = ""
     """When `point` was made, in words: a restore of it loses all that is newer."""
+    replaced: Sequence[TableState] = ()
 
 
 def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     """Return the ways back, that which loses least first; `commands` are those of this version."""
     found: list[Offer] = []
     for one in facts.tables:
-        found += _of_rows(one, commands)
+        found += _of_rows(one, commands, "and what was deleted with them")
+    for one in facts.replaced:
+        found += _of_rows(one, commands, "which a restore has replaced")
     for one in facts.tables:
         found += _of_values(one, commands)
     for one in facts.tables:
@@ -100,12 +106,12 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     return tuple(found)
 
 
-_NONE = "nothing: no live row is changed"
-_SERVES = "none, the site serves"
+NONE = "nothing: no live row is changed"
+SERVES = "none, the site serves"
 _SHORT = "while the data are swapped: korrigo-backup plan has the seconds"
 
 
-def _of_rows(state: TableState, commands: Container[str]) -> list[Offer]:
+def _of_rows(state: TableState, commands: Container[str], which: str) -> list[Offer]:
     change = state.change
     if change is None or not change.removed or UNDELETE not in commands:
         return []
@@ -116,9 +122,9 @@ def _of_rows(state: TableState, commands: Container[str]) -> list[Offer]:
         what = f"--table {quote(state.table)}"
     return [
         Offer(
-            brings=f"{counted(change.removed, 'row')} of {state.table}, and what was deleted with them",
-            loses=_NONE,
-            downtime=_SERVES,
+            brings=f"{counted(change.removed, 'row')} of {state.table}, {which}",
+            loses=NONE,
+            downtime=SERVES,
             command=f"korrigo-backup undelete {what} --from {state.reference}",
         )
     ]
@@ -132,7 +138,7 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
         Offer(
             brings=f"the former values of {counted(change.changed, 'row')} of {state.table}",
             loses="the values that these rows have now; those changed again since are left and named",
-            downtime=_SERVES,
+            downtime=SERVES,
             command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}",
         )
     ]
@@ -147,7 +153,7 @@ def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:
         Offer(
             brings=f"{rows} of {state.table}",
             loses="the values that these rows have now; newer rows stay",
-            downtime=_SERVES,
+            downtime=SERVES,
             command=f"korrigo-backup restore --table {quote(state.table)} {state.reference}",
         )
     ]
@@ -166,7 +172,7 @@ def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
             Offer(
                 brings=what,
                 loses="nothing: no live file is replaced",
-                downtime=_SERVES,
+                downtime=SERVES,
                 command=f"korrigo-backup restore {named} {files.reference}",
             )
         ]

@@ -11,6 +11,7 @@ from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.rescue.source_dumps import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +100,8 @@ def _fault(artifact: Artifact) -> str | None:
 def find_dump(catalog: Catalog, named: str | None = None, at: datetime | None = None) -> Artifact | None:
     """Return the dump that `--from` names, or the newest that was made at a time or before; None without either.
 
-    Of a restore point it is the component. Raises UsageError for both or for an artifact without a dump, NotFound.
+    A safety backup, which holds the data that a restore replaced, is the newest only if there is no other. Of a restore
+    point it is the component. Raises UsageError for both or for an artifact without a dump, NotFound.
     """
     if named is not None and at is not None:
         raise UsageError("--from and --at exclude each other", hint="name a backup, or a time")
@@ -107,7 +109,7 @@ def find_dump(catalog: Catalog, named: str | None = None, at: datetime | None = 
         return dump_named(catalog, named)
     if at is None:
         return None
-    return read_points(catalog, Window(until=at)).require_dumps()[-1]
+    return in_order(read_points(catalog, Window(until=at)).require_dumps())[0]
 
 
 def dump_named(catalog: Catalog, named: str) -> Artifact:

@@ -28,6 +28,23 @@ def in_order(dumps: Iterable[Artifact]) -> list[Artifact]:
     return sorted(newest, key=lambda one: one.origin is Origin.SAFETY)
 
 
+def of_the_site(dumps: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    """Return the dumps whose order in time is that of the site's states, oldest first.
+
+    A safety backup is left out if there are others: it holds what a restore has ended, often the damage, and the next
+    state is that of an earlier dump again.
+    """
+    ordered = sorted(dumps, key=lambda one: one.created)
+    return tuple(one for one in ordered if one.origin is not Origin.SAFETY) or tuple(ordered)
+
+
+def newest_replaced(dumps: Iterable[Artifact]) -> Artifact | None:
+    """Return the newest safety backup among dumps if there are others, too, else None."""
+    ordered = sorted(dumps, key=lambda one: one.created)
+    safety = [one for one in ordered if one.origin is Origin.SAFETY]
+    return safety[-1] if safety and len(safety) < len(ordered) else None
+
+
 def fuller_finding(
     chosen: tuple[str, Counts], older: Iterable[tuple[str, Counts]], tables: Collection[str]
 ) -> list[Finding]:

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from korrigo_backup.artifact.artifact import CatalogSurvey
 from korrigo_backup.artifact.catalog import LOCK_FILE
 from korrigo_backup.artifact.history import unfinished
 from korrigo_backup.errors import KorrigoBackupError, UsageError
+from korrigo_backup.recovery.undoable import undoable
 from korrigo_backup.retention import holds
 from korrigo_backup.retention import previous_copies as kept
 from korrigo_backup.run import journal
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.recovery.actions import Undoable
     from korrigo_backup.run.record import Record
     from korrigo_backup.site.site import Site
 
@@ -74,9 +77,17 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
         unreadable=unreadable,
         holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, given.taken),
         stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
+        undoable=_undoable(directory, given.site),
         targets=tuple(target_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
     )
     return _with_disk(_with_previous_copies(with_holds(facts, directory), sources.live), directory, sources.media)
+
+
+def _undoable(directory: Path, site: str | None) -> tuple[Undoable, ...]:
+    """Return what `rollback` takes back before any restore; none where the directory cannot be read."""
+    with suppress(OSError):
+        return tuple(undoable(directory, site)) if site else ()
+    return ()
 
 
 def target_copies(directory: Path, name: str, *, off_site: bool) -> TargetCopies:

@@ -16,6 +16,7 @@ from korrigo_backup.artifact.history import Failing, Proof  # noqa: TC001 - the 
 from korrigo_backup.artifact.kinds import Kind  # noqa: TC001 - the same
 from korrigo_backup.artifact.signature import Authenticity  # noqa: TC001 - the same
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - the same
+from korrigo_backup.recovery.actions import Undoable  # noqa: TC001 - the same
 from korrigo_backup.retention.hold import Hold  # noqa: TC001 - the same
 from korrigo_backup.retention.policy import Policy
 from korrigo_backup.run.record import Record  # noqa: TC001 - the same
@@ -157,7 +158,8 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     `no_database` give the reason why the holds cannot be read and why the database does not answer, each with a hint,
     `journal_unread` why the journal cannot be read. `kept` is None if the database was not asked, or did not answer.
     `scheduled` is None if the schedule was not read; `schedule` holds the obstacles to an installed schedule. `canary`
-    holds the differences between the newest backups and the site's own history that need a person.
+    holds the differences between the newest backups and the site's own history that need a person. `undoable` are the
+    undeletes and restores of files that `rollback` takes back, the newest first.
 
     The order of the fields is that of the published document.
     """
@@ -187,6 +189,7 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     environment: str | None = None
     targets: tuple[TargetCopies, ...] = ()
     canary: tuple[Finding, ...] = ()
+    undoable: tuple[Undoable, ...] = ()
 
 
 Facts = CollectedFacts[Artifact]
@@ -246,6 +249,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             "skipped": self.skipped,
             "holds": self.holds,
             "kept": facts.kept,
+            "undoable": facts.undoable,
             "others": self.others,
             "strangers": [NamedArtifact(stranger.name, stranger.why) for stranger in facts.strangers],
             "problems": self.problems,

@@ -61,7 +61,7 @@ def decode(raw: bytes, source: str) -> tuple[Facts, Goals]:
 
 def _require_moments(facts: CollectedFacts[ArtifactEntry]) -> None:
     """Raise ValueError for a time that cannot be compared with others."""
-    kept = (one.at for one in facts.kept or ())
+    kept = (*(one.at for one in facts.kept or ()), *(one.created for one in facts.undoable))
     copies = [copy for target in facts.targets for copy in target.copies]
     copied = (moment for copy in copies for moment in (copy.sent, copy.read, copy.locked_until, copy.lock_read))
     for moment in (facts.taken, facts.next_run, *kept, *copied, *(one.created for one in facts.artifacts)):

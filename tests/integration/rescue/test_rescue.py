@@ -88,3 +88,44 @@ def test_the_findings_of_doctor_and_validate_are_shown(site):
     days(site)
     found = site.json("rescue", env={"POSTGRES_PORT": "1"})
     assert any(one["level"] == "error" for one in found["findings"])
+
+
+def test_a_loss_that_a_restore_has_brought_back_is_none(site):
+    point = site.backup()
+    site.sql("DELETE FROM annotation")
+    site.korrigo("restore", point.name, "--yes", "--no-validate")
+    found = rescue(site)
+    assert (found["offers"], found["losses"]["moments"], found["losses"]["tables"]) == ([], [], [])
+    assert "No row and no file" in site.korrigo("rescue", "--only-data").out
+
+
+def test_rows_that_a_restore_has_replaced_are_found_in_its_safety_backup(site):
+    point = site.backup()
+    site.sql("INSERT INTO exam (name) VALUES ('entered since'); DELETE FROM annotation")
+    site.korrigo("restore", point.name, "--yes", "--no-validate")
+    found = rescue(site)
+    assert found["losses"]["moments"] == []
+    (command,) = commands(found)
+    assert command[0] == "undelete"
+    assert "pre_restore_safety_backup" in command[-1]
+    assert "which a restore has replaced" in site.korrigo("rescue", "--only-data").out
+    site.korrigo(*command, "--yes")
+    assert site.sql("SELECT count(*) FROM exam WHERE name = 'entered since'") == [(1,)]
+    assert rescue(site)["offers"] == []
+
+
+def test_a_loss_between_two_dumps_whose_rows_are_back_is_marked(site):
+    first, _ = days(site, "DELETE FROM annotation")
+    site.korrigo("undelete", "--table", "annotation", "--yes", "--from", first)
+    found = rescue(site)
+    assert found["losses"]["returned"] == ["public.annotation"]
+    assert "(its rows are back)" in site.korrigo("rescue", "--only-data").out
+
+
+def test_the_newest_backup_before_a_time_is_no_safety_backup(site):
+    point = site.backup()
+    site.sql("DELETE FROM annotation")
+    site.korrigo("restore", point.name, "--yes", "--no-validate")
+    site.sql("DELETE FROM annotation WHERE id = 5")
+    plan = site.json("undelete", "annotation:5", "--at", "2099-01-01", "--yes")["plan"]
+    assert plan["artifact"] == point.name

@@ -167,3 +167,20 @@ def test_the_offer_of_rescue_brings_missing_files_back(site):
     command = next(one["command"] for one in offers if "--file" in one["command"])
     site.korrigo(*shlex.split(command)[1:], "--yes")
     assert site.tree() == whole
+
+
+def test_the_status_and_the_list_name_what_can_be_taken_back(library):
+    library.korrigo("restore", "--file", "scans/2.pdf", "--yes")
+    library.korrigo("restore", "--file", "deep", "--yes")
+    (newest, former) = library.json("status", code=(0, 10))["undoable"]
+    assert (newest["verb"], newest["asked"], former["asked"]) == ("restore files", ["deep"], ["scans/2.pdf"])
+    assert "restore of files deep at" in library.korrigo("status", code=(0, 10)).out
+    assert "takes it back, then 1 earlier" in library.korrigo("list").out
+    library.korrigo("rollback", "--yes")
+    assert [one["asked"] for one in library.json("list")["undoable"]] == [["scans/2.pdf"]]
+    library.sql("DELETE FROM annotation WHERE id = 5")
+    library.backup()
+    library.sql("DELETE FROM annotation WHERE id = 6")
+    library.korrigo("undelete", "--table", "annotation", "--where", "id = 6", "--yes")
+    assert "undelete of public.annotation at" in library.korrigo("list").out
+    assert " id = 6" not in str(library.json("list")["undoable"])

@@ -90,3 +90,12 @@ def test_without_django_a_name_of_several_tables_is_ambiguous():
 def test_a_model_whose_table_does_not_exist_yet_is_named():
     with pytest.raises(NotFound, match="neither in the database nor in a backup"):
         find_table("exams.exam", LABELS, {"public.auth_user"})
+
+
+def test_near_names_are_near():
+    with pytest.raises(NotFound) as problem:
+        find_table("nope", None, {"public.exams_note", "public.note", "public.mark"})
+    assert "did you mean" not in problem.value.hint
+    with pytest.raises(NotFound) as problem:
+        find_table("marks", None, {"public.exams_note", "public.mark"})
+    assert "did you mean public.mark?" in problem.value.hint

@@ -11,6 +11,7 @@ from korrigo_backup.artifact.artifact import Stranger
 from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import ok, warning
+from korrigo_backup.recovery.actions import Undoable
 from korrigo_backup.retention.hold import Hold
 from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome
@@ -80,6 +81,16 @@ FACTS = facts(
             ),
         ),
         TargetCopies(name="nas", off_site=False),
+    ),
+    undoable=(
+        Undoable(
+            verb="undelete",
+            stamp="20260204_100000",
+            created=NOW - timedelta(hours=2),
+            artifact="db_backup_20260203_160000.sql.gz",
+            asked=("exams_exam:12",),
+            files=2,
+        ),
     ),
 )
 GOALS = Goals(

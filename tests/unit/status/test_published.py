@@ -12,6 +12,7 @@ from korrigo_backup.artifact.kinds import Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.recovery.actions import Undoable
 from korrigo_backup.retention.hold import Hold
 from korrigo_backup.retention.policy import Policy, Rule
 from korrigo_backup.run.record import Outcome, Record
@@ -80,6 +81,7 @@ FACTS = Facts(
     environment="production",
     targets=(TargetCopies(name="cloud", copies=(ArtifactCopy(name="db_backup", sent=NOW, read=NOW, bad="cut"),)),),
     canary=(warning("canary.emptied", "no row", "restore it"),),
+    undoable=(Undoable(verb="undelete", stamp="S", created=NOW, artifact="dump", asked=("exam:1",)),),
 )
 
 GOALS = Goals(

@@ -129,7 +129,7 @@ EXAMPLES = {
     ),
     "rescue": (
         ("korrigo-backup rescue", "what is lost, since when, and the ways back"),
-        ("korrigo-backup rescue --only-data --since 2026-05-01", "quicker, and of some days"),
+        ("korrigo-backup rescue exams.Exam:12", "one object, a table, or a file"),
     ),
     "requests": (
         ("korrigo-backup requests", "those that wait, and the last ones"),

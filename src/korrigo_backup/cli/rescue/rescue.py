@@ -12,13 +12,15 @@ from korrigo_backup.artifact.components import saved_database
 from korrigo_backup.cli import restore as restore_verb
 from korrigo_backup.cli.output import CommandContext, say, say_data, say_findings, say_json
 from korrigo_backup.cli.printed.history import minute, say_moment
+from korrigo_backup.cli.printed.offers import say_offers, say_table_state
 from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.cli.rescue.history import SINCE, UNTIL
+from korrigo_backup.cli.rescue.symptoms import say_symptoms
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.core.counted import counted
-from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Unreachable, UsageError
+from korrigo_backup.rescue.bisect import last_losses
 from korrigo_backup.rescue.diagnosis import LiveSite, diagnose_losses
 from korrigo_backup.rescue.offers import RescueFacts, offers
 from korrigo_backup.rescue.points import read_points, read_window
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.rescue.diagnosis import Diagnosis
-    from korrigo_backup.rescue.offers import Offer, TableState
     from korrigo_backup.rescue.points import Points
 
 NAMED = 20
@@ -40,6 +41,12 @@ NAMED = 20
 
 def command(
     context: typer.Context,
+    symptoms: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SYMPTOM", help="What is wrong: exams.Exam:12, a table or model, a media file. Default: everything."
+        ),
+    ] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help=SINCE)] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help=UNTIL)] = None,
     only_data: Annotated[
@@ -49,20 +56,32 @@ def command(
 ) -> None:
     """Find what is broken and since when, and show the ways back, that which loses least first. Changes nothing.
 
-    The live tables and files are compared with the backups; nothing is loaded.
+    The live tables and files are compared with the backups; nothing is loaded. Of an object, a table or a file that is
+    named, its history and the ways back for it alone are shown.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     points = read_points(wired.catalog, read_window(since, until))
     points.require_dumps()
-    findings = [] if only_data else _findings(wired)
-    if not as_json:
-        say_findings(findings)
     site, away = wired.site(), list[str]()
     try:
         tree = site.required_media()
     except (NotFound, Unreachable, UsageError) as problem:
         tree = None
         away.append(problem.message)
+    if symptoms:
+        say_symptoms(
+            wired,
+            points,
+            symptoms,
+            lambda live: LiveSite(site, live.taken, tree, local_now()),
+            away,
+            _commands(),
+            as_json=as_json,
+        )
+        return
+    findings = [] if only_data else _findings(wired)
+    if not as_json:
+        say_findings(findings)
     with live_database(site) as live:
         away += [live.away] if live.away else []
         found = diagnose_losses(points, LiveSite(site, live.taken, tree, local_now()))
@@ -71,7 +90,10 @@ def command(
         say_json("rescue", {"findings": findings, "losses": found, "offers": made, "away": away})
     else:
         _say_losses(found, away)
-        _say_offers(made)
+        say("")
+        if not made:
+            say("✅ No row and no file of the backups is missing")
+        say_offers(made)
 
 
 def _findings(wired: Wired) -> list[Finding]:
@@ -96,20 +118,22 @@ def _facts(points: Points, found: Diagnosis) -> RescueFacts:
     reference = found.tables[0].reference if found.tables else ""
     dump = next((one for one in points.dumps if one.name == reference), points.dumps[-1])
     point: Artifact = points.point_of(dump) or dump
-    return RescueFacts(found.tables, found.files, point.name, minute(dump.created))
+    return RescueFacts(found.tables, found.files, point.name, minute(dump.created), found.replaced)
 
 
 def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
     say("")
     say(f"{counted(found.dumps, 'dump')} and {counted(found.media, 'media backup')} were looked at")
+    newest = last_losses(found.moments)
     for one in found.moments[-NAMED:]:
-        say_moment(one, one.table)
+        is_back = one.table in found.returned and one is newest[one.table]
+        say_moment(one, f"{one.table} (its rows are back)" if is_back else one.table)
     if len(found.moments) > NAMED:
         say(f"  and {len(found.moments) - NAMED} earlier losses (--json, --since)")
     for one in found.file_moments[-NAMED:]:
         say(f"  {minute(one.after)} to {minute(one.at)}  {one.rows_before} → {one.rows} media files")
-    for table in found.tables:
-        _say_table(table)
+    for table in (*found.tables, *found.replaced):
+        say_table_state(table)
     if found.files:
         change = found.files.change
         for sign, names in (("-", change.removed), ("~", change.changed)):
@@ -119,30 +143,3 @@ def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
             f" since {found.files.reference}")  # fmt: skip
     for words in (*found.unseen, *away):
         say(f"⚠️ not looked at: {words}")
-
-
-def _say_table(state: TableState) -> None:
-    change = state.change
-    if change is None:
-        say(f"  {state.table}: gone, with {state.moment.rows_before} rows since {state.reference}")
-        return
-    least = "" if change.exact else "at least "
-    say(
-        f"  {state.table}: {least}{change.removed} removed, {change.changed} changed, {change.added} added"
-        f" since {state.reference}"
-    )
-    if change.removed_keys:
-        say_data(f"    - {listed(change.removed_keys)}")
-    if state.is_changed_as_a_whole:
-        say("    ⚠️ most of its rows changed: see whether one statement did it")
-
-
-def _say_offers(made: Sequence[Offer]) -> None:
-    say("")
-    if not made:
-        say("✅ No row and no file of the backups is missing")
-    for number, one in enumerate(made, 1):
-        say(f"{number}. brings back {one.brings}")
-        say(f"   loses       {one.loses}")
-        say(f"   downtime    {one.downtime}")
-        say_data(f"   {one.command}")

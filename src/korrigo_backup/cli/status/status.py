@@ -14,6 +14,7 @@ from korrigo_backup.app.build_status import status
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.history import last_incident
 from korrigo_backup.cli.output import CommandContext, say, say_data, say_findings, say_json, say_table
+from korrigo_backup.cli.printed.undoable import undo_line
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.status.publish import write_status
 from korrigo_backup.core.counted import counted
@@ -170,6 +171,13 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
         yield "running", _in_local_time(found.facts.holder)
     if found.holds:
         yield "held", f"{len(found.holds)}: {named(list(dict.fromkeys(hold.name for hold in found.holds)))}"
+    yield from _ways_back(found)
+    if found.others:
+        yield "others", f"{found.others} backups of another site or environment are not counted"
+
+
+def _ways_back(found: Status) -> Iterator[tuple[str, str]]:
+    """Yield the previous copies of restores, and what can be undone before them."""
     if found.facts.kept:
         oldest = span(int((found.now - found.facts.kept[-1].at).total_seconds()))
         yield (
@@ -179,8 +187,8 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
                 f" the oldest {oldest} old: korrigo-backup prune"
             ),
         )
-    if found.others:
-        yield "others", f"{found.others} backups of another site or environment are not counted"
+    if found.facts.undoable:
+        yield "undo", undo_line(found.facts.undoable)
 
 
 def _in_local_time(text: str) -> str:

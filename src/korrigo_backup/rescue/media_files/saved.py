@@ -67,12 +67,14 @@ def _readable(backup: Artifact) -> Iterator[SavedFile]:
 def near_paths(wanted: str, paths: Iterator[str]) -> list[str]:
     """Return paths that a person may have meant: of the same name elsewhere, or of a near name in the same directory.
 
-    A name is near that differs in a quarter of its letters at most.
+    If the text is a directory, it is a file of that alone. A near name differs in a quarter of its letters at most.
     """
     directory, _, name = wanted.rpartition("/")
     alike, beside = dict[str, None](), dict[str, None]()
     for path in paths:
         own, _, last = path.rpartition("/")
+        if path.startswith(f"{wanted}/"):
+            return [path]
         if last == name:
             alike[path] = None
         elif own == directory:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.recovery.undoable import Undoable
+    from korrigo_backup.recovery.actions import Undoable
     from korrigo_backup.site.site import Site
 
 ONLY_FILES = {"only": "files"}

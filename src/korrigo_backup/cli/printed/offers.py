@@ -1,0 +1,39 @@
+"""Differences of tables and the ways back from them, printed for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.cli.output import say, say_data
+from korrigo_backup.core.excerpt import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from korrigo_backup.rescue.offers import Offer, TableState
+
+
+def say_table_state(state: TableState) -> None:
+    """Print the rows of a live table that differ from a saved state."""
+    change = state.change
+    if change is None:
+        say(f"  {state.table}: gone, with {state.moment.rows_before} rows since {state.reference}")
+        return
+    least = "" if change.exact else "at least "
+    say(
+        f"  {state.table}: {least}{change.removed} removed, {change.changed} changed, {change.added} added"
+        f" since {state.reference}"
+    )
+    if change.removed_keys:
+        say_data(f"    - {listed(change.removed_keys)}")
+    if state.is_changed_as_a_whole:
+        say("    ⚠️ most of its rows changed: see whether one statement did it")
+
+
+def say_offers(made: Sequence[Offer]) -> None:
+    """Print ways back: gain, loss, downtime and command of each."""
+    for number, one in enumerate(made, 1):
+        say(f"{number}. brings back {one.brings}")
+        say(f"   loses       {one.loses}")
+        say(f"   downtime    {one.downtime}")
+        say_data(f"   {one.command}")

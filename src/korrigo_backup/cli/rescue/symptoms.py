@@ -1,0 +1,67 @@
+"""`korrigo-backup rescue SYMPTOM`: one object, table or file: how it stood, since when it is gone, its ways back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from korrigo_backup.cli.output import say, say_json
+from korrigo_backup.cli.printed.history import say_file_history, say_row_history, say_table_history
+from korrigo_backup.cli.printed.offers import say_offers, say_table_state
+from korrigo_backup.rescue.site_tables import SiteTables, live_database
+from korrigo_backup.rescue.symptoms import Surroundings, look_at, meanings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from korrigo_backup.app.build import Wired
+    from korrigo_backup.rescue.diagnosis import LiveSite
+    from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.site_tables import LiveDatabase
+    from korrigo_backup.rescue.symptoms import Symptom
+
+
+def say_symptoms(
+    wired: Wired,
+    points: Points,
+    named: Sequence[str],
+    live_site: Callable[[LiveDatabase], LiveSite],
+    away: Sequence[str],
+    commands: Container[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Look at each symptom, and print how it stood and the ways back. A text of two meanings is looked at as both."""
+    with live_database(wired.site()) as database:
+        live = live_site(database)
+        tables = SiteTables(live.site, points.require_dumps(), live.taken)
+        seen = Surroundings(points, live, tables, commands, wired.config.rescue.audit)
+        meant = [meanings(text, seen) for text in dict.fromkeys(named)]
+        found = [(one, look_at(one, seen)) for one in meant]
+    unseen = [*away, *([database.away] if database.away else [])]
+    if as_json:
+        say_json("rescue", {"symptoms": [symptom for _, ones in found for symptom in ones], "away": unseen})
+        return
+    for one, symptoms in found:
+        if one.is_ambiguous:
+            say(f"⚠️ {one.text} means two things, and both are shown")
+        for symptom in symptoms:
+            _say(symptom)
+    for words in unseen:
+        say(f"⚠️ not looked at: {words}")
+
+
+def _say(symptom: Symptom) -> None:
+    if symptom.row:
+        say_row_history(symptom.row, "")
+    if symptom.table:
+        say_table_history(symptom.table, "")
+    if symptom.file:
+        say_file_history(symptom.file, "")
+    for state in symptom.tables:
+        say_table_state(state)
+    if symptom.is_as_saved:
+        say(f"✅ {symptom.symptom} is live as in the newest backup")
+    elif not symptom.offers and symptom.is_as_saved is False:
+        say("no command of this version brings it back alone; korrigo-backup list shows the backups for a restore")
+    say_offers(symptom.offers)
+    say("")

@@ -19,7 +19,7 @@ from standings import NOW, backup, facts
 DUMP, MEDIA = backup(3), backup(4, kind=Kind.MEDIA)
 PAGE = f"/admin/korrigo_backup/backups/backup/{DUMP.name}/"
 ROW = PlannedTable("public.exam", 1, 0, 0, ("id",), (PlannedRow(("5",), Why.ASKED, "<b>Bac & co</b>"),))
-PLAN = UndeletePlan(DUMP.name, NOW, ("exam:5",), (ROW,))
+PLAN = UndeletePlan(DUMP.name, NOW, ("testsite.Tag:5",), (ROW,))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def staff(databases):
 @pytest.fixture
 def client(staff):
     """A member of staff with both permissions."""
-    return staff("view_backups", "bring_back")
+    return staff("view_backups", "bring_back", "add_tag")
 
 
 def _asked(spool):
@@ -59,7 +59,7 @@ def _asked(spool):
 
 
 def _answer(spool, **given):
-    fields = {"at": datetime.now(UTC), "by": "x", "backup": DUMP.name, "objects": ("exam:5",)}
+    fields = {"at": datetime.now(UTC), "by": "x", "backup": DUMP.name, "objects": ("testsite.Tag:5",)}
     answer = HostAnswer(**{"id": "a" * 32, "state": State.PLANNED, "plan": PLAN, "digest": "d" * 64, **fields, **given})
     spool.answer(answer)
     return answer
@@ -71,26 +71,32 @@ def test_the_permission_to_view_is_not_enough_nor_is_the_other_alone(spool, staf
         one = staff(codename)
         for address in (f"{PAGE}bring-back/", f"{PAGE}bring-back/{'a' * 32}/"):
             assert one.get(address).status_code == 403
-            assert one.post(address, {"objects": "exam:5", "digest": "d" * 64}).status_code == 403
+            assert one.post(address, {"objects": "testsite.Tag:5", "digest": "d" * 64}).status_code == 403
     assert "bring-back" not in staff("view_backups").get(PAGE).content.decode()
     assert (_asked(spool), LogEntry.objects.count()) == ([], 0)
 
 
 def test_a_form_writes_a_request_for_a_plan_and_a_line_of_the_log(spool, client):
     assert f'href="{PAGE}bring-back/"' in client.get(PAGE).content.decode()
-    answer = client.post(f"{PAGE}bring-back/", {"objects": " exam:5 \r\n\r\nexam:6", "skip": "on"})
+    answer = client.post(f"{PAGE}bring-back/", {"objects": " testsite.Tag:5 \r\n\r\ntestsite.Tag:6", "skip": "on"})
     (asked,) = _asked(spool)
     assert isinstance(asked, PlanRequest)
-    assert (asked.backup, asked.objects, asked.skip) == (DUMP.name, ("exam:5", "exam:6"), True)
+    assert (asked.backup, asked.objects, asked.skip) == (DUMP.name, ("testsite.Tag:5", "testsite.Tag:6"), True)
     assert asked.by.startswith("staff")
     assert answer.headers["Location"] == f"{PAGE}bring-back/{spool.pending()[0][0]}/"
     assert "has not answered yet" in client.get(answer.headers["Location"]).content.decode()
     line = LogEntry.objects.get()
-    assert (line.object_id, "exam:5, exam:6" in line.change_message) == (DUMP.name, True)
+    assert (line.object_id, "testsite.Tag:5, testsite.Tag:6" in line.change_message) == (DUMP.name, True)
 
 
 def test_what_names_no_objects_is_refused_in_words_and_not_written(spool, client):
-    for wrong in ("", "\n", "x", "exam:" + "5" * 400, "\n".join(f"exam:{number}" for number in range(51))):
+    for wrong in (
+        "",
+        "\n",
+        "x",
+        "testsite.Tag:" + "5" * 400,
+        "\n".join(f"testsite.Tag:{number}" for number in range(51)),
+    ):
         seen = client.post(f"{PAGE}bring-back/", {"objects": wrong})
         assert (seen.status_code, 'role="alert"' in seen.content.decode()) == (200, True)
     assert _asked(spool) == []
@@ -113,7 +119,7 @@ def test_a_plan_is_shown_and_its_digest_asked_for(spool, client):
 
 def test_a_plan_that_stops_at_a_conflict_has_no_button(spool, client):
     conflict = Conflict(ConflictKind.UNIQUE, "public.exam", ("5",), "exam_name_key", ("name",), "the name is taken")
-    plan = UndeletePlan(DUMP.name, NOW, ("exam:5",), (ROW,), conflicts=(conflict,))
+    plan = UndeletePlan(DUMP.name, NOW, ("testsite.Tag:5",), (ROW,), conflicts=(conflict,))
     shown = _answer(spool, plan=plan)
     address = f"{PAGE}bring-back/{shown.id}/"
     seen = client.get(address).content.decode()
@@ -144,7 +150,7 @@ def test_without_a_spool_the_page_says_so(spool, client, monkeypatch):
     monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", None)
     monkeypatch.delenv("KORRIGO_BACKUP_REQUESTS_DIR", raising=False)
     assert "KORRIGO_BACKUP_REQUESTS_DIR is not set" in client.get(f"{PAGE}bring-back/").content.decode()
-    assert client.post(f"{PAGE}bring-back/", {"objects": "exam:5"}).status_code == 200
+    assert client.post(f"{PAGE}bring-back/", {"objects": "testsite.Tag:5"}).status_code == 200
     monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", spool.directory / "gone")
     assert "has no directory" in client.get(f"{PAGE}bring-back/").content.decode()
 
@@ -152,5 +158,24 @@ def test_without_a_spool_the_page_says_so(spool, client, monkeypatch):
 def test_a_form_of_another_site_is_refused(spool, client):
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.latest("pk"))
-    assert strict.post(f"{PAGE}bring-back/", {"objects": "exam:5"}).status_code == 403
+    assert strict.post(f"{PAGE}bring-back/", {"objects": "testsite.Tag:5"}).status_code == 403
     assert _asked(spool) == []
+
+
+def test_only_objects_of_models_that_the_user_may_add_are_asked_for_and_shown(spool, staff):
+    one = staff("view_backups", "bring_back", "add_tag")
+    for wrong in (
+        "auth.User:1",
+        "user:1",
+        "auth_user:1",
+        'public."auth_user":1',
+        "nowhere:1",
+        "testsite.Tag:5\nauth.User:1",
+    ):
+        assert "You may not add" in one.post(f"{PAGE}bring-back/", {"objects": wrong}).content.decode()
+    assert _asked(spool) == []
+    for right in ("testsite.Tag:5", "tag:5", 'public."Upper Case Tag":5'):
+        assert one.post(f"{PAGE}bring-back/", {"objects": right}).status_code == 302
+    shown = _answer(spool, objects=("auth.User:1",))
+    assert one.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404
+    assert shown.id not in one.get(f"{PAGE}bring-back/").content.decode()

@@ -153,7 +153,9 @@ class BackupsAdmin(admin.ModelAdmin):
                 problem = str(wrong)
         title = pgettext_lazy("korrigo_backup", "Bring back deleted objects")
         given = {"problem": problem, "objects": request.POST.get("objects", request.GET.get("objects", ""))}
-        return self._answer(request, "bring_back", {"title": title, **given, **asking.form(artifact, spool)})
+        return self._answer(
+            request, "bring_back", {"title": title, **given, **asking.form(request.user, artifact, spool)}
+        )
 
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def request_view(self, request: Any, name: str, id_: str) -> Any:
@@ -164,7 +166,7 @@ class BackupsAdmin(admin.ModelAdmin):
         artifact, spool, problem = asking.require_backup(name), asking.spool(), ""
         if spool is None:
             raise Http404("no directory of requests is configured")
-        answer = asking.answer_to(spool, name, id_)
+        answer = asking.answer_to(request.user, spool, name, id_)
         if request.method == "POST" and answer:
             try:
                 later = asking.ask_to_bring_back(request.user, spool, answer, request.POST.get("digest", ""))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import Http404
@@ -18,9 +19,10 @@ from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
 from korrigo_backup.djangoapp.status.wording import attention, in_language, local
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.requests.model import ID, BringBackRequest, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
+from korrigo_backup.rescue.objects import parse_object
 from korrigo_backup.rescue.undelete_plan import Why
 
 if TYPE_CHECKING:
@@ -52,6 +54,23 @@ def require_backup(name: str) -> Artifact:
     return found
 
 
+def may_ask(user: Any, text: str) -> bool:
+    """Return whether a user may ask for an object: who may add one of its model; a superuser for any table."""
+    if user.is_superuser:
+        return True
+    try:
+        named = parse_object(text).model.lower()
+    except UsageError:
+        return False
+    models = [model._meta for model in apps.get_models() if _is_named(model._meta, named)]  # noqa: SLF001
+    return bool(models) and all(user.has_perm(f"{one.app_label}.add_{one.model_name}") for one in models)
+
+
+def _is_named(options: Any, named: str) -> bool:
+    names = (options.label_lower, options.model_name, options.db_table.lower(), f"public.{options.db_table.lower()}")
+    return named.replace('"', "") in names
+
+
 def note(user: Any, name: str, words: str) -> None:
     """Write into the admin's log who looks or asks, and at which backup: before the look."""
     kind = ContentType.objects.get_for_model(Backups, for_concrete_model=False)
@@ -65,12 +84,14 @@ def note(user: Any, name: str, words: str) -> None:
     )
 
 
-def form(artifact: Artifact, found: Spool | None) -> dict[str, Any]:
+def form(user: Any, artifact: Artifact, found: Spool | None) -> dict[str, Any]:
     """Return the values of the page that asks for objects."""
     values: dict[str, Any] = {"backup": artifact, "made": local(artifact.created), "is_set": found is not None}
     if found:
         try:
-            answers = [one for one in found.newest_answers(5 * _SHOWN) if one.backup == artifact.name]
+            answers = [
+                one for one in found.newest_answers(5 * _SHOWN) if one.backup == artifact.name and _may_see(user, one)
+            ]
         except KorrigoBackupError as problem:
             return {**values, "trouble": in_language(f"{problem}: {problem.hint}")}
         values["former"] = [shown(one) for one in answers[:_SHOWN]]
@@ -89,6 +110,11 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
         raise ValueError(
             pgettext("korrigo_backup", "Write one to fifty objects, a line each: app.Model:key, as exams.Exam:12.")
         ) from None
+    for one in objects:
+        if not may_ask(user, one):
+            raise ValueError(
+                pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
+            )
     return _ask(user, found, name, asked, f"asked for a plan to bring back {', '.join(objects)}")
 
 
@@ -112,7 +138,7 @@ def _who(user: Any) -> dict[str, Any]:
     return {"by": on_one_line(user.get_username())[:150] or "?", "asked": datetime.now(UTC)}
 
 
-def answer_to(found: Spool, name: str, id_: str) -> HostAnswer | None:
+def answer_to(user: Any, found: Spool, name: str, id_: str) -> HostAnswer | None:
     """Return the host's answer, None if it has not answered yet. Http404 for no request about this backup."""
     if not re.fullmatch(ID, id_):
         raise Http404("there is no such request")
@@ -122,9 +148,14 @@ def answer_to(found: Spool, name: str, id_: str) -> HostAnswer | None:
             raise Http404("there is no such request")
     except (KorrigoBackupError, ValueError) as problem:
         raise Http404(str(problem)) from None
-    if answer and answer.backup not in {"", name}:
-        raise Http404("this request is about another backup")
+    if answer and (answer.backup not in {"", name} or not _may_see(user, answer)):
+        raise Http404("there is no such request about this backup")
     return answer
+
+
+def _may_see(user: Any, answer: HostAnswer) -> bool:
+    """Return whether a user may see an answer: the plan names rows."""
+    return all(may_ask(user, one) for one in answer.objects)
 
 
 def shown(answer: HostAnswer) -> dict[str, Any]:

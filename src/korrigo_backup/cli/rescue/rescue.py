@@ -144,6 +144,6 @@ def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
                 f" since {found.files.reference}")  # fmt: skip
         else:
             say(f"  files: {change.removed.count} missing, {change.added.count} new since {found.files.reference}")
-            say("    whether a file has other content is not looked at in an archive: korrigo-backup history --file PATH")
+            say("    the content of files is not compared in an archive: korrigo-backup history --file PATH")
     for words in (*found.unseen, *away):
         say(f"⚠️ not looked at: {words}")

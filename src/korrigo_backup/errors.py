@@ -10,6 +10,7 @@
     ├── Locked               7    another run is at work
     ├── Unreachable          8    the database or a service cannot be reached
     ├── ProofFailed          9    the data read differ from the saved data
+    ├── OriginalsLeft        9    an anonymised copy still holds original values, and was removed
     └── ProblemsFound       10    an inspection found problems that need a person
 
 The numbers are the exit codes of the command (docs/reference/exit-codes.md). Ctrl-C is 130.
@@ -136,6 +137,13 @@ class ProofFailed(KorrigoBackupError):
 
     exit_code = 9
     id = "artifact.damaged"
+
+
+class OriginalsLeft(KorrigoBackupError):
+    """A copy that was to be anonymised holds original values. It says nothing about the backup."""
+
+    exit_code = 9
+    id = "anonymise.left"
 
 
 class ProblemsFound(KorrigoBackupError):

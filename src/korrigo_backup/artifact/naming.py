@@ -143,6 +143,12 @@ def after_database(live: str, stamped: str) -> str:
     return _beside(live, "after", stamped)
 
 
+def anonymised_database(staged: str) -> str:
+    """Return the name under which the anonymised copy in a staged database is kept."""
+    head, stamped = staged[:-_STAMP_LENGTH], staged[-_STAMP_LENGTH:]
+    return f"{_cut(head.removesuffix('_stage_'), _room('anonymised'))}_anonymised_{stamped}"
+
+
 def loader_role(live: str, stamped: str) -> str:
     """Return the name of the role without rights that loads data that are not authentic.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from functools import partial
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,9 +15,10 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.fetch import reader
-from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json
+from korrigo_backup.cli.output import CommandContext, narrator, say, say_data, say_findings, say_json
 from korrigo_backup.cli.program.durations import seconds
 from korrigo_backup.cli.program.names import ARTIFACT, find_artifact, say_passed_over
+from korrigo_backup.cli.rescue.anonymised import SUGGEST, AnonymiseOptions, document, say_copy
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Level
@@ -39,8 +41,6 @@ from korrigo_backup.run.step import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.drill.run import DrillReport
@@ -68,6 +68,14 @@ def command(
     with_media: Annotated[
         bool, typer.Option("--with-media", help="Drill the newest restore point, if it is of the last week.")
     ] = False,
+    anonymise: Annotated[
+        str | None,
+        typer.Option(metavar="RULES", help="Anonymise the copy: a file of rules, or django; suggest: print a file."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="--anonymise: keep the database on its server.")] = False,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="--anonymise: write a dump and the files there.")
+    ] = None,
     wait: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")] = "0s",
     seed: Annotated[int | None, typer.Option(min=0, help="--level incident: repeat the run of this number.")] = None,
     notify: Annotated[
@@ -81,17 +89,19 @@ def command(
     the backup.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    if anonymise == SUGGEST:
+        _suggest(wired)
+        return
     if level is DrillLevel.INCIDENT:
-        if target or place is not None or with_media or seconds(wait):
-            others = "--from, --place, --with-media and --wait"
+        if target or place is not None or with_media or seconds(wait) or anonymise:
+            others = "--from, --place, --with-media, --anonymise and --wait"
             raise UsageError(f"--level incident goes without {others}", hint="korrigo-backup drill --help")
         _simulate(wired, artifact, seed, notify, as_json=as_json)
         return
-    if seed is not None:
-        raise UsageError("--seed goes with --level incident", hint="korrigo-backup drill --level incident --seed N")
-    if artifact and with_media:
-        raise UsageError("--with-media chooses the backup", hint=f"leave out {artifact}, or --with-media")
-    place = _place(place, level)
+    _require_fitting(artifact, seed, with_media=with_media)
+    place, copy = _place(place, level), AnonymiseOptions(anonymise, keep, to)
+    copy.require_fitting(place)
+    beside = anonymise is not None and place is PlaceName.BESIDE
     fetch = partial(_fetched, wired, target, identity, artifact, quiet=as_json) if target else None
     steps = narrator(DrillStep, CopyStep, AwaitingLock, VerifyingArtifact, Proving, DatabaseProven, MediaProven)
     listen = silent if as_json else steps
@@ -100,7 +110,8 @@ def command(
         place=place,
         level=level,
         directory=wired.catalog.directory,
-        places=partial(places, wired, place, listen=listen),
+        places=partial(copy.beside, wired) if beside else partial(places, wired, place, listen=listen),
+        copying=copy.copying(wired.site()) if anonymise is not None else None,
         now=local_now(),
         site=SiteName(wired.config.site.name, wired.secrets),
         target=target or "",
@@ -112,18 +123,25 @@ def command(
     announcing = announced(announcer(wired, notify), wired.catalog.directory, "drill", "", say=say_findings)
     with announcing as telling, shown(wired):
         report = run_drill(wired.site(), wired.catalog, options)
-        if as_json:
-            say_json("drill", _document(report))
-        else:
-            say_findings(one for one in report.findings if one.level is not Level.ERROR)
-        if report.problem:
-            raise report.problem
+        _report(report, as_json=as_json)
         telling.facts |= {"backup": report.artifact.name, "recovery time": _seconds(report.recovery)}
-        if not as_json:
-            _say_passed(report)
         if lacking := next((one for one in report.findings if one.id == NO_MEDIA), None):
             state = f"the database of {report.artifact.name} is proven"
             raise PartlyDone(lacking.message, hint=lacking.hint, state=state, id_=NO_MEDIA)
+
+
+def _report(report: DrillReport, *, as_json: bool) -> None:
+    """Print the result. Raises its problem."""
+    if as_json:
+        say_json("drill", _document(report))
+    else:
+        say_findings(one for one in report.findings if one.level is not Level.ERROR)
+    if report.problem:
+        raise report.problem
+    if not as_json:
+        _say_passed(report)
+        if report.copy:
+            say_copy(report.copy)
 
 
 def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:
@@ -135,6 +153,19 @@ def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:
             f"a disaster drill destroys a whole stack, which --place {place} has not", hint="use --place compose"
         )
     return PlaceName.COMPOSE
+
+
+def _require_fitting(artifact: str, seed: int | None, *, with_media: bool) -> None:
+    if seed is not None:
+        raise UsageError("--seed goes with --level incident", hint="korrigo-backup drill --level incident --seed N")
+    if artifact and with_media:
+        raise UsageError("--with-media chooses the backup", hint=f"leave out {artifact}, or --with-media")
+
+
+def _suggest(wired: Wired) -> None:
+    from korrigo_backup.app.build_anonymiser import suggestion  # noqa: PLC0415 - only this use
+
+    say_data(suggestion(wired.site()))
 
 
 def _simulate(
@@ -199,6 +230,7 @@ def _document(report: DrillReport) -> dict[str, object]:
         "tables": report.tables,
         "users": report.users,
         "findings": report.findings,
+        "copy": document(report.copy),
         "message": report.problem.message if report.problem else "",
         "hint": report.problem.hint if report.problem else "",
     }

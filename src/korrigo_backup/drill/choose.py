@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.size import human
-from korrigo_backup.errors import KorrigoBackupError, NotFound
+from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused
 from korrigo_backup.places.place import other_places
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.copying import Copying
     from korrigo_backup.places.place import Place
 
 RECENT = timedelta(days=8)
@@ -63,3 +65,22 @@ def fitting(catalog: Catalog, point: Artifact, place: Place, found: list[Finding
     )
     found.append(warning("drill.media", words, f"make room, or drill in another place: {elsewhere}"))
     return database
+
+
+def copied(catalog: Catalog, artifact: Artifact, copying: Copying) -> Artifact:
+    """Return the artifact that is copied: without a directory for files the database of a restore point alone.
+
+    Raises Refused for an artifact without a dump, or that this site has not signed: the functions of its tables run
+    with the rights of our role when values are replaced.
+    """
+    database = next((one for one in components(catalog, artifact) if KINDS[one.kind].is_dump), None)
+    if database is None:
+        raise Refused(
+            f"{artifact.name} holds no dump that could be anonymised", hint="name a dump or a restore point: list"
+        )
+    if database.authenticity is not Authenticity.AUTHENTIC:
+        raise Refused(
+            f"{database.name} is not signed with this site's key: no anonymised copy is made of it",
+            hint="make a backup of the site that it was restored to, and anonymise that",
+        )
+    return artifact if copying.to else database

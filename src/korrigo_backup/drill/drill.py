@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
@@ -21,7 +21,7 @@ from korrigo_backup.postgres.server_error import ClientFailed, StatementFailed
 from korrigo_backup.restore.bound import BOUND
 from korrigo_backup.restore.parts import DatabasePart, RestoreContext
 from korrigo_backup.run.record import Phase, recovery_seconds
-from korrigo_backup.run.step import LoadingThere, PlacingLoaded, RemovingLoaded, RoomForDrill
+from korrigo_backup.run.step import CopyKept, LoadingThere, PlacingLoaded, RemovingLoaded, RoomForDrill
 from korrigo_backup.run.undo import UndoStack, all_or_nothing
 from korrigo_backup.site.stamps import own_stamp
 from korrigo_backup.system.timings import phase
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.copying import Copying, MadeCopy
     from korrigo_backup.drill.opened import PartLoad
     from korrigo_backup.places.place import Place, Places
     from korrigo_backup.restore.parts import StagedPart
@@ -64,6 +65,7 @@ class Drilled:
     findings: tuple[Finding, ...]
     place: PlaceName | None = None
     phases: Mapping[str, float] = field(default_factory=dict)
+    copy: MadeCopy | None = None
 
     @property
     def recovery(self) -> float | None:
@@ -107,8 +109,11 @@ def drill(
     now: datetime,
     listen: Listener,
     watch: Stopwatch | None = None,
+    copying: Copying | None = None,
 ) -> Drilled:
     """Load, prove and remove; the caller holds the lock. ProofFailed if it cannot be loaded or proven.
+
+    With `copying` the loaded data are made an anonymised copy before they are kept or removed.
 
     Refused if the place has no room for it, or gives no right to make a database. `watch` has measured what was done
     before.
@@ -135,9 +140,10 @@ def drill(
             for one in loads:
                 heard(LoadingThere(one.part.artifact.name, one.place.label))
                 _stage(one.part, undo)
-            kept = [name for one in loads if (name := _kept(one, stamp))]
+            copy = copying.made(loads, stamp, heard) if copying else None
+            kept = [name for one in loads if not (copy and copy.problem) and (name := _kept(one, stamp))]
             for name in kept:
-                heard(PlacingLoaded(name))
+                heard(CopyKept(name) if copying and beside else PlacingLoaded(name))
             heard(RemovingLoaded())
             left = _remove(undo)
     watch.begin(Phase.REMOVE)
@@ -147,7 +153,10 @@ def drill(
     done = "" if left else f", and kept as database {kept[0]}" if kept else ", and removed again"
     checked = "proven" if all(one.manifest for one in artifacts) else "counted (no manifest proves its content)"
     words = f"{artifact.name}: loaded {chosen.place.label}{chosen.why}, {checked}{done}"
-    return Drilled((*losses, *found, *left, ok("verify.drilled", words)), chosen.place.name, watch.phases())
+    if copy and kept:
+        copy = replace(copy, database=kept[0])
+    findings = (*losses, *found, *left, ok("verify.drilled", words), *(copy.findings if copy else ()))
+    return Drilled(findings, chosen.place.name, watch.phases(), copy)
 
 
 def _kept(load: PartLoad, stamp: str) -> str:

@@ -14,7 +14,7 @@ from korrigo_backup.artifact.history import FROM
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.compose.private_site import private_roles
 from korrigo_backup.core.finding import Finding, refuse_on_error
-from korrigo_backup.drill.choose import fitting, newest_loadable
+from korrigo_backup.drill.choose import copied, fitting, newest_loadable
 from korrigo_backup.drill.drill import NO_DRILL, Drilled, announce_room, drill, fingerprint
 from korrigo_backup.drill.private import PRIVATE, PrivateDrill, drill_privately
 from korrigo_backup.drill.stopwatch import Stopwatch
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.drill.copying import Copying, MadeCopy
     from korrigo_backup.places.place import Places
     from korrigo_backup.run.journal import Running, SiteName
     from korrigo_backup.run.step import Step
@@ -79,6 +80,8 @@ class DrillOptions:
     has no room for its media, its database alone. `wait` is in seconds: so long another run may go on before this
     one gives up.
 
+    `copying` makes an anonymised copy of the loaded data; without a directory for it, media are not loaded.
+
     `places` makes the place for the site that is locked. `fetch` brings the copy of a target into the directory of
     another catalog and returns its path; `target` names it. `directory` is that of the site's backups.
     """
@@ -94,6 +97,7 @@ class DrillOptions:
     fetch: Callable[[Catalog], Path] | None = None
     with_media: bool = False
     wait: float = 0
+    copying: Copying | None = None
     listen: Listener = silent
 
 
@@ -101,6 +105,7 @@ class DrillOptions:
 class DrillReport:
     """The result of a drill. `problem` is the error of a drill that did not pass.
 
+    `copy` is an anonymised copy; if original values were left in it, `problem` is that, and the verdict `error`.
     `tables` and `users` count tables and rows of `auth_user` that were proven; None if there are none in the backup.
     """
 
@@ -112,6 +117,7 @@ class DrillReport:
     problem: KorrigoBackupError | None = None
     tables: int | None = None
     users: int | None = None
+    copy: MadeCopy | None = None
 
     @property
     def recovery(self) -> float | None:
@@ -141,6 +147,8 @@ def run_drill(live: Site, catalog: Catalog, options: DrillOptions) -> DrillRepor
             artifact = str(options.fetch(there))
             watch.begin(Phase.CHECK)
         chosen, found = _chosen(there, artifact, options), list[Finding]()
+        if options.copying:
+            chosen = copied(there, chosen, options.copying)
         if options.with_media and options.place is not PlaceName.COMPOSE:
             chosen = fitting(there, chosen, options.places(site).place, found)
         return _drilled(site, catalog, there, chosen, options, watch, found)
@@ -202,7 +210,9 @@ def _drilled(
         return DrillReport(artifact.path, verdict, options.place, watch.phases(), tuple(found), problem)
     place = done.place or options.place
     findings, (tables, users) = (*found, *done.findings), _counted(there, artifact)
-    return DrillReport(artifact.path, DrillVerdict.PASSED, place, done.phases, findings, tables=tables, users=users)
+    left = done.copy.problem if done.copy else None
+    verdict, phases = DrillVerdict.ERROR if left else DrillVerdict.PASSED, done.phases
+    return DrillReport(artifact.path, verdict, place, phases, findings, left, tables, users, done.copy)
 
 
 def _counted(catalog: Catalog, artifact: Artifact) -> tuple[int | None, int | None]:
@@ -238,7 +248,16 @@ def _steps(
     refuse_on_error(found, ProofFailed, subject=artifact.name)
     if KINDS[artifact.kind].loaded_by_django:
         raise Refused(NOT_LOADED.format(artifact.name), hint=NO_DRILL.hint)
-    done = drill(site, there, artifact, places, now=options.now, listen=running.listen, watch=watch)
+    done = drill(
+        site,
+        there,
+        artifact,
+        places,
+        now=options.now,
+        listen=running.listen,
+        watch=watch,
+        copying=options.copying,
+    )
     done.note(running, fingerprint(there, artifact))
     return done
 

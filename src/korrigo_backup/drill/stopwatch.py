@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.run.record import Phase
 from korrigo_backup.run.step import (
+    AnonymisingCopy,
     LoadingThere,
     MakingPlace,
     PlaceMade,
@@ -28,9 +29,12 @@ _BEGINS: dict[type, Phase] = {
     PlaceMade: Phase.CHECK,
     LoadingThere: Phase.LOAD,
     Proving: Phase.PROVE,
+    AnonymisingCopy: Phase.REMOVE,
     RemovingLoaded: Phase.REMOVE,
 }
-"""The steps with which a phase begins. Files are proven as they are written: that is a part of their load."""
+"""The steps with which a phase begins. Files are proven as they are written: that is a part of their load.
+
+What becomes of proven data is no part of a recovery."""
 
 
 @dataclass

@@ -6,11 +6,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.artifact.naming import beside
+from korrigo_backup.artifact.naming import anonymised_database, beside
 from korrigo_backup.errors import Refused
-from korrigo_backup.places.local import Local
+from korrigo_backup.places.local import Local, drill_tree
 from korrigo_backup.places.place import PlaceName, Places
 from korrigo_backup.postgres.databases import Databases
+from korrigo_backup.postgres.properties import OWN_COMMENT
+from korrigo_backup.system.files import free_bytes
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -22,17 +24,26 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
+ANONYMISED = OWN_COMMENT + "an anonymised copy; drop it when it is not used any more"
+"""Comment of a database that a drill has anonymised."""
+
 _STAGE, _PARTIAL = ".stage-", ".partial"
 
 
 @dataclass(frozen=True)
 class BesideLive:
-    """The place next to the live data of a site, whose lock the caller holds."""
+    """The place next to the live data of a site, whose lock the caller holds.
+
+    With `files`, the private backup directory, media are loaded there and not in the live tree. With `keeps` an
+    anonymised database stays under a name of its own.
+    """
 
     site: Site
     name: PlaceName = PlaceName.BESIDE
     label: str = "next to the live site"
     confined: bool = False
+    files: Path | None = None
+    keeps: bool = False
 
     def server(self, proof: DatabaseProof | None) -> AbstractContextManager[Postgres]:
         """Yield the site's own server: what is loaded there has a name of its own."""
@@ -44,6 +55,8 @@ class BesideLive:
 
         A missing root may be a volume that is not mounted: a drill makes no directory in its place.
         """
+        if self.files:
+            return drill_tree(self.files)
         if self.site.media is None or not self.site.media.exists():
             root = "is not configured" if self.site.media is None else f"{self.site.media.root} does not exist"
             raise Refused(
@@ -54,6 +67,8 @@ class BesideLive:
 
     def free(self) -> tuple[int | None, int | None]:
         """Return the free bytes of the server's disk and of the media tree's."""
+        if self.files:
+            return self.site.postgres.free_space(), free_bytes(self.files)
         return self.site.postgres.free_space(), self.site.media.free() if self.site.media else None
 
     def needs(self, database: int) -> int:
@@ -61,9 +76,12 @@ class BesideLive:
         return database
 
     def keep(self, server: Postgres, staged: str) -> str:
-        """Return "": all is removed."""
-        del server, staged
-        return ""
+        """Keep an anonymised copy where that is asked for; else return "": all is removed."""
+        if not self.keeps:
+            return ""
+        name = anonymised_database(staged)
+        Databases(server).place(staged, name, comment=ANONYMISED)
+        return name
 
     def left(self) -> tuple[str, ...]:
         """Return the staged databases and directories of killed restores and drills."""

@@ -92,8 +92,8 @@ class Local:
     @contextmanager
     def media(self) -> Iterator[MediaTree]:
         """Yield an empty tree in the backup directory."""
-        with drill_files(self.directory, "media") as home:
-            yield MediaTree(home / "files")
+        with drill_tree(self.directory) as tree:
+            yield tree
 
     def free(self) -> tuple[int, int]:
         """Return the free bytes of the file system of the backups, twice: both lie there."""
@@ -131,6 +131,13 @@ def drill_files(directory: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
         with suppress(OSError):  # another directory of the drill is in it
             home.parent.rmdir()
+
+
+@contextmanager
+def drill_tree(directory: Path) -> Iterator[MediaTree]:
+    """Yield an empty media tree below the backup `directory`; the next run removes it else."""
+    with drill_files(directory, "media") as home:
+        yield MediaTree(home / "files")
 
 
 def left(directory: Path) -> tuple[str, ...]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import beside
 from korrigo_backup.errors import KorrigoBackupError, Refused, World
-from korrigo_backup.media.tree import MediaTree
-from korrigo_backup.places.local import drill_files
+from korrigo_backup.places.local import drill_tree
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.manifest import DatabaseProof
     from korrigo_backup.compose.project import Project
+    from korrigo_backup.media.tree import MediaTree
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.run.step import Listener
 
@@ -114,8 +114,8 @@ class StagingServer:
     @contextmanager
     def media(self) -> Iterator[MediaTree]:
         """Yield an empty tree in the backup directory."""
-        with drill_files(self.directory, "media") as home:
-            yield MediaTree(home / "files")
+        with drill_tree(self.directory) as tree:
+            yield tree
 
     def free(self) -> tuple[int | None, int]:
         """Return the free bytes of the staging server's disk, and those of the file system of the backups."""

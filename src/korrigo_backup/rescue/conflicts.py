@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from korrigo_backup.postgres.sql import literal
+from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED, dangling, unpick
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
@@ -14,6 +14,7 @@ from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
@@ -36,11 +37,13 @@ class Conflicts:
     rows: StagedRows
     relations: Sequence[RowRelation]
     skip: bool
+    erased: ErasedKeys
     found: list[Conflict] = field(default_factory=list)
     _known: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def settle(self) -> dict[str, int]:
         """Find all conflicts; return the number of rows of each table that are picked in the end."""
+        self._erased()
         while True:
             left = self._parents()
             counts = self.counts()
@@ -54,6 +57,23 @@ class Conflicts:
     def counts(self) -> dict[str, int]:
         """Return the number of picked rows of each table."""
         return {name: self.rows.count(PICKED, table) for name, table in self.rows.tables.items()}
+
+    def _erased(self) -> None:
+        """Name the picked rows that were erased on request: no undelete brings them back."""
+        left = []
+        for name, table in self.rows.tables.items():
+            for columns in self.erased.tables.get(name, {}):
+                if not set(columns) <= set(table.columns):
+                    continue
+                listed = ", ".join(identifier(column) for column in columns)
+                copied = f"COPY (SELECT {ROW}, {listed} FROM {table.gone} WHERE {PICKED}) TO STDOUT (ENCODING 'UTF8')"
+                rows = self.rows.session.run(f"BEGIN; SET LOCAL timezone = 'UTC'; {copied}; COMMIT").splitlines()
+                for row, *cells in (line.split(b"\t") for line in rows):
+                    if self.erased.holds(name, dict(zip(columns, cells, strict=True))):
+                        left.append((name, int(row)))
+        for name, number in dict.fromkeys(left):
+            self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
+        self._leave(left)
 
     def _parents(self) -> list[tuple[str, int]]:
         left = []

@@ -226,6 +226,14 @@ def _drill(step: DrillStep) -> str:
             return f"🔨 {step.damage} ({step.where})\n   {result}"
         case of.TrialsLeftOut():
             return f"⚠️ Not tried, a kill and a full disk: {step.why}"
+        case of.AnonymisingCopy():
+            return "🎭 Replacing personal values by the rules..."
+        case of.SearchingOriginals():
+            return "🔎 Searching the copy for original values..."
+        case of.CopyKept():
+            return f"🎭 Kept as database {step.database} until you drop it"
+        case of.WritingCopy():
+            return f"💾 Writing the anonymised copy into {step.directory}..."
         case of.RemovingLoaded():
             return "🧹 Removing the loaded copy..."
         case _:

@@ -352,6 +352,28 @@ class RemovingLoaded(_Tagged, frozen=True, tag="drill.remove"):
     """The loaded data are removed again."""
 
 
+class AnonymisingCopy(_Tagged, frozen=True, tag="drill.anonymise"):
+    """The values and files of the loaded copy are replaced by the rules."""
+
+    database: str
+
+
+class SearchingOriginals(_Tagged, frozen=True, tag="drill.search"):
+    """The copy is searched for original values."""
+
+
+class CopyKept(_Tagged, frozen=True, tag="drill.kept_copy"):
+    """The anonymised database is kept under a name of its own, until a person drops it."""
+
+    database: str
+
+
+class WritingCopy(_Tagged, frozen=True, tag="drill.write"):
+    """The anonymised copy is written into a directory."""
+
+    directory: str
+
+
 class DamageTried(_Tagged, frozen=True, tag="drill.damage"):
     """A copy was damaged, and verified: `found` is the message that names the damage, "" if it was not found."""
 
@@ -375,6 +397,10 @@ DrillStep = (
     | StoppingStaging
     | StartingStaging
     | LoadingThere
+    | AnonymisingCopy
+    | SearchingOriginals
+    | WritingCopy
+    | CopyKept
     | PlacingLoaded
     | RemovingLoaded
 )

@@ -49,7 +49,7 @@ EXAMPLES = {
     ),
     "drill": (
         ("korrigo-backup drill", "the newest backup, next to the live data"),
-        ("korrigo-backup drill --from nas --place local", "the copy on a target, on a server of its own"),
+        ("korrigo-backup drill --anonymise rules.toml --to copy", "an anonymised copy for developers"),
     ),
     "explain": (
         ("korrigo-backup explain disk.full", "the id that a hint names"),

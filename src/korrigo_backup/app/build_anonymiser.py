@@ -1,0 +1,68 @@
+"""Build an anonymiser from a file of rules or from the site's models, and suggest such a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from korrigo_backup.anonymise.anonymise import Anonymiser
+from korrigo_backup.anonymise.columns import CATALOG, CopyTable
+from korrigo_backup.anonymise.rules import LOCALE, Act, RulesFile, plain_table, read_rules, rules_of
+from korrigo_backup.anonymise.scrubbers import ask_scrubbers, translated
+from korrigo_backup.anonymise.suggest import suggested
+from korrigo_backup.anonymise.values import open_fakes
+from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
+from korrigo_backup.site.path_columns import known_columns
+
+if TYPE_CHECKING:
+    from korrigo_backup.site.site import Site
+
+DJANGO = "django"
+"""The word in the place of a file for the rules of the site's models."""
+
+
+def anonymiser(site: Site, source: str) -> Anonymiser:
+    """Return the anonymiser of a file of rules, or of `django`.
+
+    Raises NotFound and UsageError for a bad file, Refused without faker or without a way to ask the site.
+    """
+    file = RulesFile(django=True) if source == DJANGO else _read(Path(source))
+    declared, locale = {}, ""
+    if file.django:
+        found = ask_scrubbers(site.django)
+        ruled = {(plain_table(table), column) for table, columns in file.tables.items() for column in columns}
+        declared, locale = translated(found, ruled), found.locale
+    rules = rules_of(file, declared, locale=locale)
+    if not rules.columns:
+        none = "the site's models declare no rules" if source == DJANGO else f"{source} has no rules"
+        raise UsageError(none, hint="korrigo-backup drill --anonymise suggest prints a file of rules to begin with")
+    if rules.providers:
+        open_fakes(rules.providers, rules.locale)
+    if not any(rule.act is Act.FILES for columns in rules.columns.values() for rule in columns.values()):
+        return Anonymiser(rules)
+    known = known_columns(site)
+    return Anonymiser(rules, known.columns, known.roots)
+
+
+def suggestion(site: Site) -> str:
+    """Return a file of rules for the live database; Django's fields are asked for where that is possible."""
+    kinds, locale = {}, LOCALE
+    try:
+        found = ask_scrubbers(site.django)
+    except KorrigoBackupError:
+        pass  # names of columns alone
+    else:
+        kinds = {(one.table, one.column): one.kind for one in found.fields}
+        locale = found.locale or locale
+    return suggested(site.postgres.ask(CATALOG, tuple[CopyTable, ...]), kinds, locale)
+
+
+def _read(path: Path) -> RulesFile:
+    try:
+        return read_rules(path.read_bytes(), str(path))
+    except OSError as problem:
+        raise NotFound(
+            f"the file of rules {path} cannot be read: {problem.strerror}",
+            hint=f"korrigo-backup drill --anonymise suggest > {path}",
+            id_="",
+        ) from None

@@ -1,0 +1,229 @@
+"""`drill --anonymise`: a copy in which no original value is left, or no copy."""
+
+import gzip
+import json
+import signal
+
+import pytest
+
+from sandbox import nothing_changes
+
+SCHEMA = """
+CREATE TABLE person (
+  id serial PRIMARY KEY, email varchar(60) NOT NULL UNIQUE, first_name text NOT NULL, phone varchar(20),
+  password text NOT NULL, born date, extra jsonb NOT NULL DEFAULT '{}', photo varchar(100), login varchar(30));
+CREATE TABLE note (id serial PRIMARY KEY, author varchar(60), body text NOT NULL);
+CREATE TABLE django_session (session_key text PRIMARY KEY, session_data text NOT NULL);
+CREATE TABLE audit (id serial PRIMARY KEY, old jsonb NOT NULL);
+CREATE FUNCTION keep_old() RETURNS trigger LANGUAGE plpgsql AS
+  $$BEGIN INSERT INTO audit (old) VALUES (to_jsonb(OLD)); RETURN NEW; END$$;
+CREATE TRIGGER audited AFTER UPDATE ON person FOR EACH ROW EXECUTE FUNCTION keep_old();
+CREATE MATERIALIZED VIEW addresses AS SELECT email FROM person;
+INSERT INTO person (email, first_name, phone, password, born, photo, login)
+  SELECT 'pupil' || n || '@lycee.example', (ARRAY['Zebulon', 'Hedwige', 'Apolline'])[1 + n % 3], '06 00 00 00 ' || n,
+         'pbkdf2$secret' || n, date '2008-01-01' + n, 'faces/pupil ' || n || '.png', 'pupil_' || n
+  FROM generate_series(1, 50) n;
+INSERT INTO note (author, body) SELECT email, 'a mark of ' || id FROM person;
+INSERT INTO django_session VALUES ('abc', 'pupil1@lycee.example');
+REFRESH MATERIALIZED VIEW addresses;
+"""
+
+RULES = """
+locale = "fr_FR"
+[tables.person]
+email = "faker:email"
+first_name = "faker:first_name"
+phone = "null"
+password = "constant:!"
+born = "faker:date_of_birth"
+login = "hash"
+photo = "files:rename"
+[tables.note]
+author = "faker:email"
+"""
+
+
+@pytest.fixture
+def people(make_site):
+    made = make_site(schema=SCHEMA)
+    for number in range(1, 51):
+        made.write(f"faces/pupil {number}.png", b"\x89PNG face %d" % number)
+    return made
+
+
+def rules(site, text=RULES):
+    path = site.home / "rules.toml"
+    path.write_text(text)
+    return path
+
+
+def kept(site):
+    return [name for name in site.databases() if "_anonymised_" in name]
+
+
+def nothing_left(site):
+    return site.databases() == {site.database} and not list(site.backups.glob(".drill*"))
+
+
+def test_each_ruled_value_is_replaced_equal_values_stay_equal_and_the_live_site_is_not_touched(people):
+    people.backup()
+    with nothing_changes(people):
+        done = people.korrigo("drill", "--keep", "--anonymise", rules(people))
+        (name,) = kept(people)
+        assert f"🎭 Anonymised copy: database {name}" in done.out
+        assert "no original value was found" in done.out
+        rows = people.sql("SELECT email, first_name, phone, password, login, id FROM person", name)
+        assert len({email for email, *_ in rows}) == 50
+        assert not any("lycee.example" in email for email, *_ in rows)
+        assert {(phone, password) for _, _, phone, password, *_ in rows} == {(None, "!")}
+        assert not {row[1] for row in rows} & {"Zebulon", "Hedwige", "Apolline"}
+        joined = "SELECT count(*) FROM person JOIN note ON author = email AND body = 'a mark of ' || person.id"
+        assert people.sql(joined, name) == [(50,)]
+        assert people.sql("SELECT count(*) FROM addresses JOIN person USING (email)", name) == [(50,)]
+        counts = "SELECT (SELECT count(*) FROM django_session), (SELECT count(*) FROM audit)"
+        assert people.sql(counts, name) == [(0, 0)]
+        assert people.sql("SELECT tgenabled FROM pg_trigger WHERE tgname = 'audited'", name) == [("O",)]
+        statistics = "SELECT count(*) FROM pg_stats WHERE most_common_vals::text ~ 'Zebulon|lycee'"
+        assert people.sql(statistics, name, superuser=True) == [(0,)]
+        people.sql(f'DROP DATABASE "{name}"', "postgres")
+    assert "3 columns of text without a rule kept as they are" in done.output
+    assert "person.extra" in done.output
+
+
+def test_two_runs_give_other_values(people):
+    people.backup()
+    found = []
+    for _ in range(2):
+        people.korrigo("drill", "--keep", "--anonymise", rules(people))
+        (name,) = kept(people)
+        found.append(people.sql("SELECT email, login FROM person ORDER BY id", name))
+        people.sql(f'DROP DATABASE "{name}"', "postgres")
+    assert found[0] != found[1]
+    assert {login for _, login in found[0]} & {login for _, login in found[1]} == set()
+
+
+def test_a_directory_gets_a_dump_and_blank_files_under_names_that_say_nothing(people, tmp_path):
+    people.write("faces/other.pdf", b"%PDF-1.4 a letter")
+    people.korrigo("backup", "full")
+    target = tmp_path / "copy"
+    with nothing_changes(people):
+        done = people.korrigo("drill", "--anonymise", rules(people, 'other_files = "remove"' + RULES), "--to", target)
+    assert str(target / "media") in done.out
+    files = [path for path in (target / "media").rglob("*") if path.is_file()]
+    assert len(files) == 50
+    assert {path.parent.name for path in files} == {"anonymised"}
+    assert {path.read_bytes()[:8] for path in files} == {b"\x89PNG\r\n\x1a\n"}
+    text = gzip.decompress((target / "database.sql.gz").read_bytes()).decode()
+    assert all(path.name in text for path in files)
+    assert "lycee.example" not in text
+    assert "Zebulon" not in text
+    assert target.stat().st_mode & 0o777 == 0o700
+    assert nothing_left(people)
+    again = people.korrigo("drill", "--anonymise", rules(people), "--to", target, code=4)
+    assert "exists" in again.err
+
+
+def refused(site, text=RULES, **options):
+    done = site.korrigo("drill", "--keep", "--anonymise", rules(site, text), code=9, **options)
+    assert nothing_left(site)
+    assert "pupil" not in done.output
+    assert "the copy was removed" in done.err
+    return done.err
+
+
+@pytest.mark.parametrize("where", ["nested", "sentence", "name", "key"])
+def test_an_original_in_a_text_or_in_json_is_found_and_no_copy_stays(people, where):
+    planted = {
+        "nested": """UPDATE person SET extra = '{"a": [{"mother": "write to \\nPupil7@lycee.example."}]}' WHERE id = 1""",
+        "sentence": "UPDATE note SET body = 'answered (pupil7@lycee.example), done' WHERE id = 1",
+        "name": "UPDATE note SET body = 'Apolline, again!' WHERE id = 1",
+        "key": """UPDATE person SET extra = '{"pupil7@lycee.example": 1}' WHERE id = 1""",
+    }[where]
+    people.sql("ALTER TABLE person DISABLE TRIGGER audited;" + planted)
+    people.sql("ALTER TABLE person ENABLE TRIGGER audited")
+    people.backup()
+    err = refused(people)
+    assert ("note.body" if where in {"sentence", "name"} else "person.extra") in err
+    record = json.loads((people.backups / ".journal.jsonl").read_text().splitlines()[-1])
+    assert (record["verb"], record["outcome"]) == ("drill", "done")
+    accepted = 'accept = ["note.body", "person.extra"]' + RULES
+    people.korrigo("drill", "--anonymise", rules(people, accepted))
+    assert nothing_left(people)
+
+
+def test_old_values_in_an_audit_table_are_found(people):
+    people.sql("UPDATE person SET phone = '07' WHERE id = 3")
+    people.backup()
+    assert "audit.old" in refused(people)
+    people.korrigo("drill", "--anonymise", rules(people, 'empty = ["audit", "django_session"]' + RULES))
+
+
+def test_a_trigger_that_cannot_be_disabled_is_named_and_what_it_copies_is_found(people):
+    """An event trigger is none of a table; a rule of the server copies, too."""
+    people.sql("CREATE RULE copied AS ON UPDATE TO person DO ALSO INSERT INTO audit (old) VALUES (to_jsonb(OLD))")
+    people.backup()
+    assert "audit.old" in refused(people)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ('email = "null"', "person.email may not be null"),
+        ('email = "empty"', "person.email is unique"),
+        ('id = "hash"', "person.id is a key"),
+        ('born = "hash"', "hash is for text"),
+        ('extra = "faker:name"', "faker gives no such values"),
+    ],
+)
+def test_a_rule_that_its_column_cannot_take_is_refused(people, rule, words):
+    people.backup()
+    done = people.korrigo("drill", "--anonymise", rules(people, f"[tables.person]\n{rule}"), code=4)
+    assert words in done.err
+    assert nothing_left(people)
+
+
+def test_wrong_names_are_refused_with_near_ones(people):
+    people.backup()
+    for text, words in (
+        ('[tables.persn]\nemail = "null"', "is person meant?"),
+        ('[tables.person]\nemial = "null"', "is email meant?"),
+        ('[tables.person]\nemail = "faker:emial"', "faker has no provider"),
+        ('[tables.person]\nemail = "hide"', "is no rule"),
+        ("strikt = true", "strikt"),
+    ):
+        assert words in people.korrigo("drill", "--anonymise", rules(people, text), code=2).err
+    assert "--keep and --to" in people.korrigo("drill", "--keep", code=2).err
+    local = people.korrigo("drill", "--anonymise", rules(people), "--place", "local", code=2)
+    assert "--place beside" in local.err
+
+
+def test_strict_refuses_a_column_of_text_without_a_rule(people):
+    people.backup()
+    done = people.korrigo("drill", "--anonymise", rules(people, "strict = true" + RULES), code=4)
+    assert "note.body" in done.err
+    whole = RULES.replace("[tables.note]", 'extra = "keep"\n[tables.audit]\nold = "keep"\n[tables.note]\nbody = "keep"')
+    people.korrigo("drill", "--anonymise", rules(people, "strict = true" + whole))
+
+
+def test_without_faker_the_line_that_installs_it_is_named(people):
+    people.backup()
+    (people.home / "faker.py").write_text("raise ImportError('none')")
+    env = {"PYTHONPATH": str(people.home)}
+    done = people.korrigo("drill", "--anonymise", rules(people), code=4, env=env)
+    assert 'pip install "korrigo-backup[anonymise]"' in done.err
+    people.korrigo("drill", "--anonymise", rules(people, '[tables.person]\nfirst_name = "hash"'), env=env)
+
+
+def test_a_copy_that_is_not_yet_anonymised_is_gone_after_kill_9(people, tmp_path):
+    people.korrigo("backup", "full")
+    for line in ("🎭", "🔎"):
+        path = rules(people)
+        with people.started("drill", "--keep", "--anonymise", path, "--to", tmp_path / "copy") as child:
+            while line.encode() not in child.stdout.readline():
+                assert child.poll() is None
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        assert kept(people) == []
+        assert not (tmp_path / "copy").exists()
+        people.backup()
+        assert nothing_left(people)

@@ -1,0 +1,89 @@
+"""Rules of an anonymised copy, values of faker and placeholders, without a database."""
+
+import zlib
+
+import pytest
+
+from korrigo_backup.anonymise.placeholders import placeholder
+from korrigo_backup.anonymise.rules import Act, ColumnRule, FileAct, parse_rule, plain_table, read_rules, rules_of
+from korrigo_backup.anonymise.scrubbers import DeclaredScrubber, DeclaredScrubbers, translated
+from korrigo_backup.anonymise.values import ValueLimits, open_fakes, suffixed
+from korrigo_backup.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("faker:email", ColumnRule(Act.FAKER, "email")),
+        ("null", ColumnRule(Act.NULL)),
+        ("constant:a:b", ColumnRule(Act.CONSTANT, "a:b")),
+        ("constant:", ColumnRule(Act.CONSTANT, "")),
+        ("files:rename", ColumnRule(Act.FILES, "rename")),
+    ],
+)
+def test_a_rule_is_read_and_written(text, rule):
+    assert parse_rule(text, "t.c") == rule
+    assert rule.text == text
+
+
+@pytest.mark.parametrize("text", ["", "faker", "faker:", "faker:a b", "null:x", "files:keep", "files:", "hash:md5"])
+def test_another_text_is_no_rule(text):
+    with pytest.raises(UsageError, match=r"t\.c"):
+        parse_rule(text, "t.c")
+
+
+def test_a_model_is_its_table():
+    assert plain_table("exams.Student") == "exams_student"
+    assert plain_table("other.student") == "other.student"
+    assert plain_table("student") == "student"
+
+
+def test_the_rules_of_a_file_win_over_those_of_the_models():
+    file = read_rules(b'other_files = "remove"\n[tables."exams.Student"]\nemail = "null"', "r.toml")
+    found = rules_of(file, {"exams_student": {"email": "hash", "first_name": "hash"}}, locale="fr_FR")
+    assert found.columns["exams_student"] == {"email": ColumnRule(Act.NULL), "first_name": ColumnRule(Act.HASH)}
+    assert (found.locale, found.other_files) == ("fr_FR", FileAct.REMOVE)
+
+
+def test_equal_values_get_equal_ones_within_a_run_and_others_in_the_next():
+    fakes, other = open_fakes(["email"], "en_US"), open_fakes(["email"], "en_US")
+    limits = ValueLimits(unique=True, length=40)
+    made = [fakes.value("email", f"a{n}@x.org", limits) for n in range(500)]
+    assert made == [fakes.value("email", f"a{n}@x.org", limits) for n in range(500)]
+    assert len(set(made)) == 500
+    assert max(map(len, made)) <= 40
+    assert all(one.count("@") == 1 for one in made)
+    assert made != [other.value("email", f"a{n}@x.org", limits) for n in range(500)]
+
+
+@pytest.mark.parametrize("value", ["a.b@example.org", "Anna Smith", "anna", "0123", "x"])
+@pytest.mark.parametrize("length", [None, 30, 12])
+def test_a_suffix_keeps_the_form_of_a_value(value, length):
+    made = suffixed(value, bytes(range(8)), length)
+    assert len(made) <= (length or 99)
+    assert made.endswith("@example.org") or "@" not in value or length == 12
+    assert made.isdigit() or not value.isdigit()
+
+
+def test_placeholders_are_of_the_kind_of_the_name():
+    pdf = placeholder("a/B.PDF")
+    assert pdf.startswith(b"%PDF-")
+    assert pdf[int(pdf.split(b"startxref\n")[1].split()[0]) :].startswith(b"xref")
+    png = placeholder("x.png")
+    assert zlib.crc32(png[12:29]) == int.from_bytes(png[29:33])
+    assert placeholder("x.docx") == b""
+
+
+def test_scrubbers_become_rules_and_others_are_named():
+    declared = DeclaredScrubbers(
+        (
+            DeclaredScrubber("t", "a", "Faker", "email"),
+            DeclaredScrubber("t", "b", "Null"),
+            DeclaredScrubber("t", "c", "text", "x"),
+            DeclaredScrubber("t", "d", "Concat", plain=False),
+        ),
+        (),
+    )
+    with pytest.raises(UsageError, match=r"t\.d \(Concat\)"):
+        translated(declared)
+    assert translated(declared, {("t", "d")}) == {"t": {"a": "faker:email", "b": "null", "c": "constant:x"}}

@@ -62,9 +62,15 @@ class Erasing:
                         " does not come back", "korrigo-backup forget --list")]  # fmt: skip
 
     def erase_staged(
-        self, site: Site, artifact: Artifact, server: Postgres, *, database: str, report: Callable[[Finding], None]
+        self,
+        site: Site,
+        artifact: Artifact | None,
+        server: Postgres,
+        *,
+        database: str,
+        report: Callable[[Finding], None],
     ) -> None:
-        """Erase from a database that was loaded and proven; raises as `erase_rows`."""
+        """Erase from a database that was loaded and proven, or from a copy of the site; raises as `erase_rows`."""
         entries = self._wanted(site, artifact)
         if not entries:
             return
@@ -83,7 +89,7 @@ class Erasing:
             self._erase(session, entries, site)
             self._tell(report)
 
-    def _wanted(self, site: Site, artifact: Artifact) -> tuple[Entry, ...]:
+    def _wanted(self, site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
         return () if self.hold else entries_about(site, artifact)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
@@ -102,12 +108,12 @@ class Erasing:
             report(erased_finding(self.rows))
 
 
-def entries_about(site: Site, artifact: Artifact) -> tuple[Entry, ...]:
-    """Return the entries of the ledger that are about the site of an artifact; raises UnreadableLedger."""
+def entries_about(site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
+    """Return the entries about the site of an artifact, None for the site itself; raises UnreadableLedger."""
     if site.ledger is None:
         return ()
     live = scope_of(site)
-    return tuple(one for one in site.ledger.read() if one.scope.holds(artifact.header, live))
+    return tuple(one for one in site.ledger.read() if one.scope.holds(artifact.header if artifact else None, live))
 
 
 def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:

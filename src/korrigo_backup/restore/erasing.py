@@ -7,6 +7,7 @@ backup without the erased rows must be there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
@@ -17,11 +18,14 @@ from korrigo_backup.erasure.entry import Scope, Subject
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.rows import count_rows, erase_rows
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.retention import holds
+from korrigo_backup.retention.hold import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
@@ -106,6 +110,17 @@ class Erasing:
     def _tell(self, report: Callable[[Finding], None]) -> None:
         if self.rows:
             report(erased_finding(self.rows))
+
+
+def erase_copy(site: Site, catalog: Catalog, database: str) -> tuple[Finding, ...]:
+    """Take out of a previous copy what was erased on request, before it is swapped in; a hold on the copy wins.
+
+    A copy is younger than most backups, and still holds what was erased since.
+    """
+    found: list[Finding] = []
+    hold = standing(holds.read(catalog.directory), datetime.now(UTC)).get(database)
+    Erasing(hold).erase_staged(site, None, site.postgres, database=database, report=found.append)
+    return tuple(found)
 
 
 def entries_about(site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:

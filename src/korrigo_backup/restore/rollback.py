@@ -6,7 +6,6 @@ Rolling back twice is going forward again: `_before_S` and `_after_S` change pla
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,10 +21,8 @@ from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import database_of, exclusive, take_back
 from korrigo_backup.restore.django.way_back import load_before, obstacle
 from korrigo_backup.restore.downtime import Downtime
-from korrigo_backup.restore.erasing import Erasing
+from korrigo_backup.restore.erasing import erase_copy
 from korrigo_backup.restore.needs import require_maintenance
-from korrigo_backup.retention import holds
-from korrigo_backup.retention.hold import standing
 from korrigo_backup.run.journal import read, recorded
 from korrigo_backup.run.record import RESTORES, Outcome, Verb
 from korrigo_backup.run.step import Listener, LoadingSafety, RolledBack, silent
@@ -131,20 +128,9 @@ def rollback(
             if safety:
                 running.listen(LoadingSafety(safety.name))
                 load_before(site, safety, plan.stamp, running.listen)
-            erased = _erase(site, catalog, plan.database) if plan.database else ()
+            erased = erase_copy(site, catalog, plan.database) if plan.database else ()
             health = _carry_out(site, plan, move, running.listen, keep=options.keep)
     return RollbackResult(plan, (*erased, *health))
-
-
-def _erase(site: Site, catalog: Catalog, database: str) -> tuple[Finding, ...]:
-    """Take out of a previous copy what was erased on request, before it is swapped in; a hold on the copy wins.
-
-    A copy is younger than most backups, and still holds what was erased since.
-    """
-    found: list[Finding] = []
-    hold = standing(holds.read(catalog.directory), datetime.now(UTC)).get(database)
-    Erasing(hold).erase_staged(site, None, site.postgres, database=database, report=found.append)
-    return tuple(found)
 
 
 def _finished(options: RollbackOptions) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED, dangling, unpick
+from korrigo_backup.rescue.erased_rows import erased_among
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
@@ -14,6 +15,7 @@ from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
@@ -36,11 +38,13 @@ class Conflicts:
     rows: StagedRows
     relations: Sequence[RowRelation]
     skip: bool
+    erased: ErasedKeys
     found: list[Conflict] = field(default_factory=list)
     _known: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def settle(self) -> dict[str, int]:
         """Find all conflicts; return the number of rows of each table that are picked in the end."""
+        self._erased()
         while True:
             left = self._parents()
             counts = self.counts()
@@ -54,6 +58,17 @@ class Conflicts:
     def counts(self) -> dict[str, int]:
         """Return the number of picked rows of each table."""
         return {name: self.rows.count(PICKED, table) for name, table in self.rows.tables.items()}
+
+    def _erased(self) -> None:
+        """Name the picked rows that were erased on request: no undelete brings them back."""
+        left = [
+            (name, int(row))
+            for name, table in self.rows.tables.items()
+            for row in erased_among(self.rows.session, self.erased, table, f"{table.gone} WHERE {PICKED}", named=ROW)
+        ]
+        for name, number in dict.fromkeys(left):
+            self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
+        self._leave(left)
 
     def _parents(self) -> list[tuple[str, int]]:
         left = []

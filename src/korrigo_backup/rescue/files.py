@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.site.site import Site
+    from korrigo_backup.verify.media_source import MediaSource
 
 _SHOWN = 3
 
@@ -70,7 +72,7 @@ def find_files(
     if not named or site.media is None:
         return found
     if not isinstance(site.media, MediaTree):
-        words = f"{len(named)} files that the rows name are not looked at: the media are behind a container"
+        words = f"the media are behind a container, so not looked at: {counted(len(named), 'file')} that the rows name"
         found.findings.append(warning("undelete.files_left", words, "run it where the media directory is mounted"))
         return found
     wanted = set(named)
@@ -86,9 +88,9 @@ def find_files(
                     _sort(found, site.media.root, artifact, path, sha256)
     found.missing = sorted(path for path in wanted if not (site.media.root / path).exists())
     if found.missing:
-        words = f"{len(found.missing)} files that the rows name are neither live nor in a media backup"
+        words = f"neither live nor in a media backup: {counted(len(found.missing), 'file')} that the rows name"
         found.findings.append(
-            warning("undelete.files_missing", f"{words}: {first_of(list(map(printable, found.missing)), _SHOWN)}",
+            warning("undelete.files_missing", f"{words} ({first_of(list(map(printable, found.missing)), _SHOWN)})",
                     "the rows come back without them")
         )  # fmt: skip
     return found
@@ -160,8 +162,22 @@ def load_files(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None
             load_stored(entries, source.store, chosen, trusted=trusted)
         else:
             source.load(chosen, trusted=trusted)
+            if chosen.second_names:
+                _load_second_names(source, chosen, trusted=trusted)
     if left := wanted - chosen.taken:
         raise ProofFailed(
             f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)), _SHOWN)}",
             hint="use another backup: korrigo-backup list",
         )
+
+
+def _load_second_names(source: MediaSource, chosen: ChosenFiles, *, trusted: bool) -> None:
+    """Stage files under their second names: their first names, which the archive has the content under, stay away."""
+    under = {existing: names[0] for existing, names in chosen.second_names.items()}
+    again = ChosenFiles(chosen.stage, frozenset(under), under)
+    source.load(again, trusted=trusted)
+    for existing in again.taken:
+        first, *others = chosen.second_names[existing]
+        for other in others:
+            chosen.stage.add_hard_link(other, first)
+        chosen.taken.update((first, *others))

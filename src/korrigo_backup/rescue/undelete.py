@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact import naming
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Cancelled, ProofFailed, Refused, UsageError
 from korrigo_backup.media.put import missing_directories, put
@@ -47,6 +48,7 @@ from korrigo_backup.rescue.steps.transaction import (
     transaction_number,
 )
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, ConflictKind, EmptiedLink, UndeletePlan
+from korrigo_backup.restore.erasing import erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, silent
@@ -174,7 +176,8 @@ class _Undeletion:
         artifact = choice.choose(catalog, points)
         self._findings += choice.findings
         close(self._rows, self._relations)
-        conflicts = Conflicts(self._rows, self._relations, self._options.skip)
+        erased = erased_from(self._site, artifact)
+        conflicts = Conflicts(self._rows, self._relations, self._options.skip, erased)
         counts = conflicts.settle()
         if self._options.files:
             self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
@@ -188,7 +191,7 @@ class _Undeletion:
             self._findings.append(
                 warning(
                     "undelete.links",
-                    f"{total} live rows referred to these rows before the deletion, and stay without them",
+                    f"{counted(total, 'live row')} referred to these rows before the deletion, now without them",
                     "--relink sets the references again",
                 )
             )

@@ -134,7 +134,7 @@ class Wired:
         given = LoadedConfiguration(
             self.config, self.directory.absolute(), self.environment, self.file, self.outside, project
         )
-        return kit_source(given, self.keyring, self.secrets, self._saved_roles())
+        return kit_source(given, self.keyring, self.secrets, self._saved_roles(), self.ledger().path)
 
     def _saved_roles(self) -> tuple[RoleProof, ...]:
         """Return the roles that the newest signed backup of the database names, none without such a backup."""

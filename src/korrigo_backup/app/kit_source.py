@@ -52,11 +52,11 @@ class LoadedConfiguration:
 
 
 def kit_source(
-    given: LoadedConfiguration, keyring: Keyring, secrets: tuple[Secret, ...], roles: Iterable[RoleProof]
+    given: LoadedConfiguration, keyring: Keyring, secrets: tuple[Secret, ...], roles: Iterable[RoleProof], ledger: Path
 ) -> KitSource:
     """Return the files of the site's settings: those that the configuration names, and the usual files.
 
-    `roles` are those of the newest backup.
+    `roles` are those of the newest backup, `ledger` is the erasure ledger, which may not be there.
 
     Raises UsageError for a Compose file that cannot be read: files that it names would be left out.
     """
@@ -73,6 +73,7 @@ def kit_source(
         ),
         usual=(
             *(Path(DOTENV), Path(OWN_DOTENV), Path(FILE_NAME), *named, *_beside_compose(given), *machine.files),
+            ledger.absolute(),
             *(path for section in config.targets.values() for path in _files_of(section, given.directory)),
         ),
         keyring=keyring,

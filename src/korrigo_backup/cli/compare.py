@@ -13,7 +13,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.naming import beside, parse
-from korrigo_backup.cli.output import CommandContext, say, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_findings, say_json
 from korrigo_backup.cli.printed.comparison import say_as_the_runbook, say_comparison
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.names import find_artifact
@@ -35,6 +35,9 @@ from korrigo_backup.compare.media import (
 from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.databases import Databases
+from korrigo_backup.restore.erasing import erased_finding
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import erased_by
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -95,11 +98,19 @@ def command(
         say_comparison(comparison)
         if _is_state(saved):
             say_as_the_runbook(comparison, Path(saved))
+        elif not later:
+            _say_erased(wired, comparison)
     if comparison.differences:
         raise ProofFailed(
             f"{comparison.now} differs from {comparison.saved}: {', '.join(comparison.differences)}",
             hint="a site that was used since differs; korrigo-backup plan shows the effect of a restore",
         )
+
+
+def _say_erased(wired: Wired, comparison: Comparison) -> None:
+    """Print which of the missing rows the newest restore has taken out, since they were erased on request."""
+    if rows := erased_by(journal.read(wired.catalog.directory), {comparison.saved}):
+        say_findings([erased_finding(rows)])
 
 
 def _save(present: Present, file: Path, *, media: bool) -> None:

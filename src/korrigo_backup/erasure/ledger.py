@@ -108,7 +108,7 @@ class ErasureLedger:
     def _bad(self, number: int, what: str) -> UnreadableLedger:
         return _unreadable(
             f"line {number} of the erasure ledger {self.path} {what}",
-            f"take the ledger from a copy of {self.path}; if no copy is left, remove the line"
+            f"take the ledger from the newest kit, or from a copy of {self.path}; if no copy is left, remove the line"
             f" (sed -i {number}d {self.path}) and forget again what it named",
         )
 

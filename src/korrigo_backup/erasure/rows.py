@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import listed
-from korrigo_backup.erasure.entry import Subject, row_hash
+from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.references import Fate, read_references, read_tables
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.session_settings import PROVING
@@ -19,10 +19,11 @@ from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from korrigo_backup.artifact.signature import Key
     from korrigo_backup.erasure.entry import Entry
+    from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.erasure.references import LoadedReference, LoadedTable
     from korrigo_backup.postgres.client import Session
 
@@ -72,9 +73,11 @@ def erase_rows(session: Session, entries: Sequence[Entry], keys: Mapping[str, Ke
     """
     session.run(PROVING)
     erasing = _Erasing(session, read_tables(session))
-    for table, columns, hashes in _by_table(entries):
-        if (there := erasing.tables.get(table)) and set(columns) <= set(there.columns):
-            erasing.mark_named(there, columns, hashes, keys)
+    erased = erased_keys(entries, keys)
+    for table, by_columns in erased.tables.items():
+        for columns in by_columns:
+            if (there := erasing.tables.get(table)) and set(columns) <= set(there.columns):
+                erasing.mark_named(there, columns, erased)
     if not erasing.marked:
         return ErasedRows()
     references = read_references(session, erasing.tables, entries)
@@ -90,16 +93,6 @@ def erase_rows(session: Session, entries: Sequence[Entry], keys: Mapping[str, Ke
     return ErasedRows(rows, emptied)
 
 
-def _by_table(entries: Iterable[Entry]) -> Iterator[tuple[str, tuple[str, ...], dict[str, set[str]]]]:
-    """Yield table, columns of the key, and the hashes by the id of their key."""
-    found: dict[tuple[str, tuple[str, ...]], dict[str, set[str]]] = {}
-    for one in entries:
-        if one.subject is Subject.ROW:
-            found.setdefault((one.table, one.columns), {}).setdefault(one.key, set()).add(one.hash)
-    for (table, columns), hashes in found.items():
-        yield table, columns, hashes
-
-
 @dataclass
 class _Erasing:
     """The marked rows: of each table the number of its temporary table."""
@@ -108,18 +101,14 @@ class _Erasing:
     tables: Mapping[str, LoadedTable]
     marked: dict[str, int] = field(default_factory=dict)
 
-    def mark_named(
-        self, table: LoadedTable, columns: tuple[str, ...], hashes: Mapping[str, set[str]], keys: Mapping[str, Key]
-    ) -> None:
-        """Mark the rows of a table whose key has one of the hashes; every key of the table is read."""
+    def mark_named(self, table: LoadedTable, columns: tuple[str, ...], erased: ErasedKeys) -> None:
+        """Mark the erased rows of a table by a key of these columns; every key of the table is read."""
         listed_ = ", ".join(map(identifier, columns))
         query = f"COPY (SELECT tableoid::bigint, ctid, {listed_} FROM {table.sql}) TO STDOUT (ENCODING 'UTF8')"
-        wanted = [(keys[name], found) for name, found in hashes.items()]
         places: list[str] = []
         for line in self.session.stream(query):
             part, at, *cells = line.split(b"\t")
-            key = list(zip(columns, cells, strict=True))
-            if any(row_hash(secret, table.name, key) in found for secret, found in wanted):
+            if erased.holds(table.name, dict(zip(columns, cells, strict=True))):
                 places.append(f"({part.decode()}, {literal(at.decode())})")
         for begin in range(0, len(places), _BATCH):
             values = ", ".join(places[begin : begin + _BATCH])
@@ -157,20 +146,24 @@ class _Erasing:
         return _Triggers(self.session, self.session.ask(_TRIGGERS.format(tables=names), list[tuple[str, str, str]]))
 
     def empty(self, references: Sequence[LoadedReference]) -> dict[str, int]:
-        """Empty the references of rows that stay; return how many rows of each table."""
+        """Empty the references of rows that stay; return how many of each table, also those of the server."""
         emptied: dict[str, int] = {}
         for one in references:
-            if one.fate is not Fate.EMPTIED or one.to.name not in self.marked:
+            if one.fate not in {Fate.EMPTIED, Fate.SERVER} or one.to.name not in self.marked:
                 continue
-            nothing = ", ".join(f"{identifier(name)} = NULL" for name in one.emptied)
-            found = f"(SELECT c.tableoid AS part, c.ctid AS at FROM {self._staying(one)}) x"
-            number = self._count(
-                f"UPDATE {one.table.sql} u SET {nothing} FROM {found} WHERE u.tableoid = x.part AND u.ctid = x.at"
-                " RETURNING 1"
-            )
+            if one.fate is Fate.SERVER:
+                number = self.session.ask(f"SELECT to_json(count(*)) FROM {self._staying(one)}", int)
+            else:
+                number = self._emptied(one)
             if number:
                 emptied[one.table.name] = emptied.get(one.table.name, 0) + number
         return emptied
+
+    def _emptied(self, one: LoadedReference) -> int:
+        nothing = ", ".join(f"{identifier(name)} = NULL" for name in one.emptied)
+        found = f"(SELECT c.tableoid AS part, c.ctid AS at FROM {self._staying(one)}) x"
+        joined = f"{found} WHERE u.tableoid = x.part AND u.ctid = x.at"
+        return self._count(f"UPDATE {one.table.sql} u SET {nothing} FROM {joined} RETURNING 1")
 
     def delete(self) -> dict[str, int]:
         """Delete all marked rows by one statement; return how many of each table."""

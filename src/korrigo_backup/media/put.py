@@ -33,14 +33,21 @@ class _Nowhere(io.RawIOBase):
 
 @dataclass
 class ChosenFiles:
-    """A stage that takes only the files of `wanted` and their directories; see `port.Stage`."""
+    """A stage that takes only the files of `wanted` and their directories; see `port.Stage`.
+
+    `second_names` has wanted second names of files (hard links) whose first name is not wanted. With `under` a file is
+    staged under another name, and its directory is there.
+    """
 
     stage: Stage
     wanted: frozenset[str]
+    under: Mapping[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    second_names: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._parents = {"", *(parent for path in self.wanted for parent in parents(path))}
+        directories = () if self.under else self.wanted
+        self._parents = {"", *(parent for path in directories for parent in parents(path))} if directories else set()
 
     def add_directory(
         self,
@@ -59,7 +66,7 @@ class ChosenFiles:
         """Open a wanted file, or one that is thrown away."""
         if path in self.wanted:
             self.taken.add(path)
-            return self.stage.create(path)
+            return self.stage.create(self.under.get(path, path))
         return _Nowhere()  # type: ignore[return-value] # it is only written to
 
     def settle(
@@ -85,6 +92,8 @@ class ChosenFiles:
         if path in self.wanted and existing in self.taken:
             self.taken.add(path)
             self.stage.add_hard_link(path, existing)
+        elif path in self.wanted:
+            self.second_names.setdefault(existing, []).append(path)
 
     def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
         """Make no symbolic link."""

@@ -16,6 +16,7 @@ from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, NewValue
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
@@ -39,6 +40,7 @@ class Conflicts:
     rows: StagedRows
     relations: Sequence[RowRelation]
     skip: bool
+    erased: ErasedKeys
     found: list[Conflict] = field(default_factory=list)
     typed: list[TypedValue] = field(default_factory=list)
     """New values that no row has taken yet."""
@@ -47,6 +49,7 @@ class Conflicts:
 
     def settle(self) -> dict[str, int]:
         """Find all conflicts; return the number of rows of each table that are picked in the end."""
+        self._erased()
         while True:
             left = self._parents()
             counts = self.counts()
@@ -111,6 +114,13 @@ class Conflicts:
         """Return the number of picked rows of each table."""
         return {name: self.rows.count(PICKED, table) for name, table in self.rows.tables.items()}
 
+    def _erased(self) -> None:
+        """Name the picked rows that were erased on request: no undelete brings them back."""
+        left = erased_rows(self.rows, self.erased)
+        for name, number in left:
+            self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
+        self._leave(left)
+
     def _parents(self) -> list[tuple[str, int]]:
         left = []
         for number, table, row in dangling(self.rows, self.relations):
@@ -162,6 +172,22 @@ class Conflicts:
             query = _COLUMNS.format(table=literal(live.sql), name=literal(conflict.constraint))
             self._known[place] = self.rows.session.ask(query, tuple[str, ...])
         return self._known[place]
+
+
+def erased_rows(rows: StagedRows, erased: ErasedKeys) -> list[tuple[str, int]]:
+    """Return table and number of each picked row that was erased on request."""
+    found = []
+    for name, table in rows.tables.items():
+        for columns in erased.tables.get(name, {}):
+            if not set(columns) <= set(table.columns):
+                continue
+            listed = ", ".join(identifier(column) for column in columns)
+            copied = f"COPY (SELECT {ROW}, {listed} FROM {table.gone} WHERE {PICKED}) TO STDOUT (ENCODING 'UTF8')"
+            lines = rows.session.run(f"BEGIN; SET LOCAL timezone = 'UTC'; {copied}; COMMIT").splitlines()
+            for row, *cells in (line.split(b"\t") for line in lines):
+                if erased.holds(name, dict(zip(columns, cells, strict=True))):
+                    found.append((name, int(row)))
+    return list(dict.fromkeys(found))
 
 
 _COLUMNS = """

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.site.site import Site
+    from korrigo_backup.verify.media_source import MediaSource
 
 _SHOWN = 3
 
@@ -160,8 +161,22 @@ def load_files(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None
             load_stored(entries, source.store, chosen, trusted=trusted)
         else:
             source.load(chosen, trusted=trusted)
+            if chosen.second_names:
+                _load_second_names(source, chosen, trusted=trusted)
     if left := wanted - chosen.taken:
         raise ProofFailed(
             f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)), _SHOWN)}",
             hint="use another backup: korrigo-backup list",
         )
+
+
+def _load_second_names(source: MediaSource, chosen: ChosenFiles, *, trusted: bool) -> None:
+    """Stage files under their second names: their first names, which the archive has the content under, stay away."""
+    under = {existing: names[0] for existing, names in chosen.second_names.items()}
+    again = ChosenFiles(chosen.stage, frozenset(under), under)
+    source.load(again, trusted=trusted)
+    for existing in again.taken:
+        first, *others = chosen.second_names[existing]
+        for other in others:
+            chosen.stage.add_hard_link(other, first)
+        chosen.taken.update((first, *others))

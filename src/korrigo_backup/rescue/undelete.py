@@ -47,6 +47,7 @@ from korrigo_backup.rescue.steps.transaction import (
     transaction_number,
 )
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, ConflictKind, EmptiedLink, UndeletePlan
+from korrigo_backup.restore.erasing import erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, silent
@@ -182,7 +183,8 @@ class _Undeletion:
         artifact = choice.choose(catalog, points)
         self._findings += choice.findings
         close(self._rows, self._relations)
-        conflicts = Conflicts(self._rows, self._relations, self._options.skip)
+        erased = erased_from(self._site, artifact)
+        conflicts = Conflicts(self._rows, self._relations, self._options.skip, erased)
         conflicts.typed += self._roots.typed
         conflicts.require_free()
         counts = conflicts.settle()

@@ -31,6 +31,7 @@ class ConflictKind(StrEnum):
     EXCLUSION = "exclusion"
     TRIGGER = "trigger"
     FILE = "file"
+    ERASED = "erased"
     OTHER = "other"
 
 

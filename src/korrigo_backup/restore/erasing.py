@@ -14,6 +14,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import warning
 from korrigo_backup.erasure.entry import Scope, Subject
+from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.rows import count_rows, erase_rows
 from korrigo_backup.errors import ProofFailed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.erasure.entry import Entry
+    from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.erasure.rows import ErasedRows
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.retention.hold import Hold
@@ -106,6 +108,11 @@ def entries_about(site: Site, artifact: Artifact) -> tuple[Entry, ...]:
         return ()
     live = scope_of(site)
     return tuple(one for one in site.ledger.read() if one.scope.holds(artifact.header, live))
+
+
+def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:
+    """Return the rows of an artifact that were erased on request; raises UnreadableLedger."""
+    return erased_keys(entries_about(site, artifact), site.ledger.keyring.by_id if site.ledger else {})
 
 
 def scope_of(site: Site) -> Scope:

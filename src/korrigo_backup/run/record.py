@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from korrigo_backup.core.moment import require_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 
 PROVEN = frozenset({"restore.proven", "restore.proven.media"})
@@ -141,6 +141,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
         require_moment(self.started)
+
+
+def erased_by(records: Iterable[Record], names: Collection[str]) -> Mapping[str, int]:
+    """Return what the newest restore has taken out again, by table, if it was of an artifact of these names."""
+    restores = [one for one in records if one.verb in RESTORES and one.outcome in {Outcome.DONE, Outcome.PARTLY}]
+    newest = restores[-1] if restores else None
+    return newest.erased if newest and newest.subject in names and newest.erased is not UNSET else {}
 
 
 def downtime(steps: Iterable[Timed]) -> float | None:

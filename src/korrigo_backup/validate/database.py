@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -21,10 +22,10 @@ from korrigo_backup.postgres.relations import relation, relations, standings
 from korrigo_backup.postgres.schema import fingerprint
 from korrigo_backup.postgres.sequences import SavedSequences, judge_sequences
 from korrigo_backup.site.migrations import compare
-from korrigo_backup.validate.evaluate import judge_rows, judge_schema, judge_tables
+from korrigo_backup.validate.evaluate import judge_rows, judge_schema, judge_tables, without_erased
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import DjangoProof
@@ -38,9 +39,17 @@ if TYPE_CHECKING:
 
 
 def content(
-    site: Site, artifact: Artifact | None, describe: Describe, saved: Artifact | None, *, strict: bool
+    site: Site,
+    artifact: Artifact | None,
+    describe: Describe,
+    saved: Artifact | None,
+    *,
+    strict: bool,
+    erased: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Finding]:
     """Yield the findings about tables, rows and sequences, compared with a backup if there is one.
+
+    `erased` are the rows of that backup that its restore has taken out again, by table: they are not missing.
 
     Sequences are compared with the newest backup, `saved`, although no `artifact` is to be compared. `describe` waits
     for the site's Django, which only a backup by it needs.
@@ -55,7 +64,12 @@ def content(
             yield problem
         if expected and artifact:
             now = _proofs(taken, tables, expected)
-            yield judge_rows(now, expected.tables, artifact.name, strict=strict)
+            views = {table.name for table in tables if table.derived} if erased else set()  # filled again since
+            then = [one for one in without_erased(expected.tables, erased) if one.name not in views]
+            yield judge_rows(now, then, artifact.name, strict=strict)
+            if erased:
+                words = f"erased on request, and so not in the site: {counted(sum(erased.values()), 'row')}"
+                yield ok("erasure.counted", f"{words} of {artifact.name}")
             yield from judge_schema(fingerprint(taken), expected.schema, artifact.name, strict=strict)
         before, _ = _expected(saved, describe, tables)
         yield from judge_sequences(standings(taken), _saved(saved, before), strict=strict)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.core.site_description import Description, Probe
 from korrigo_backup.errors import KorrigoBackupError, NotConfigured, Unreachable
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import erased_by
 from korrigo_backup.run.step import Checking, FindingMade, Listener, silent
 from korrigo_backup.site.health import Health
 from korrigo_backup.site.manage import DESCRIBE, PROBE
@@ -163,8 +165,21 @@ def _health(given: ValidationInputs) -> Iterator[Finding]:
 
 def _tables(given: ValidationInputs) -> Iterator[Finding]:
     return validate_database.content(
-        given.site, given.artifact, lambda: given.description, given.saved, strict=given.strict
+        given.site,
+        given.artifact,
+        lambda: given.description,
+        given.saved,
+        strict=given.strict,
+        erased=_erased(given),
     )
+
+
+def _erased(given: ValidationInputs) -> Mapping[str, int]:
+    """Return the rows that the newest restore has taken out again, if it was of the artifact that is compared."""
+    if given.artifact is None:
+        return {}
+    names = {given.artifact.name, *((given.point.name,) if given.point else ())}
+    return erased_by(journal.read(given.artifact.directory), names)
 
 
 def _users(given: ValidationInputs) -> Iterator[Finding]:

@@ -213,7 +213,57 @@ def test_the_journal_has_the_number_of_erased_rows(town):
     forget(town, "person:9")
     town.korrigo("restore", str(town.made), "--yes")
     record = next(one for one in reversed(town.journal()) if one["verb"] == "restore")
-    assert record["erased"] == {"public.person": 1, "public.account": 1, "public.letter": 4}
+    assert record["erased"] == {"public.person": 1, "public.account": 1, "public.letter": 4, "public.room": 0}
+
+
+def test_the_recovery_kit_takes_the_ledger_with_it(town):
+    assert _ledger(town).path in town.wired().kit_source().usual
+
+
+def test_erased_rows_are_no_loss_for_the_checks_after_the_restore(town):
+    forget(town, "person:9")
+    done = town.korrigo("restore", str(town.made), "--yes")
+    assert "differ" not in done.out
+    found = {one["id"]: one for one in town.json("validate", str(town.made), "--strict")["findings"]}
+    assert found["validate.rows"]["level"] == "ok"
+    assert "6 rows" in found["erasure.counted"]["message"]
+    town.sql("DELETE FROM seat WHERE room_id = 1")
+    assert "public.seat (9 rows then, 8 now)" in town.korrigo("validate", str(town.made), "--strict", code=9).out
+    compared = town.korrigo("compare", str(town.made), code=9)
+    assert "erased on request and taken out again: 6 rows" in compared.out
+
+
+def test_undelete_does_not_bring_back_what_was_erased_on_request(town):
+    town.sql("UPDATE room SET keeper_id = NULL WHERE keeper_id = 9; DELETE FROM letter WHERE author_id = 9;"
+             "DELETE FROM account WHERE person_id = 9; DELETE FROM person WHERE id = 9")  # fmt: skip
+    forget(town, "person:9")
+    before = town.rows()
+    failed = town.korrigo("undelete", "person:9", "--yes", code=4)
+    assert "erased on request" in failed.err
+    plan = town.json("undelete", "account:9", "--dry-run", "--on-conflict", "skip", code=4)
+    assert "erased on request" in str(plan) or "no row is left" in str(plan)
+    assert town.rows() == before
+
+
+def test_a_restore_of_a_table_leaves_out_what_was_erased_on_request(town):
+    town.sql("DELETE FROM letter WHERE author_id = 9")
+    key = town.sql("SELECT md5('8')::uuid::text")[0][0]
+    forget(town, f"letter:{key}")
+    plan = town.json("restore", str(town.made), "--table", "letter", "--yes")["plan"]
+    assert "erasure.applied" in [one["id"] for one in plan["findings"]]
+    assert plan["tables"][0]["inserted"] == 3
+    assert town.sql("SELECT count(*) FROM letter WHERE id = md5('8')::uuid") == [(0,)]
+
+
+def test_doctor_reads_the_ledger_and_misses_a_lost_one(town):
+    forget(town, "person:9")
+    assert "the erasure ledger can be read: 1 entry" in town.korrigo("doctor", code=(0, 10, 4, 9)).out
+    ledger = _ledger(town).path
+    content = ledger.read_bytes()
+    ledger.write_bytes(content[:-9])
+    assert "is cut" in town.korrigo("doctor", code=(4, 9, 10)).out
+    ledger.unlink()
+    assert "is gone" in town.korrigo("doctor", code=(4, 9, 10)).out
 
 
 def _ledger(town) -> ErasureLedger:

@@ -184,3 +184,30 @@ def test_the_status_and_the_list_name_what_can_be_taken_back(library):
     library.korrigo("undelete", "--table", "annotation", "--where", "id = 6", "--yes")
     assert "undelete of public.annotation at" in library.korrigo("list").out
     assert " id = 6" not in str(library.json("list")["undoable"])
+
+
+def test_second_names_of_a_file_come_back_without_their_first(library):
+    for name in ("scans/same.pdf", "scans/too.pdf"):
+        os.link(library.media / "scans/1.pdf", library.media / name)
+    library.backup_media()
+    whole = library.tree()
+    for name in ("scans/same.pdf", "scans/too.pdf"):
+        (library.media / name).unlink()
+    library.korrigo("restore", *options("scans/same.pdf", "scans/too.pdf"), "--yes")
+    assert {name: one for name, one in library.tree().items() if b"." in name} == {
+        name: one for name, one in whole.items() if b"." in name
+    }
+    assert (library.media / "scans/too.pdf").read_bytes() == b"scan 1"
+    library.korrigo("rollback", "--yes")
+    assert not (library.media / "scans/too.pdf").exists()
+
+
+def test_a_file_with_the_size_and_time_of_the_backup_is_read_only_if_it_is_named(library):
+    path = library.media / "scans/1.pdf"
+    info = path.stat()
+    path.write_bytes(b"scan X")
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    stored = bool(list(library.backups.glob("*.files.gz")))
+    for asked, conflicts in (("scans", not stored), ("scans/1.pdf", True)):
+        plan = library.json("restore", "--file", asked, "--dry-run")["plan"]
+        assert plan["conflicts"] == (["scans/1.pdf"] if conflicts else [])

@@ -34,6 +34,9 @@ def test_an_object_that_is_as_saved_is_named_so(site):
     site.sql("UPDATE exam SET name = 'other' WHERE id = 3")
     (symptom,) = look(site, "exam:3")
     assert (symptom["is_as_saved"], symptom["row"]["events"][-1]["kind"]) == (False, "changed")
+    assert command(symptom)[0] == "revert"
+    site.korrigo(*command(symptom), "--yes")
+    assert look(site, "exam:3")[0]["is_as_saved"] is True
 
 
 def test_a_table_has_the_times_of_its_losses_and_the_ways_back(site):

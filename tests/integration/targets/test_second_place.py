@@ -57,6 +57,20 @@ def test_a_backup_is_copied_once_listed_read_back_and_restored_from_there(site, 
     site.korrigo("verify", "latest-point")
 
 
+def test_a_file_comes_back_from_a_sealed_copy(site, s3, key):
+    private, public = key
+    configure(site, f'[kit]\nrecipients = ["{public}"]', cloud(site, s3), s3=s3)
+    media = site.backup_media()
+    site.korrigo("copy")
+    before = site.tree()
+    shutil.rmtree(site.backups)
+    (site.media / "pages/p1.jpg").unlink()
+    given = ("restore", "--file", "pages/p1.jpg", "--from", "cloud", media.name, "--yes")
+    assert "private key" in site.korrigo(*given, code=4).err
+    site.korrigo(*given, "--identity", private)
+    assert site.tree() == before
+
+
 @pytest.mark.contract("B9")
 def test_a_copy_is_sealed_unless_that_is_switched_off(site, s3, key):
     private, public = key

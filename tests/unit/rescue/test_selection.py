@@ -5,7 +5,7 @@ from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 
 
 def saved(backup, *paths):
-    return [SavedFile(path, "0" * 64, 1, backup) for path in paths]
+    return [SavedFile(path, "0" * 64, 1, 1, backup) for path in paths]
 
 
 def chosen(asked, *backups):
@@ -48,6 +48,12 @@ def test_a_file_is_chosen_once_and_the_rest_is_missing():
     assert [one.path for one in selection.files] == ["a.pdf"]
     assert selection.missing == ["nothing", "no/*"]
     assert not selection.is_complete
+
+
+def test_only_a_typed_path_is_named():
+    selection = Selection(["a.pdf", "scans"])
+    selection.add(saved(*NEWEST[:1], *NEWEST[1]))
+    assert [path for path in ("a.pdf", "scans/1.pdf", "scans") if selection.is_named(path)] == ["a.pdf"]
 
 
 def test_files_found_by_their_path_need_no_older_backup():

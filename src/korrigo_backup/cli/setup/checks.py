@@ -9,12 +9,16 @@ from korrigo_backup.app.build_places import staging_place
 from korrigo_backup.artifact.catalog import LOCK_FILE, local_now
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import room_wanted
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import error, first_error, ok, warning
+from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.errors import Locked, NotFound, Unreachable
 from korrigo_backup.kit.kit import state
 from korrigo_backup.places.local import left
 from korrigo_backup.recovery.mend import FIX, leftovers
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome, Verb
 from korrigo_backup.setup import scripts
 from korrigo_backup.setup.path_columns import found_columns, unnamed
 from korrigo_backup.setup.preflight import PreflightFacts, guarded, preflight
@@ -48,7 +52,30 @@ def checks(wired: Wired) -> list[Finding]:
     at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog, server))
     own = guarded(warning("scripts.foreign", ""), lambda: scripts.findings(wired.directory))
     staging = guarded(warning("recover.left", ""), lambda: _on_staging(wired))
-    return [*looked, *_path_columns(wired, looked), *own, *at_work, *staging, *kit, *wired.announcer().checked()]
+    erased = guarded(error("erasure.ledger", ""), lambda: _ledger(wired))
+    return [
+        *looked,
+        *_path_columns(wired, looked),
+        *own,
+        *at_work,
+        *staging,
+        *kit,
+        *erased,
+        *wired.announcer().checked(),
+    ]
+
+
+def _ledger(wired: Wired) -> list[Finding]:
+    """Return whether the erasure ledger can be read; none if nothing was ever recorded."""
+    ledger = wired.ledger()
+    entries = [one for one in ledger.read() if one.subject is Subject.ROW]
+    if entries:
+        return [ok("erasure.ledger", f"the erasure ledger can be read: {counted(len(entries), 'entry', 'entries')}")]
+    recorded = [one for one in journal.read(wired.catalog.directory) if one.verb == Verb.FORGET]
+    if any(one.outcome is Outcome.DONE for one in recorded):
+        words = f"the erasure ledger {ledger.path} is gone: {counted(len(recorded), 'run')} of forget wrote into it"
+        return [error("erasure.ledger", words, "take it from the newest recovery kit, or from your copy")]
+    return []
 
 
 def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:

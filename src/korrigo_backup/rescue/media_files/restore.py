@@ -121,7 +121,7 @@ class _FilesRestore:
                 self._backups[backup.name] = backup
         if selection.missing:
             raise self._absent(selection.missing, backups)
-        same, conflicts = self._compare(selection.files)
+        same, conflicts = self._compare(selection)
         over = [file for file, _ in self._over.values()]
         chosen = [*self._put, *over]
         hint = "move it away, or leave the file out; the saved files below a link are those of another place"
@@ -161,14 +161,17 @@ class _FilesRestore:
             raise Refused(bad.message, hint=bad.hint, id_=bad.id)
         return [backup], tuple(one for one in signs if one.level is not Level.OK)
 
-    def _compare(self, files: Sequence[SavedFile]) -> tuple[int, list[str]]:
-        """Sort files by their live namesakes; return how many are the same, and the paths in conflict."""
+    def _compare(self, selection: Selection) -> tuple[int, list[str]]:
+        """Sort files by their live namesakes; return how many are the same, and the paths in conflict.
+
+        A live file that was not typed by its own name is not read if its size and time are those of the backup.
+        """
         same, conflicts = 0, []
-        for file in files:
+        for file in selection.files:
             live = self._tree.root / file.path
             if not os.path.lexists(live):
                 self._put.append(file)
-            elif self._is_same(live, file):
+            elif self._is_same(live, file, read=selection.is_named(file.path)):
                 same += 1
             elif self._options.overwrite and live.is_file() and not live.is_symlink():
                 self._over[file.path] = file, live.stat().st_ino
@@ -176,11 +179,14 @@ class _FilesRestore:
                 conflicts.append(file.path)
         return same, conflicts
 
-    def _is_same(self, live: Path, file: SavedFile) -> bool:
+    def _is_same(self, live: Path, file: SavedFile, *, read: bool) -> bool:
         if live.is_symlink() or not live.is_file() or self._is_behind_link(file.path):
             return False
         with explained(f"read {live}"):
-            return file.size in {None, live.stat().st_size} and sha256_of(live)[0] == file.sha256
+            info = live.stat()
+            if not read and (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns):
+                return True
+            return file.size in {None, info.st_size} and sha256_of(live)[0] == file.sha256
 
     def _is_behind_link(self, path: str) -> bool:
         parts = path.split("/")[:-1]

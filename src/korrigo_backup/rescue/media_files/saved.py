@@ -46,12 +46,12 @@ def files_of(backup: Artifact) -> Iterator[SavedFile]:
         with open_plain(listing_path(backup.path)) as raw:
             for entry in stored.read(raw, backup.name):
                 if entry.sha256:
-                    yield SavedFile(entry.path, entry.sha256, entry.size, backup.name)
+                    yield SavedFile(entry.path, entry.sha256, entry.size, entry.mtime_ns, backup.name)
         return
     media = backup.manifest.media if backup.manifest else None
     with saved_files(backup.path, (media.root if media else "") or "") as files:
         for sha256, path in files:
-            yield SavedFile(path, sha256, None, backup.name)
+            yield SavedFile(path, sha256, None, None, backup.name)
 
 
 def near_files(wanted: str, backups: Sequence[Artifact]) -> list[str]:

@@ -20,11 +20,15 @@ _PATTERN = re.compile(r"[*?\[]")
 
 
 class SavedFile(msgspec.Struct, frozen=True):
-    """A file of a media backup: its path below the media root, SHA-256, bytes (None where its listing lacks them)."""
+    """A file of a media backup: its path below the media root, SHA-256, bytes, time of its last change in nanoseconds.
+
+    Bytes and time are None where its listing lacks them.
+    """
 
     path: str
     sha256: str
     size: int | None
+    mtime_ns: int | None
     artifact: str
 
 
@@ -65,6 +69,10 @@ class Selection:
         """The files that are meant, each once, in the order of their paths."""
         found = {path: file for text in self.asked for path, file in self._of(text).items()}
         return [found[path] for path in sorted(found)]
+
+    def is_named(self, path: str) -> bool:
+        """Return whether a path was typed as it is, not found below a directory or by a pattern."""
+        return path in self._named and path in self._named[path]
 
     def _of(self, text: str) -> dict[str, SavedFile]:
         return self._named[text] or self._matched[text]

@@ -8,6 +8,7 @@ Missing rows come back and changed rows get their values back. Newer rows stay; 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from shlex import quote
@@ -19,7 +20,8 @@ from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
+from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to, unpick
+from korrigo_backup.rescue.conflicts import erased_rows
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
@@ -32,6 +34,7 @@ from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_col
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
+from korrigo_backup.restore.erasing import erased_finding, erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
@@ -114,6 +117,16 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
     return found.table
 
 
+def _hint(plan: ValuePlan) -> str:
+    """Return what is left out of a plan without a row."""
+    if erased := next((one for one in plan.findings if one.id == "erasure.applied"), None):
+        return f"{erased.message}: korrigo-backup forget --list"
+    newer = any(one.newer for one in plan.tables)
+    return (
+        "newer rows stay; --exact removes them" if newer else "korrigo-backup history --table TABLE shows its changes"
+    )
+
+
 class _TableRestore:
     """A restore of tables in its session."""
 
@@ -134,7 +147,10 @@ class _TableRestore:
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({name: partial(stage_fitting, self._rows, self._live[name]) for name in names})
         for name in names:
-            self._compare(dump, name)
+            self._mark(dump, name)
+        findings += self._leave_erased(dump)
+        for name in names:
+            self._compare(name)
         self._require_parents(dump)
         self._require_no_children()
         if refused := self.put_back.try_out(skip=False):
@@ -155,17 +171,26 @@ class _TableRestore:
         if not plan.count:
             raise NotFound(
                 f"nothing is to do: all rows of {', '.join(names)} in {dump.name} are live as they were",
-                hint="newer rows stay; --exact removes them" if any(one.newer for one in planned) else "",
+                hint=_hint(plan),
                 id_="revert.nothing",
             )
         return plan
 
-    def _compare(self, dump: Artifact, name: str) -> None:
+    def _mark(self, dump: Artifact, name: str) -> None:
         staged = with_key(self._rows, name, dump)
+        self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
+
+    def _leave_erased(self, dump: Artifact) -> list[Finding]:
+        """Leave out the rows that were erased on request; return a finding if there are some."""
+        left = erased_rows(self._rows, erased_from(self._site, dump))
+        unpick(self._rows, left)
+        return [erased_finding(Counter(name for name, _ in left))] if left else []
+
+    def _compare(self, name: str) -> None:
+        staged = self._rows.tables[name]
         table = JudgedTable(staged, comparable_columns(staged))
         choose_rows(self._session, staged, "")
         judge(self._session, table, None)
-        self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
         listed = ", ".join(f"l.{identifier(column)}" for column in staged.live.columns)
         self._session.run(
             f"CREATE TEMP TABLE removed_{table.number} AS SELECT {listed} FROM ONLY {staged.live.sql} l"

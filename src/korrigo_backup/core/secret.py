@@ -20,6 +20,8 @@ _ORDINARY = frozenset({
 })  # fmt: skip
 """Words of messages that are passwords of careless sites: with every "site" masked nobody could read an error."""
 
+_PROGRAM = "korrigo-backup"
+
 
 class Secret:
     """A value that no message, log or repr shows; `reveal()` is the only way to it."""
@@ -59,9 +61,19 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
 def redact_message(text: str, secrets: Iterable[Secret]) -> str:
     """Return a message of this program with every secret replaced by stars, for its operator.
 
-    A secret that is an ordinary word of messages stays where it is a word of a sentence, between spaces.
+    A secret that is an ordinary word of messages stays where it is a word of a sentence, between spaces. One that is a
+    part of this program's name stays in that name: stars in it would spoil each next step, and tell the secret.
     """
     secrets = _longest_first(secrets)
+    if in_name := [one for one in secrets if one.reveal() in _PROGRAM]:
+        others = [one for one in secrets if one not in in_name]
+        parts = re.split(rf"(?<![^\s(])({_PROGRAM})(?![\w-])", redact_message(text, others))
+        return "".join(part if part == _PROGRAM else _redact_words(part, in_name) for part in parts)
+    return _redact_words(text, secrets)
+
+
+def _redact_words(text: str, secrets: Iterable[Secret]) -> str:
+    secrets = list(secrets)
     text = redact(text, [one for one in secrets if one.reveal() not in _ORDINARY])
     for word in (one.reveal() for one in secrets if one.reveal() in _ORDINARY):
         text = re.sub(rf"(?<![\s(]){word}|{word}(?![\s,;.:)])", STARS, f" {text} ")[1:-1]

@@ -213,7 +213,7 @@ def _file_state(points: Points, tree: Tree, changes: Sequence[TableMoment]) -> F
             root = backup.manifest.media.root if backup.manifest and backup.manifest.media else ""
             paths = ((_UNREAD, path) for _, path in archived.below(archived.read(file, backup.name), root))
             change = file_changes(paths, tree, shown=SHOWN, knows=lambda _: _UNREAD)
-    return FileState(reference=backup.name, change=change)
+    return FileState(reference=backup.name, change=change, are_contents_compared=backup.is_listing)
 
 
 _UNREAD = "-"

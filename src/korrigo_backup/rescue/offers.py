@@ -51,10 +51,14 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileState(msgspec.Struct, frozen=True, kw_only=True):
-    """The live files against those of a media backup; `changed` is known of the media store alone (size and time)."""
+    """The live files against those of a media backup.
+
+    `are_contents_compared`: whether `changed` is known, by size and time; of an archive only the names are looked at.
+    """
 
     reference: str
     change: FileChange
+    are_contents_compared: bool = False
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

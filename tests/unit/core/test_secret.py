@@ -52,3 +52,9 @@ def test_a_secret_that_is_an_ordinary_word_is_masked_where_it_may_be_a_value(tex
 def test_another_secret_is_masked_in_a_message_wherever_it_stands():
     assert redact_message("the hunter22 of site", [Secret("site"), Secret("hunter22")]) == "the *** of site"
     assert redact("the site", [Secret("site")]) == "the ***"
+
+
+@pytest.mark.parametrize("secret", ["kor", "korrigo", "korrigo-backup"])
+def test_a_secret_in_the_name_of_the_program_stays_in_that_name_alone(secret):
+    shown = redact_message(f"korrigo-backup list; PGPASSWORD={secret} hunter22", [Secret(secret), Secret("hunter22")])
+    assert shown == "korrigo-backup list; PGPASSWORD=*** ***"

@@ -139,7 +139,11 @@ def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
         for sign, names in (("-", change.removed), ("~", change.changed)):
             for name in names.first:
                 say_data(f"  {sign} {name}")
-        say(f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
-            f" since {found.files.reference}")  # fmt: skip
+        if found.files.are_contents_compared:
+            say(f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
+                f" since {found.files.reference}")  # fmt: skip
+        else:
+            say(f"  files: {change.removed.count} missing, {change.added.count} new since {found.files.reference}")
+            say("    the content of files is not compared in an archive: korrigo-backup history --file PATH")
     for words in (*found.unseen, *away):
         say(f"⚠️ not looked at: {words}")

@@ -9,6 +9,7 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED, dangling, unpick
+from korrigo_backup.rescue.erased_rows import erased_among
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, NewValue
@@ -116,8 +117,12 @@ class Conflicts:
 
     def _erased(self) -> None:
         """Name the picked rows that were erased on request: no undelete brings them back."""
-        left = erased_rows(self.rows, self.erased)
-        for name, number in left:
+        left = [
+            (name, int(row))
+            for name, table in self.rows.tables.items()
+            for row in erased_among(self.rows.session, self.erased, table, f"{table.gone} WHERE {PICKED}", named=ROW)
+        ]
+        for name, number in dict.fromkeys(left):
             self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
         self._leave(left)
 
@@ -172,22 +177,6 @@ class Conflicts:
             query = _COLUMNS.format(table=literal(live.sql), name=literal(conflict.constraint))
             self._known[place] = self.rows.session.ask(query, tuple[str, ...])
         return self._known[place]
-
-
-def erased_rows(rows: StagedRows, erased: ErasedKeys) -> list[tuple[str, int]]:
-    """Return table and number of each picked row that was erased on request."""
-    found = []
-    for name, table in rows.tables.items():
-        for columns in erased.tables.get(name, {}):
-            if not set(columns) <= set(table.columns):
-                continue
-            listed = ", ".join(identifier(column) for column in columns)
-            copied = f"COPY (SELECT {ROW}, {listed} FROM {table.gone} WHERE {PICKED}) TO STDOUT (ENCODING 'UTF8')"
-            lines = rows.session.run(f"BEGIN; SET LOCAL timezone = 'UTC'; {copied}; COMMIT").splitlines()
-            for row, *cells in (line.split(b"\t") for line in lines):
-                if erased.holds(name, dict(zip(columns, cells, strict=True))):
-                    found.append((name, int(row)))
-    return list(dict.fromkeys(found))
 
 
 _COLUMNS = """

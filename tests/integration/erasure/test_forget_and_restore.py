@@ -245,14 +245,23 @@ def test_undelete_does_not_bring_back_what_was_erased_on_request(town):
     assert town.rows() == before
 
 
-def test_a_restore_of_a_table_leaves_out_what_was_erased_on_request(town):
-    town.sql("DELETE FROM letter WHERE author_id = 9")
-    key = town.sql("SELECT md5('8')::uuid::text")[0][0]
-    forget(town, f"letter:{key}")
-    plan = town.json("restore", str(town.made), "--table", "letter", "--yes")["plan"]
-    assert "erasure.applied" in [one["id"] for one in plan["findings"]]
-    assert plan["tables"][0]["inserted"] == 3
-    assert town.sql("SELECT count(*) FROM letter WHERE id = md5('8')::uuid") == [(0,)]
+def test_a_rollback_does_not_bring_back_what_was_erased_after_the_restore(town):
+    town.korrigo("restore", str(town.made), "--yes")
+    town.sql("DELETE FROM seat WHERE room_id = 3")
+    forget(town, 'seat:(3,"a\tb ""3")')
+    done = town.korrigo("rollback", "--yes")
+    assert "erased on request and taken out again: 1 row (public.seat 1)" in done.out
+    assert town.sql("SELECT count(*) FROM seat") == [(8,)]
+    town.korrigo("rollback", "--to", "after", "--yes")
+    assert town.sql("SELECT count(*) FROM seat") == [(8,)]
+
+
+def test_a_restore_of_one_table_leaves_out_what_was_erased(town):
+    town.sql("DELETE FROM seat WHERE room_id IN (3, 4)")
+    forget(town, 'seat:(3,"a\tb ""3")')
+    done = town.korrigo("restore", str(town.made), "--table", "seat", "--yes")
+    assert "public.seat 1" in done.out
+    assert town.sql("SELECT room_id FROM seat WHERE room_id IN (3, 4)") == [(4,)]
 
 
 def test_doctor_reads_the_ledger_and_misses_a_lost_one(town):

@@ -8,7 +8,6 @@ Missing rows come back and changed rows get their values back. Newer rows stay; 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from shlex import quote
@@ -20,8 +19,8 @@ from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to, unpick
-from korrigo_backup.rescue.conflicts import erased_rows
+from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
+from korrigo_backup.rescue.erased_rows import take_out
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
@@ -146,11 +145,12 @@ class _TableRestore:
         self._listen(RevertStaging(dump.name))
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({name: partial(stage_fitting, self._rows, self._live[name]) for name in names})
+        erased = erased_from(self._site, dump)
+        numbers = {name: take_out(self._session, erased, staged) for name, staged in self._rows.tables.items()}
+        if taken_out := {name: number for name, number in numbers.items() if number}:
+            findings.append(erased_finding(taken_out))
         for name in names:
-            self._mark(dump, name)
-        findings += self._leave_erased(dump)
-        for name in names:
-            self._compare(name)
+            self._compare(dump, name)
         self._require_parents(dump)
         self._require_no_children()
         if refused := self.put_back.try_out(skip=False):
@@ -176,18 +176,9 @@ class _TableRestore:
             )
         return plan
 
-    def _mark(self, dump: Artifact, name: str) -> None:
+    def _compare(self, dump: Artifact, name: str) -> None:
         staged = with_key(self._rows, name, dump)
         self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
-
-    def _leave_erased(self, dump: Artifact) -> list[Finding]:
-        """Leave out the rows that were erased on request; return a finding if there are some."""
-        left = erased_rows(self._rows, erased_from(self._site, dump))
-        unpick(self._rows, left)
-        return [erased_finding(Counter(name for name, _ in left))] if left else []
-
-    def _compare(self, name: str) -> None:
-        staged = self._rows.tables[name]
         table = JudgedTable(staged, comparable_columns(staged))
         choose_rows(self._session, staged, "")
         judge(self._session, table, None)

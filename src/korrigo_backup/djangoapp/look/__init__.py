@@ -1,1 +1,1 @@
-"""What staff may do with a backup in the admin besides seeing it: ask the host to bring rows back."""
+"""What staff may do with a backup in the admin besides seeing it: ask the host to bring rows back (decision 56)."""

@@ -15,7 +15,7 @@ import msgspec
 
 from korrigo_backup.anonymise.columns import CATALOG, Assigned, CopyTable, Ruled, assign
 from korrigo_backup.anonymise.rules import Act, FileAct
-from korrigo_backup.anonymise.survivors import ADDRESS, distinctive
+from korrigo_backup.anonymise.survivors import ADDRESS, with_rarest_word
 from korrigo_backup.anonymise.values import Fakes, ValueLimits, open_fakes
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Refused
@@ -121,9 +121,7 @@ class Copy:
                     f" LATERAL regexp_matches(lower({text}), {literal(ADDRESS)}, 'g') m"
                 )
         self.session.run(
-            "CREATE TEMP TABLE original AS SELECT value, min(source) AS source, NULL::text AS word FROM"
-            " pg_temp.originals GROUP BY value; DROP TABLE pg_temp.originals;"
-            f" UPDATE pg_temp.original o SET word = {distinctive('o.value')};"
+            f"CREATE TEMP TABLE original AS {with_rarest_word('pg_temp.originals')}; DROP TABLE pg_temp.originals;"
             " CREATE INDEX ON pg_temp.original USING hash (value);"
             " CREATE INDEX ON pg_temp.original USING hash (word); ANALYZE pg_temp.original"
         )

@@ -2,7 +2,7 @@
 
 The server searches, in temporary tables of the session that has replaced the values. An address is found inside of any
 text. Another value is found as the whole value of a column, as a string of JSON, and as words inside of a text that no
-rule has replaced: there its longest word is looked up first, then all of it.
+rule has replaced: there its rarest word is looked up first, then all of it.
 """
 
 from __future__ import annotations
@@ -25,19 +25,29 @@ _MARKS = " \t\r\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u00a0«»“”„‘’…�
 ADDRESS = r"""([^[:space:]"'<>@:;,=()/\\&?]+@[[:alnum:]][[:alnum:].-]*)"""
 """The pattern of a mail address in text in lower case."""
 
+_PLANS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
+"""The server expects a survivor soon, and would compare each row with each original; a hash join reads both once."""
+
 
 def separated(text: str) -> str:
     """Return the expression of the words of a text, as an array; some are empty."""
     return f"string_to_array(translate({text}, {literal(_MARKS)}, {literal(' ' * len(_MARKS))}), ' ')"
 
 
-def distinctive(value: str) -> str:
-    """Return the expression of the longest word: of an address before the @, of a path in its last part."""
-    part = (
-        f"CASE WHEN {value} ~ '^[^@[:space:]]+@' THEN split_part({value}, '@', 1)"
-        f" WHEN {value} ~ '/[^/]*[[:alnum:]][^/]*$' THEN regexp_replace({value}, '^.*/', '') ELSE {value} END"
+def with_rarest_word(values: str) -> str:
+    """Return the query of the columns (value, source, word) for a table of values and sources.
+
+    `word` is the word of a value that the fewest values have, so that a text is compared with few of them.
+    """
+    return (
+        f"WITH whole AS (SELECT value, min(source) AS source FROM {values} GROUP BY value),"
+        f" words AS (SELECT DISTINCT v.value, u.word FROM whole v, LATERAL unnest({separated('v.value')}) AS u (word)"
+        " WHERE u.word <> ''),"
+        " often AS (SELECT word, count(*) AS number FROM words GROUP BY word),"
+        " rarest AS (SELECT DISTINCT ON (w.value) w.value, w.word FROM words w JOIN often o ON o.word = w.word"
+        " ORDER BY w.value, o.number, length(w.word) DESC, w.word)"
+        " SELECT w.value, w.source, r.word FROM whole w LEFT JOIN rarest r ON r.value = w.value"
     )
-    return f"(SELECT w FROM unnest({separated(part)}) w WHERE w <> '' ORDER BY length(w) DESC, w LIMIT 1)"
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ def survivors(session: Session, assigned: Assigned, accept: frozenset[str]) -> t
 
     Columns of `accept` and the tables that Django makes from the code are not searched.
     """
+    session.run(_PLANS)
     replaced = {one.name for one in assigned.ruled if one.replaces}
     found, number = [], 0
     for table in session.ask(CATALOG, tuple[CopyTable, ...]):

@@ -117,9 +117,9 @@ def _undo_undelete(wired: Wired, *, yes: bool, dry_run: bool) -> None:
         for table, count in plan.tables.items():
             say(f"  table     {table}: {counted(count, 'row')} deleted again")
         if plan.links:
-            say(f"  links     {plan.links} references are emptied again")
+            say(f"  links     {counted(plan.links, 'reference')} emptied again")
         if plan.files:
-            say(f"  files     {plan.files} are removed again")
+            say(f"  files     {counted(plan.files, 'file')} removed again")
         say("  downtime  none: the site goes on serving")
         if dry_run:
             add_to_document(plan=plan)

@@ -111,7 +111,7 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     """Print a plan: each table with its rows by reason, the emptied references, the conflicts."""
     say(f"Plan: undelete {first_of(plan.asked, NAMED)}")
     say(f"  from      {plan.artifact}, made {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
-    say(f"  rows      {plan.count} come back, no live row is changed")
+    say(f"  rows      {counted(plan.count, 'row')} back, no live row is changed")
     for one in plan.tables:
         say(f"  table     {one.table}: {_numbers(one)}")
         for row in one.rows[:NAMED]:
@@ -120,7 +120,7 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
         does = "set again" if plan.relink else "stays empty"
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
     if plan.file_count:
-        say(f"  files     {plan.file_count} come back among the media")
+        say(f"  files     {counted(plan.file_count, 'file')} back among the media")
         for path in plan.files[:NAMED]:
             say(f"            + {printable(path)}")
     say("  downtime  none: the site goes on serving")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED, dangling, unpick
+from korrigo_backup.rescue.erased_rows import erased_among
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
@@ -60,17 +61,11 @@ class Conflicts:
 
     def _erased(self) -> None:
         """Name the picked rows that were erased on request: no undelete brings them back."""
-        left = []
-        for name, table in self.rows.tables.items():
-            for columns in self.erased.tables.get(name, {}):
-                if not set(columns) <= set(table.columns):
-                    continue
-                listed = ", ".join(identifier(column) for column in columns)
-                copied = f"COPY (SELECT {ROW}, {listed} FROM {table.gone} WHERE {PICKED}) TO STDOUT (ENCODING 'UTF8')"
-                rows = self.rows.session.run(f"BEGIN; SET LOCAL timezone = 'UTC'; {copied}; COMMIT").splitlines()
-                for row, *cells in (line.split(b"\t") for line in rows):
-                    if self.erased.holds(name, dict(zip(columns, cells, strict=True))):
-                        left.append((name, int(row)))
+        left = [
+            (name, int(row))
+            for name, table in self.rows.tables.items()
+            for row in erased_among(self.rows.session, self.erased, table, f"{table.gone} WHERE {PICKED}", named=ROW)
+        ]
         for name, number in dict.fromkeys(left):
             self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
         self._leave(left)

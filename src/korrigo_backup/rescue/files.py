@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
@@ -71,7 +72,7 @@ def find_files(
     if not named or site.media is None:
         return found
     if not isinstance(site.media, MediaTree):
-        words = f"{len(named)} files that the rows name are not looked at: the media are behind a container"
+        words = f"the media are behind a container, so not looked at: {counted(len(named), 'file')} that the rows name"
         found.findings.append(warning("undelete.files_left", words, "run it where the media directory is mounted"))
         return found
     wanted = set(named)
@@ -87,9 +88,9 @@ def find_files(
                     _sort(found, site.media.root, artifact, path, sha256)
     found.missing = sorted(path for path in wanted if not (site.media.root / path).exists())
     if found.missing:
-        words = f"{len(found.missing)} files that the rows name are neither live nor in a media backup"
+        words = f"neither live nor in a media backup: {counted(len(found.missing), 'file')} that the rows name"
         found.findings.append(
-            warning("undelete.files_missing", f"{words}: {first_of(list(map(printable, found.missing)), _SHOWN)}",
+            warning("undelete.files_missing", f"{words} ({first_of(list(map(printable, found.missing)), _SHOWN)})",
                     "the rows come back without them")
         )  # fmt: skip
     return found

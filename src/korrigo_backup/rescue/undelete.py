@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact import naming
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Cancelled, ProofFailed, Refused, UsageError
 from korrigo_backup.media.put import missing_directories, put
@@ -190,7 +191,7 @@ class _Undeletion:
             self._findings.append(
                 warning(
                     "undelete.links",
-                    f"{total} live rows referred to these rows before the deletion, and stay without them",
+                    f"{counted(total, 'live row')} referred to these rows before the deletion, now without them",
                     "--relink sets the references again",
                 )
             )

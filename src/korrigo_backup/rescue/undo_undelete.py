@@ -231,7 +231,7 @@ class _Undo:
             forget(directory, self._head.stamp, UNDOING)
         if left:
             raise PartlyDone(
-                f"the rows are deleted again; {len(left)} files were changed since and stay: {first_of(left, _SHOWN)}",
+                f"the rows are deleted again; changed since, and left: {first_of(left, _SHOWN)}",
                 hint="look at them, and delete them if they are not needed",
                 state="the undelete is undone, except for these files",
             )

@@ -7,6 +7,7 @@ backup without the erased rows must be there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
@@ -17,11 +18,14 @@ from korrigo_backup.erasure.entry import Scope, Subject
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.rows import count_rows, erase_rows
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.retention import holds
+from korrigo_backup.retention.hold import standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
@@ -62,9 +66,15 @@ class Erasing:
                         " does not come back", "korrigo-backup forget --list")]  # fmt: skip
 
     def erase_staged(
-        self, site: Site, artifact: Artifact, server: Postgres, *, database: str, report: Callable[[Finding], None]
+        self,
+        site: Site,
+        artifact: Artifact | None,
+        server: Postgres,
+        *,
+        database: str,
+        report: Callable[[Finding], None],
     ) -> None:
-        """Erase from a database that was loaded and proven; raises as `erase_rows`."""
+        """Erase from a database that was loaded and proven, or from a copy of the site; raises as `erase_rows`."""
         entries = self._wanted(site, artifact)
         if not entries:
             return
@@ -83,7 +93,7 @@ class Erasing:
             self._erase(session, entries, site)
             self._tell(report)
 
-    def _wanted(self, site: Site, artifact: Artifact) -> tuple[Entry, ...]:
+    def _wanted(self, site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
         return () if self.hold else entries_about(site, artifact)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
@@ -102,12 +112,23 @@ class Erasing:
             report(erased_finding(self.rows))
 
 
-def entries_about(site: Site, artifact: Artifact) -> tuple[Entry, ...]:
-    """Return the entries of the ledger that are about the site of an artifact; raises UnreadableLedger."""
+def erase_copy(site: Site, catalog: Catalog, database: str) -> tuple[Finding, ...]:
+    """Take out of a previous copy what was erased on request, before it is swapped in; a hold on the copy wins.
+
+    A copy is younger than most backups, and still holds what was erased since.
+    """
+    found: list[Finding] = []
+    hold = standing(holds.read(catalog.directory), datetime.now(UTC)).get(database)
+    Erasing(hold).erase_staged(site, None, site.postgres, database=database, report=found.append)
+    return tuple(found)
+
+
+def entries_about(site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
+    """Return the entries about the site of an artifact, None for the site itself; raises UnreadableLedger."""
     if site.ledger is None:
         return ()
     live = scope_of(site)
-    return tuple(one for one in site.ledger.read() if one.scope.holds(artifact.header, live))
+    return tuple(one for one in site.ledger.read() if one.scope.holds(artifact.header if artifact else None, live))
 
 
 def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:

@@ -21,6 +21,7 @@ from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import database_of, exclusive, take_back
 from korrigo_backup.restore.django.way_back import load_before, obstacle
 from korrigo_backup.restore.downtime import Downtime
+from korrigo_backup.restore.erasing import erase_copy
 from korrigo_backup.restore.needs import require_maintenance
 from korrigo_backup.run.journal import read, recorded
 from korrigo_backup.run.record import RESTORES, Outcome, Verb
@@ -81,7 +82,7 @@ class RollbackOptions:
 
 @dataclass(frozen=True)
 class RollbackResult:
-    """A rollback that is done, with findings about the services' health."""
+    """A rollback that is done, with findings about what was erased again and about the services' health."""
 
     plan: RollbackPlan
     health: tuple[Finding, ...]
@@ -127,8 +128,9 @@ def rollback(
             if safety:
                 running.listen(LoadingSafety(safety.name))
                 load_before(site, safety, plan.stamp, running.listen)
+            erased = erase_copy(site, catalog, plan.database) if plan.database else ()
             health = _carry_out(site, plan, move, running.listen, keep=options.keep)
-    return RollbackResult(plan, health)
+    return RollbackResult(plan, (*erased, *health))
 
 
 def _finished(options: RollbackOptions) -> None:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from sandbox import nothing_changes
+from sandbox import USER, USER_PASSWORD, nothing_changes
 
 SCHEMA = """
 CREATE TABLE person (
@@ -227,3 +227,41 @@ def test_a_copy_that_is_not_yet_anonymised_is_gone_after_kill_9(people, tmp_path
         assert not (tmp_path / "copy").exists()
         people.backup()
         assert nothing_left(people)
+
+
+def test_what_was_erased_on_request_is_in_no_copy(people):
+    people.backup()
+    people.sql("ALTER TABLE person DISABLE TRIGGER audited; DELETE FROM person WHERE id = 7")
+    people.korrigo("forget", "person:7")
+    people.korrigo("drill", "--keep", "--anonymise", rules(people))
+    (name,) = kept(people)
+    assert people.sql("SELECT count(*), count(*) FILTER (WHERE id = 7) FROM person", name) == [(49, 0)]
+    people.sql(f'DROP DATABASE "{name}"', "postgres")
+
+
+def test_a_copy_becomes_the_staging_database_and_a_failed_one_leaves_the_former(people):
+    access = people.server.access()
+    staging = f"{people.database}_staging"
+    (people.home / "korrigo-backup.env").write_text(
+        f"KORRIGO_BACKUP_STAGING_HOST={access.host}\nKORRIGO_BACKUP_STAGING_PORT={access.port}\n"
+        f"KORRIGO_BACKUP_STAGING_DB={staging}\nKORRIGO_BACKUP_STAGING_USER={USER}\n"
+        f"KORRIGO_BACKUP_STAGING_PASSWORD={USER_PASSWORD}\n"
+    )
+    (people.home / "korrigo-backup.env").chmod(0o600)
+    people.backup()
+    people.korrigo("drill", "--place", "staging", "--anonymise", rules(people))
+    before = people.sql("SELECT email FROM person ORDER BY id", staging)
+    assert not any("lycee.example" in email for (email,) in before)
+    people.sql("UPDATE note SET body = 'from pupil7@lycee.example' WHERE id = 1")
+    people.backup()
+    people.korrigo("drill", "--place", "staging", "--anonymise", rules(people), code=9)
+    assert people.sql("SELECT email FROM person ORDER BY id", staging) == before
+    assert people.databases() == {people.database, staging}
+
+
+def test_a_document_names_the_copy(people, tmp_path):
+    people.backup()
+    made = people.json("drill", "--keep", "--anonymise", rules(people), "--to", tmp_path / "copy")
+    assert made["copy"] == {"database": kept(people)[0], "directory": str(tmp_path / "copy")}
+    assert {"anonymise.replaced", "anonymise.kept", "anonymise.checked"} <= {one["id"] for one in made["findings"]}
+    people.sql(f'DROP DATABASE "{made["copy"]["database"]}"', "postgres")

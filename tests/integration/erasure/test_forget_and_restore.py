@@ -253,6 +253,25 @@ def test_undelete_does_not_bring_back_what_was_erased_on_request(town):
     assert town.rows() == before
 
 
+def test_a_rollback_does_not_bring_back_what_was_erased_after_the_restore(town):
+    town.korrigo("restore", str(town.made), "--yes")
+    town.sql("DELETE FROM seat WHERE room_id = 3")
+    forget(town, 'seat:(3,"a\tb ""3")')
+    done = town.korrigo("rollback", "--yes")
+    assert "erased on request and taken out again: 1 row (public.seat 1)" in done.out
+    assert town.sql("SELECT count(*) FROM seat") == [(8,)]
+    town.korrigo("rollback", "--to", "after", "--yes")
+    assert town.sql("SELECT count(*) FROM seat") == [(8,)]
+
+
+def test_a_restore_of_one_table_leaves_out_what_was_erased(town):
+    town.sql("DELETE FROM seat WHERE room_id IN (3, 4)")
+    forget(town, 'seat:(3,"a\tb ""3")')
+    done = town.korrigo("restore", str(town.made), "--table", "seat", "--yes")
+    assert "public.seat 1" in done.out
+    assert town.sql("SELECT room_id FROM seat WHERE room_id IN (3, 4)") == [(4,)]
+
+
 def test_doctor_reads_the_ledger_and_misses_a_lost_one(town):
     forget(town, "person:9")
     assert "the erasure ledger can be read: 1 entry" in town.korrigo("doctor", code=(0, 10, 4, 9)).out

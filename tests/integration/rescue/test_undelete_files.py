@@ -64,7 +64,7 @@ def test_rollback_takes_rows_and_files_back(library):
     rows, tree = library.rows(), library.tree()
     library.korrigo("undelete", "exam:3", "--relink", "--yes")
     assert library.rows() != rows
-    assert "5 are removed again" in library.korrigo("rollback", "--dry-run").out
+    assert "5 files removed again" in library.korrigo("rollback", "--dry-run").out
     library.korrigo("rollback", "--yes")
     assert (library.rows(), library.tree()) == (rows, tree)
     assert "no restore has left" in library.korrigo("rollback", "--yes", code=6).err

@@ -20,6 +20,7 @@ from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
+from korrigo_backup.rescue.erased_rows import take_out
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
@@ -32,6 +33,7 @@ from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_col
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
+from korrigo_backup.restore.erasing import erased_finding, erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
@@ -133,6 +135,10 @@ class _TableRestore:
         self._listen(RevertStaging(dump.name))
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({name: partial(stage_fitting, self._rows, self._live[name]) for name in names})
+        erased = erased_from(self._site, dump)
+        numbers = {name: take_out(self._session, erased, staged) for name, staged in self._rows.tables.items()}
+        if taken_out := {name: number for name, number in numbers.items() if number}:
+            findings.append(erased_finding(taken_out))
         for name in names:
             self._compare(dump, name)
         self._require_parents(dump)

@@ -26,7 +26,6 @@ CREATE MATERIALIZED VIEW names AS SELECT name FROM person;
 INSERT INTO person (name, boss_id) SELECT 'p' || n, CASE WHEN n > 1 THEN n / 2 END FROM generate_series(1, 9) n;
 INSERT INTO account SELECT id, name || '@example.org' FROM person;
 INSERT INTO letter SELECT md5(n::text)::uuid, 1 + n % 9 FROM generate_series(1, 36) n;
-INSERT INTO visit (person_id) SELECT id FROM person;
 INSERT INTO room (keeper_id) SELECT n FROM generate_series(1, 9) n;
 INSERT INTO seat SELECT n, E'a\\tb "' || n, n FROM generate_series(1, 9) n;
 """
@@ -46,7 +45,7 @@ def forget(town, *names, code=0):
 
 def test_an_erased_row_and_what_depends_on_it_do_not_come_back(town):
     forget(town, "person:9")
-    town.sql("DELETE FROM letter WHERE author_id = 9; UPDATE visit SET person_id = NULL WHERE person_id = 9; UPDATE room SET keeper_id = NULL WHERE keeper_id = 9;"
+    town.sql("DELETE FROM letter WHERE author_id = 9; UPDATE room SET keeper_id = NULL WHERE keeper_id = 9;"
              "DELETE FROM account WHERE person_id = 9; DELETE FROM person WHERE id = 9; TRUNCATE audit")  # fmt: skip
     town.sql("REFRESH MATERIALIZED VIEW names")
     before = town.rows()
@@ -72,8 +71,10 @@ def test_a_tree_of_rows_that_refer_to_themselves_is_erased_with_its_root(town):
 
 
 def test_a_row_that_may_stand_alone_loses_its_reference_where_no_rule_is_known(town):
+    town.sql("INSERT INTO visit (person_id) SELECT id FROM person")
+    made = town.backup()
     forget(town, "person:9")
-    town.korrigo("restore", str(town.made), "--yes")
+    town.korrigo("restore", str(made), "--yes")
     assert town.sql("SELECT count(*), count(person_id) FROM visit") == [(9, 8)]
 
 
@@ -221,7 +222,8 @@ def test_the_journal_has_the_number_of_erased_rows(town):
     forget(town, "person:9")
     town.korrigo("restore", str(town.made), "--yes")
     record = next(one for one in reversed(town.journal()) if one["verb"] == "restore")
-    assert record["erased"] == {"public.person": 1, "public.account": 1, "public.letter": 4, "public.room": 0}
+    counts = {"public.person": 1, "public.account": 1, "public.letter": 4, "public.room": 0, "public.visit": 0}
+    assert record["erased"] == counts
 
 
 def test_the_recovery_kit_takes_the_ledger_with_it(town):

@@ -56,6 +56,10 @@ def command(
     on_conflict: Annotated[
         OnConflict, typer.Option(help="A row that the live database does not take: stop, or skip it and what needs it.")
     ] = OnConflict.STOP,
+    new_value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE.COLUMN=VALUE", help="For a row whose unique value is taken; may be given again."),
+    ] = None,
     relink: Annotated[
         bool, typer.Option("--relink", help="Also set the references that the deletion has emptied.")
     ] = False,
@@ -83,6 +87,7 @@ def command(
         dry_run=dry_run,
         skip=on_conflict is OnConflict.SKIP,
         relink=relink,
+        new_values=tuple(new_value or ()),
         files=files,
         allow_unsigned=allow_unsigned,
     )
@@ -101,7 +106,8 @@ def command(
         say_unchanged()
         return
     add_to_document(applied=True)
-    say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup")
+    but = f", but for {counted(len(plan.new_values), 'new value')}" if plan.new_values else ""
+    say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup{but}")
     if plan.file_count:
         say(f"✅ {counted(plan.file_count, 'file')} brought back, each with the checksum of the backup")
     say("   to undo it: korrigo-backup rollback")
@@ -116,6 +122,8 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
         say(f"  table     {one.table}: {_numbers(one)}")
         for row in one.rows[:NAMED]:
             say(f"            + {', '.join(row.key)}{f' ({row.name})' if row.name else ''}")
+    for new in plan.new_values:
+        say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {new.former!r} is taken, {new.value!r} instead")
     for link in plan.links:
         does = "set again" if plan.relink else "stays empty"
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from korrigo_backup.postgres.sql import literal
+from korrigo_backup.errors import UsageError
+from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED, dangling, unpick
 from korrigo_backup.rescue.erased_rows import erased_among
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
-from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
+from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, NewValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
+    from korrigo_backup.rescue.steps.roots import TypedValue
 
 _KINDS = {
     "23505": ConflictKind.UNIQUE,
@@ -40,6 +43,9 @@ class Conflicts:
     skip: bool
     erased: ErasedKeys
     found: list[Conflict] = field(default_factory=list)
+    typed: list[TypedValue] = field(default_factory=list)
+    """New values that no row has taken yet."""
+    new_values: list[NewValue] = field(default_factory=list)
     _known: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def settle(self) -> dict[str, int]:
@@ -51,9 +57,59 @@ class Conflicts:
             if left and self.skip:
                 continue
             trial = try_insertion(self.rows, picked(self.rows, counts), self.relations)
+            if self._renamed(trial):
+                continue
             left = self._tried(trial)
             if not left or not self.skip:
                 return self.counts()
+
+    def _renamed(self, trial: TriedInsertion) -> bool:
+        """Give typed values to rows whose own value is taken; return whether there was such a row."""
+        given = False
+        for one in trial.conflicts:
+            columns = self._columns(one) if one.row and _KINDS.get(one.code) is ConflictKind.UNIQUE else ()
+            fits = (new for new in self.typed if new.table == one.table and new.column in columns)
+            if (new := next(fits, None)) is not None:
+                self.typed.remove(new)
+                self._give(new, one.row)
+                given = True
+        return given
+
+    def _give(self, new: TypedValue, row: int) -> None:
+        table, column = self.rows.tables[new.table], identifier(new.column)
+        former = self.rows.session.ask(
+            f"SELECT json_build_array({column}::text) FROM {table.gone} WHERE {ROW} = {row}", tuple[str | None]
+        )
+        try:
+            self.rows.session.run(
+                f"UPDATE {table.gone} SET {column} = {literal(new.value)} WHERE {ROW} = {row}; ANALYZE {table.gone}"
+            )
+        except StatementFailed as problem:
+            raise UsageError(
+                f"{new.table}.{new.column} does not take {new.value!r}: {problem.message}",
+                hint="write a value of the column's type: --new-value TABLE.COLUMN=VALUE",
+            ) from None
+        self.new_values.append(NewValue(new.table, self._key(new.table, row), new.column, former[0], new.value))
+
+    def require_taken(self) -> None:
+        """Raise UsageError for a new value that no row has needed."""
+        for new in self.typed:
+            raise UsageError(
+                f"no row that comes back has a taken value in {new.table}.{new.column}",
+                hint=f"leave out --new-value {new.table}.{new.column}=…",
+            )
+
+    def require_free(self) -> None:
+        """Raise UsageError for a new value of a column by which other rows refer to the row."""
+        for new in self.typed:
+            live = self.rows.live[new.table]
+            if new.column in live.key or any(
+                one.to == new.table and new.column in one.to_columns for one in self.relations
+            ):
+                raise UsageError(
+                    f"{new.table}.{new.column} says which row it is: it gets no other value",
+                    hint="leave the row out with what needs it: --on-conflict skip",
+                )
 
     def counts(self) -> dict[str, int]:
         """Return the number of picked rows of each table."""

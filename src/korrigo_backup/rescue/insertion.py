@@ -30,6 +30,10 @@ _TROUBLE = ("40", "53", "55", "57", "58", "XX")
 """Classes of SQLSTATE that say nothing about the rows: locks, a full disk, a server that stops."""
 
 
+_MOST = 2000
+"""Conflicts of a trial: the array is copied for each of them, and a trial is repeated without the rows left out."""
+
+
 class TrialConflict(msgspec.Struct, frozen=True):
     """A row that the live database does not take: the server's code, constraint, column and words.
 
@@ -191,7 +195,8 @@ def try_apart(name: str, rows: str, change: str, passed: str = "") -> str:
         f" BEGIN EXECUTE {literal(change)} USING one.number;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}';"
         f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}'{passed} THEN NULL;"
-        f" WHEN OTHERS THEN {_DIAGNOSTICS} found := found || {row}; END; END LOOP;"
+        f" WHEN OTHERS THEN {_DIAGNOSTICS} found := found || {row}; END;"
+        f" EXIT WHEN jsonb_array_length(found) >= {_MOST}; END LOOP;"
     )
 
 

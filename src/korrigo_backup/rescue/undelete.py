@@ -75,7 +75,8 @@ class UndeleteOptions:
     `since` takes the backup before that time, and without objects and table all that was deleted since; what the first
     backup after `until` still has was deleted later, and is not asked for.
 
-    With `skip`, rows in conflict are left out with those that need them. With `relink`, references that the deletion
+    With `skip`, rows in conflict are left out with those that need them. `new_values`, as `TABLE.COLUMN=VALUE`, are for
+    rows whose own value another row has taken. With `relink`, references that the deletion
     has emptied are set again.
     """
 
@@ -89,6 +90,7 @@ class UndeleteOptions:
     dry_run: bool = False
     skip: bool = False
     relink: bool = False
+    new_values: tuple[str, ...] = ()
     files: bool = True
     allow_unsigned: bool = False
     why: Mapping[str, str] = field(default_factory=dict)
@@ -117,7 +119,13 @@ def undelete(
             require_plannable(site, recovered)
         points = read_points(catalog)
         roots = find_roots(
-            site, points, objects=options.objects, table=options.table, where=options.where, since=options.since
+            site,
+            points,
+            objects=options.objects,
+            table=options.table,
+            where=options.where,
+            since=options.since,
+            new_values=options.new_values,
         )
         with rescue_session(site.postgres) as session:
             work = _Undeletion(site, session, roots, options, listen)
@@ -178,7 +186,10 @@ class _Undeletion:
         close(self._rows, self._relations)
         erased = erased_from(self._site, artifact)
         conflicts = Conflicts(self._rows, self._relations, self._options.skip, erased)
+        conflicts.typed += self._roots.typed
+        conflicts.require_free()
         counts = conflicts.settle()
+        conflicts.require_taken()
         if self._options.files:
             self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
             left = self._options.skip
@@ -207,6 +218,7 @@ class _Undeletion:
             len(self._files.paths),
             tuple(conflicts.found),
             tuple(self._findings),
+            tuple(conflicts.new_values),
         )
 
     @phase("insert")

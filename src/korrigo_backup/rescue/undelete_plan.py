@@ -74,6 +74,16 @@ class Conflict(msgspec.Struct, frozen=True):
     left: bool = False
 
 
+class NewValue(msgspec.Struct, frozen=True):
+    """A value that was typed for a row whose own value another row has taken; `former` is that of the backup."""
+
+    table: str
+    key: tuple[str, ...]
+    column: str
+    former: str | None
+    value: str
+
+
 class EmptiedLink(msgspec.Struct, frozen=True):
     """Live rows of a table that referred to rows which come back, and whose columns are NULL now."""
 
@@ -96,6 +106,7 @@ class UndeletePlan(msgspec.Struct, frozen=True):
     file_count: int = 0
     conflicts: tuple[Conflict, ...] = ()
     findings: tuple[Finding, ...] = ()
+    new_values: tuple[NewValue, ...] = ()
 
     @property
     def count(self) -> int:

@@ -124,6 +124,12 @@ def test_a_row_that_the_database_does_not_take_is_left_and_named(school):
     assert "teacher" in plan["conflicts"][0]["message"]
 
 
+def test_a_role_that_may_not_change_the_table_is_told_so(school):
+    school.sql(ACCIDENT)
+    school.sql("REVOKE UPDATE ON exam FROM viatique_user")
+    assert "permission denied" in revert(school, "--yes", code=4)["error"]["message"]
+
+
 def test_a_trigger_that_sets_a_column_is_named_before_anything_changes(school):
     school.sql(ACCIDENT)
     school.sql(

@@ -132,6 +132,38 @@ def test_what_a_restore_has_replaced_is_no_source_before_a_backup(school):
     assert plan["artifact"] == school.made.name
 
 
+def test_a_row_whose_unique_value_is_taken_comes_back_with_a_new_one(school):
+    school.sql(DELETE_EXAM.format(5) + DELETE_EXAM.format(6))
+    school.sql("INSERT INTO exam (name) VALUES ('exam 5'), ('exam 6')")
+    before = school.rows()
+    new = ("--new-value", "exam.name=exam 5 = old", "--new-value", "exam.name=exam 6 (old)")
+    plan = school.json("undelete", "exam:5", "exam:6", *new, "--yes")["plan"]
+    assert plan["conflicts"] == []
+    assert [(one["key"], one["former"], one["value"]) for one in plan["new_values"]] == [
+        (["5"], "exam 5", "exam 5 = old"),
+        (["6"], "exam 6", "exam 6 (old)"),
+    ]
+    assert school.sql("SELECT name FROM exam WHERE id IN (5, 6) ORDER BY 1") == [("exam 5 = old",), ("exam 6 (old)",)]
+    school.korrigo("rollback", "--yes")
+    assert school.rows() == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("exam.name=free", "no row that comes back has a taken value"),
+        ("exam.id=99", "says which row it is"),
+        ("exam.nome=x", "has no column nome"),
+        ("exam=x", "is no TABLE.COLUMN=VALUE"),
+    ],
+)
+def test_a_new_value_that_no_row_can_take_is_refused(school, typed, words):
+    school.sql(DELETE_EXAM.format(5))
+    before = school.rows()
+    assert words in school.korrigo("undelete", "exam:5", "--new-value", typed, "--yes", code=2).err
+    assert school.rows() == before
+
+
 def test_an_earlier_backup_with_more_rows_is_named(school):
     school.sql("DELETE FROM remark; DELETE FROM mark")
     later = school.backup()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.site_tables import SiteTables
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class TypedValue:
+    """A new value as it was typed: `TABLE.COLUMN=VALUE`, the table by its qualified name."""
+
+    table: str
+    column: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Roots:
     """The rows that are asked for: of each table their keys, or those for which an SQL condition holds."""
 
@@ -31,6 +40,8 @@ class Roots:
     since: datetime | None = None
     """All that was deleted since then is asked for, in `table` or, without one, in all tables."""
     described: Description | None = None
+    typed: tuple[TypedValue, ...] = ()
+    """New values for rows whose own value is taken."""
     not_asked: str = ""
     """Why the relations of the models are not known, "" if they are."""
 
@@ -67,6 +78,7 @@ def find_roots(
     table: str = "",
     where: str = "",
     since: datetime | None = None,
+    new_values: Collection[str] = (),
 ) -> Roots:
     """Return the rows that are asked for; Refused for a table that is not live.
 
@@ -76,6 +88,7 @@ def find_roots(
         tables = SiteTables(site, points.dumps, taken)
         rows = tuple(tables.row(text) for text in objects)
         named = tables.find(table) if table else None
+        typed = tuple(_typed(tables, text) for text in new_values)
         live = tables.live
         described = tables.description
         declared = described.relations if described else ()
@@ -86,7 +99,19 @@ def find_roots(
                 f"the table {name} is not live: rows cannot be put into it",
                 hint="bring the table back first, with its migration or by a restore of the point",
             )
-    return Roots(rows, named, where, since, described, not_asked)
+    return Roots(rows, named, where, since, described, typed, not_asked)
+
+
+def _typed(tables: SiteTables, text: str) -> TypedValue:
+    """Return the new value of a text; UsageError if it is no `TABLE.COLUMN=VALUE` with a column of a live table."""
+    name, equals, value = text.partition("=")
+    model, dot, column = name.strip().rpartition(".")
+    if not equals or not dot or not model or not column:
+        raise UsageError(f"{text!r} is no TABLE.COLUMN=VALUE", hint="write it as exams_exam.name='exam 12 (old)'")
+    table = tables.find(model).table
+    if table not in tables.live or column not in tables.live[table].columns:
+        raise UsageError(f"{table} has no column {column}", hint="write it as exams_exam.name='exam 12 (old)'")
+    return TypedValue(table, column, value)
 
 
 def key_condition(row: NamedRow) -> str:

@@ -34,7 +34,7 @@ from korrigo_backup.rescue.values.judged_rows import (
     put_columns,
     put_rows,
 )
-from korrigo_backup.rescue.values.plan import ValueConflict, ValuePlan, ValueTable
+from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, first_different, with_key
 from korrigo_backup.rescue.values.three_way import ValueVerdict
@@ -127,6 +127,13 @@ def require_revertible(plan: ValuePlan) -> None:
             hint="leave such values and rows as they are: --on-conflict skip",
             id_="revert.conflict",
         )
+    refused = next((one for one in plan.conflicts if one.kind is ValueConflictKind.REFUSED), None)
+    if not plan.count and refused:
+        raise Refused(
+            f"the live database takes none of the rows: {refused.message}",
+            hint="mend what is in the way, then run it again",
+            id_="revert.conflict",
+        )
     if not plan.count:
         raise NotFound(
             "no value is left to put back: the live rows have the values of the backup, or newer ones",
@@ -176,7 +183,7 @@ class _Revert:
             accident=accident.name if accident else "",
             accident_created=accident.created if accident else None,
             tables=(self._planned(table),),
-            conflicts=(*conflicts, *refused),
+            conflicts=(*conflicts, *refused[:SHOWN_ROWS]),
             conflict_count=again + len(refused),
             findings=tuple(self._findings),
         )

@@ -116,6 +116,16 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
     return found.table
 
 
+def _hint(plan: ValuePlan) -> str:
+    """Return what is left out of a plan without a row."""
+    if erased := next((one for one in plan.findings if one.id == "erasure.applied"), None):
+        return f"{erased.message}: korrigo-backup forget --list"
+    newer = any(one.newer for one in plan.tables)
+    return (
+        "newer rows stay; --exact removes them" if newer else "korrigo-backup history --table TABLE shows its changes"
+    )
+
+
 class _TableRestore:
     """A restore of tables in its session."""
 
@@ -161,17 +171,17 @@ class _TableRestore:
         if not plan.count:
             raise NotFound(
                 f"nothing is to do: all rows of {', '.join(names)} in {dump.name} are live as they were",
-                hint="newer rows stay; --exact removes them" if any(one.newer for one in planned) else "",
+                hint=_hint(plan),
                 id_="revert.nothing",
             )
         return plan
 
     def _compare(self, dump: Artifact, name: str) -> None:
         staged = with_key(self._rows, name, dump)
+        self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
         table = JudgedTable(staged, comparable_columns(staged))
         choose_rows(self._session, staged, "")
         judge(self._session, table, None)
-        self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
         listed = ", ".join(f"l.{identifier(column)}" for column in staged.live.columns)
         self._session.run(
             f"CREATE TEMP TABLE removed_{table.number} AS SELECT {listed} FROM ONLY {staged.live.sql} l"

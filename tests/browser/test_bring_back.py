@@ -101,3 +101,32 @@ def test_a_deleted_exam_comes_back_by_the_admin(demo, visit, axe):
     assert problems(axe, page) == []
     _keep(page, "former")
     assert [text for text in page.complaints if not text.endswith("/favicon.ico")] == []
+
+
+def test_rows_are_asked_of_a_host_that_publishes_its_status(demo, spool, tmp_path, visit, axe):
+    demo.korrigo("backup", "db")
+    name = max(path.name for path in demo.backups.glob("db_backup_2*.gz"))
+    demo.toml(f'[requests]\ndirectory = "{spool}"\nlooks = true\n')
+    demo.korrigo("status", "--publish", tmp_path / "published.json")
+    hidden = demo.backups.rename(tmp_path / "of-the-host")
+    (tmp_path / "published.json").rename(demo.backups)
+    page = visit("brings", locale="fr")
+    page.goto(f"{page.url}backup/{name}/")
+    page.click("#korrigo-rescue a >> nth=0")
+    page.wait_for_selector("#korrigo-table")
+    assert problems(axe, page) == []
+    page.click("[type=submit].default")
+    page.wait_for_selector("#korrigo-state strong")
+    demo.korrigo("requests", "run", env={"BACKUP_DIR": str(hidden)})
+    page.reload()
+    assert page.locator("#korrigo-rows tbody tr").count() >= 3
+    assert problems(axe, page) == []
+    _keep(page, "asked")
+    page.click("#korrigo-rows tbody button >> nth=0")
+    page.wait_for_selector("#korrigo-state strong")
+    demo.korrigo("requests", "run", env={"BACKUP_DIR": str(hidden)})
+    page.reload()
+    assert page.locator("#korrigo-fields tbody tr").count() > 5
+    assert "la même" in page.inner_text("#korrigo-state")
+    assert problems(axe, page) == []
+    assert [text for text in page.complaints if not text.endswith("/favicon.ico")] == []

@@ -14,7 +14,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.test.utils import setup_test_environment, teardown_test_environment
 
-from korrigo_backup.djangoapp.look import rows
+from korrigo_backup.rescue import saved_page as rows
 from sandbox import KORRIGO
 from testsite.models import Everything, Tag
 

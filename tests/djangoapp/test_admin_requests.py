@@ -9,12 +9,13 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from korrigo_backup.artifact.kinds import Kind
-from korrigo_backup.requests.model import BringBackRequest, HostAnswer, PlanRequest, State
+from korrigo_backup.requests.model import BringBackRequest, HostAnswer, LookRequest, PlanRequest, SavedPage, State
 from korrigo_backup.requests.spool import Spool
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, PlannedRow, PlannedTable, UndeletePlan, Why
 from korrigo_backup.status.model import Goals
 from korrigo_backup.status.published import encode
 from standings import NOW, backup, facts
+from testsite.models import Tag
 
 DUMP, MEDIA = backup(3), backup(4, kind=Kind.MEDIA)
 PAGE = f"/admin/korrigo_backup/backups/backup/{DUMP.name}/"
@@ -179,3 +180,38 @@ def test_only_objects_of_models_that_the_user_may_add_are_asked_for_and_shown(sp
     shown = _answer(spool, objects=("auth.User:1",))
     assert one.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404
     assert shown.id not in one.get(f"{PAGE}bring-back/").content.decode()
+
+
+ROWS = SavedPage('public."Upper Case Tag"', ("code",), (("here",), ("gone",)), has_next=True, total=99)
+
+
+def test_rows_are_asked_of_the_host_where_the_site_does_not_see_the_backups(spool, staff):
+    one = staff("view_backups", "look_into_backups", "view_tag")
+    assert f'href="{PAGE}ask/"' in one.get(PAGE).content.decode()
+    form = one.get(f"{PAGE}ask/").content.decode()
+    assert ('value="testsite.Tag"' in form, 'value="auth.User"' in form) == (True, False)
+    assert "Choose" in one.post(f"{PAGE}ask/", {"table": "auth.User"}).content.decode()
+    there = one.post(f"{PAGE}ask/", {"table": "testsite.Tag", "q": " x ", "p": "3"}).headers["Location"]
+    (asked,) = _asked(spool)
+    assert isinstance(asked, LookRequest)
+    assert (asked.table, asked.words, asked.page, asked.column) == ("Upper Case Tag", "x", 3, "code")
+    assert "has not answered yet" in one.get(there).content.decode()
+    assert "asked to look at rows of Upper Case Tag, page 3" in LogEntry.objects.get().change_message
+
+
+def test_the_rows_of_the_host_are_shown_with_those_that_are_gone(spool, staff):
+    one = staff("view_backups", "look_into_backups", "view_tag", "bring_back", "add_tag")
+    Tag.objects.create(code="here")
+    shown = _answer(spool, state=State.SHOWN, plan=None, digest="", found=ROWS, objects=("Upper Case Tag, page 1",))
+    seen = one.get(f"{PAGE}ask/{shown.id}/").content.decode()
+    assert (seen.count("korrigo-tag korrigo-error"), 'name="key" value="gone"' in seen) == (1, True)
+    assert 'name="p" value="2"' in seen
+    assert one.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404
+    assert staff("view_backups", "look_into_backups").get(f"{PAGE}ask/{shown.id}/").status_code == 404
+    assert staff("view_backups", "bring_back", "view_tag").get(f"{PAGE}ask/{shown.id}/").status_code == 403
+    row = SavedPage('public."Upper Case Tag"', ("code",), (("gone",),), key="gone")
+    shown = _answer(spool, id="b" * 32, state=State.SHOWN, plan=None, digest="", found=row)
+    assert "?objects=testsite.Tag%3Agone" in one.get(f"{PAGE}ask/{shown.id}/").content.decode()
+    assert "looked at" in LogEntry.objects.latest("pk").change_message
+    refused = _answer(spool, id="c" * 32, state=State.REFUSED, plan=None, message="not from here")
+    assert "not from here" in one.get(f"{PAGE}ask/{refused.id}/").content.decode()

@@ -15,6 +15,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
+from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.models import Backups
 
 _STATIC = "korrigo_backup"
@@ -62,6 +63,8 @@ class BackupsAdmin(admin.ModelAdmin):
             path(
                 "backup/<str:name>/look/<str:table>/", self.admin_site.admin_view(self.rows_view), name=f"{name}_rows"
             ),
+            path("backup/<str:name>/ask/", self.admin_site.admin_view(self.ask_view), name=f"{name}_ask"),
+            path("backup/<str:name>/ask/<str:id_>/", self.admin_site.admin_view(self.asked_view), name=f"{name}_asked"),
             path(
                 "backup/<str:name>/look/<str:table>/row/",
                 self.admin_site.admin_view(self.row_view),
@@ -97,6 +100,7 @@ class BackupsAdmin(admin.ModelAdmin):
         values = detail(name)
         asks, looks = (request.user.has_perm(f"{self.opts.app_label}.{one}") for one in (_BRING_BACK, _LOOK))
         may = {"can_ask": asks and values["has_rows"], "can_look": looks and values["can_look"]}
+        may["can_ask_to_look"] = looks and values["has_rows"] and not values["can_look"] and requests_directory()
         return self._answer(request, "detail", {**values, **may})
 
     @method_decorator(require_safe)
@@ -137,6 +141,43 @@ class BackupsAdmin(admin.ModelAdmin):
         asks = request.user.has_perm(f"{self.opts.app_label}.{_BRING_BACK}")
         values = {"title": found.object(key), "can_ask": asks, **pages.row(saved, found, key)}
         return self._answer(request, "row", values)
+
+    @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+    def ask_view(self, request: Any, name: str) -> Any:
+        """Answer with the form that asks the host for rows, or ask. Raises as `detail_view`."""
+        self._require_permission(request, _LOOK)
+        from korrigo_backup.djangoapp.look import asked_rows, asking  # noqa: PLC0415 - as above
+
+        artifact, spool, problem = asking.require_backup(name), asking.spool(), ""
+        if spool is None:
+            raise Http404("no directory of requests is configured")
+        if request.method == "POST":
+            try:
+                admins = self.admin_site._registry  # noqa: SLF001 - the site's own ModelAdmins
+                id_ = asked_rows.ask_for_rows(request.user, spool, name, request.POST, admins)
+                return self._go("asked", name, id_)
+            except ValueError as wrong:
+                problem = str(wrong)
+        title = pgettext_lazy("korrigo_backup", "Look inside")
+        values = {"title": title, "backup": artifact, "problem": problem}
+        return self._answer(request, "ask", {**values, **asked_rows.form(request.user, request.POST)})
+
+    @method_decorator(require_safe)
+    def asked_view(self, request: Any, name: str, id_: str) -> Any:
+        """Answer with the rows that the host has shown. Raises as `detail_view`."""
+        self._require_permission(request, _LOOK)
+        from korrigo_backup.djangoapp.look import asked_rows, asking  # noqa: PLC0415 - as above
+
+        artifact, spool = asking.require_backup(name), asking.spool()
+        if spool is None:
+            raise Http404("no directory of requests is configured")
+        shown = asked_rows.shown(request.user, spool, name, id_)
+        if found := shown.get("found"):
+            asking.note(request.user, name, f"looked at {found.table}, {found.key or f'page {found.page}'}")
+        title = shown.get("object") or pgettext_lazy("korrigo_backup", "Look inside")
+        asks = request.user.has_perm(f"{self.opts.app_label}.{_BRING_BACK}")
+        values = {"title": title, "backup": artifact, "id": id_, "can_ask": asks, "made": asking.made(artifact)}
+        return self._answer(request, "row" if shown.get("object") else "asked", {**values, **shown})
 
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def bring_back_view(self, request: Any, name: str) -> Any:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, Refused, UsageError
+from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, PartlyDone, Refused, UsageError
 from korrigo_backup.requests.host import A_DAY, AN_HOUR, end_request, forget_old, journal_look, room_for_more
-from korrigo_backup.requests.model import BringBackRequest, State, WrongRequestError, plan_digest
+from korrigo_backup.requests.looks import look
+from korrigo_backup.requests.model import BringBackRequest, LookRequest, State, WrongRequestError, plan_digest
 from korrigo_backup.requests.records import (
     DIRECTORY,
     RequestRecord,
@@ -26,6 +27,7 @@ from korrigo_backup.requests.records import (
     read_records,
     write_record,
 )
+from korrigo_backup.rescue.points import dump_named
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.undelete_plan import UndeletePlan
 from korrigo_backup.run import journal
@@ -109,7 +111,7 @@ def waiting_record(host: RequestHost, id_: str) -> RequestRecord:
 
 
 def _end_interrupted(host: RequestHost) -> None:
-    """HostAnswer to the requests whose run has died: they are not tried again."""
+    """Answer the requests whose run has died: they are not tried again."""
     for record in read_records(host.catalog.directory, host.site.name):
         if record.state is State.TAKEN:
             words = "the run that worked on it was interrupted: a new plan shows what is still missing"
@@ -133,7 +135,13 @@ def _handle(host: RequestHost, id_: str) -> RequestRecord:
     write_record(host.catalog.directory, record)
     try:
         _require_fresh(host, request)
-        ended = _bring_back(host, record, request) if isinstance(request, BringBackRequest) else _plan(host, record)
+        match request:
+            case BringBackRequest():
+                ended = _bring_back(host, record, request)
+            case LookRequest():
+                ended = _look(host, record, request)
+            case _:
+                ended = _plan(host, record)
     except Locked:
         forget_record(host.catalog.directory, id_)
         raise
@@ -147,6 +155,9 @@ def _taken(record: RequestRecord, request: Request) -> RequestRecord:
     by = on_one_line(request.by)
     if isinstance(request, BringBackRequest):
         return replace(record, wants="bring_back", by=by, digest=request.digest, of=request.plan)
+    if isinstance(request, LookRequest):
+        about = f"{request.table}:{request.key}" if request.key else f"{request.table}, page {request.page}"
+        return replace(record, wants="look", by=by, backup=request.backup, objects=(about,))
     return replace(record, wants="plan", by=by, backup=request.backup, objects=request.objects, skip=request.skip)
 
 
@@ -165,6 +176,16 @@ def _plan(host: RequestHost, record: RequestRecord) -> RequestRecord:
     plan = undelete(host.site, host.catalog, _options(record, dry_run=True), now=began, confirm=lambda _: False)
     journal_look(host, record, "look", Outcome.DONE, "")
     return end_request(host, record, State.PLANNED, plan=plan, journaled=True)
+
+
+def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> RequestRecord:
+    """Answer with rows of a backup; the look is journaled."""
+    if not host.rules.looks:
+        raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
+    _require_known(host, record.backup)
+    found = look(dump_named(host.catalog, record.backup), request)
+    journal_look(host, record, "look", Outcome.DONE, f"searched for {request.words!r}" if request.words else "")
+    return end_request(host, record, State.SHOWN, found=found, journaled=True)
 
 
 def _bring_back(host: RequestHost, record: RequestRecord, request: BringBackRequest) -> RequestRecord:
@@ -203,6 +224,8 @@ def _carry_out(
             raise
         words = "the plan has changed since it was shown: this is the new one"
         return end_request(host, record, State.CHANGED, words, plan=made[0]), made[0]
+    except PartlyDone as problem:  # the rows and files are back
+        return end_request(host, record, State.DONE, problem.message, problem.hint, plan=made[0]), made[0]
     except KorrigoBackupError as problem:
         return end_request(host, record, State.REFUSED, problem.message, problem.hint), None
     return end_request(host, record, State.DONE, plan=plan, journaled=True), plan

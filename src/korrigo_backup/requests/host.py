@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import Refused
-from korrigo_backup.requests.model import HostAnswer, State, plan_digest, shown_plan
+from korrigo_backup.requests.model import HostAnswer, SavedPage, State, plan_digest, shown_plan
 from korrigo_backup.requests.records import RequestRecord, forget_record, read_records, write_record
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
@@ -35,9 +35,10 @@ KEPT = timedelta(days=7)
 
 @dataclass(frozen=True)
 class RequestRules:
-    """The operator's rules: whether a person approves what is brought back, and how long a request stands."""
+    """Whether a person approves what is brought back, whether the site may look, how long a request stands."""
 
     ask: bool = True
+    looks: bool = False
     expire: timedelta = timedelta(hours=24)
 
 
@@ -79,6 +80,7 @@ def end_request(
     hint: str = "",
     *,
     plan: UndeletePlan | None = None,
+    found: SavedPage | None = None,
     journaled: bool = False,
 ) -> RequestRecord:
     """Record how a request stands now, and answer."""
@@ -99,6 +101,7 @@ def end_request(
         message=message,
         hint=hint,
         plan=shown_plan(plan) if plan else None,
+        found=found,
         digest=digest if state in {State.PLANNED, State.CHANGED} else "",
     )
     host.spool.answer(answer)

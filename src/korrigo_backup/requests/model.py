@@ -35,6 +35,7 @@ Id = Annotated[str, Meta(pattern=ID)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 BackupName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")]
 ObjectName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{3,300}\Z")]
+ShortText = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,100}\Z")]
 UserName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,150}\Z")]
 
 
@@ -64,10 +65,25 @@ class BringBackRequest(_Request, frozen=True, kw_only=True, tag="bring_back"):
     digest: Digest
 
 
-Request = PlanRequest | BringBackRequest
+class LookRequest(_Request, frozen=True, kw_only=True, tag="look"):
+    """Show a page of a table's rows, with `words` those that have them; or the row whose `column` is `key`.
+
+    `columns` are those that are shown of each row of a page; all of a single row are shown.
+    """
+
+    backup: BackupName
+    table: ShortText
+    columns: Annotated[tuple[ShortText, ...], Meta(max_length=10)] = ()
+    page: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    words: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,200}\Z")] = ""
+    column: Annotated[str, Meta(max_length=100)] = ""
+    key: Annotated[str, Meta(max_length=300)] = ""
 
 
-_REQUESTS: msgspec.json.Decoder[PlanRequest | BringBackRequest] = msgspec.json.Decoder(Request)
+Request = PlanRequest | BringBackRequest | LookRequest
+
+
+_REQUESTS: msgspec.json.Decoder[PlanRequest | BringBackRequest | LookRequest] = msgspec.json.Decoder(Request)
 
 
 class State(StrEnum):
@@ -75,10 +91,28 @@ class State(StrEnum):
 
     TAKEN = "taken"
     PLANNED = "planned"
+    SHOWN = "shown"
     WAITING = "waiting"
     CHANGED = "changed"
     DONE = "done"
     REFUSED = "refused"
+
+
+class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rows of a backup: the texts of their values by column, None for NULL. `cut` columns have longer values.
+
+    `key` is that of a single row, else "". `total` counts the rows of the table.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    key: str = ""
+    words: str = ""
+    page: int = 1
+    has_next: bool = False
+    total: int = 0
+    cut: tuple[str, ...] = ()
 
 
 class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +128,7 @@ class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     hint: str = ""
     plan: UndeletePlan | None = None
     digest: str = ""
+    found: SavedPage | None = None
 
     @property
     def can_be_carried_out(self) -> bool:
@@ -157,4 +192,19 @@ def encode_answer(answer: HostAnswer) -> bytes:
     if len(raw) > LARGEST_ANSWER and answer.plan:
         bare = replace(answer.plan, tables=tuple(replace(one, rows=()) for one in answer.plan.tables), files=())
         raw = msgspec.json.encode(replace(answer, plan=bare))
+    most = _NAME
+    while len(raw) > LARGEST_ANSWER and answer.found and most > 1:
+        raw = msgspec.json.encode(replace(answer, found=shortened(answer.found, most)))
+        most //= 2
     return raw
+
+
+def shortened(found: SavedPage, most: int) -> SavedPage:
+    """Return rows whose texts have at most so many characters; `cut` names the columns that are shorter now."""
+    cut = [
+        name
+        for place, name in enumerate(found.columns)
+        if name in found.cut or any(len(row[place] or "") > most for row in found.rows)
+    ]
+    rows = tuple(tuple(text and text[:most] for text in row) for row in found.rows)
+    return replace(found, rows=rows, cut=tuple(cut))

@@ -5,8 +5,10 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from korrigo_backup.requests.model import BringBackRequest, PlanRequest, State
+from korrigo_backup.requests.model import BringBackRequest, LookRequest, PlanRequest, State
+from korrigo_backup.requests.records import find_record, write_record
 from korrigo_backup.requests.spool import Spool
 
 SCHEMA = """
@@ -34,9 +36,9 @@ def school(make_site, tmp_path):
     return made
 
 
-def _configure(site, approve):
+def _configure(site, approve, *, looks=False):
     (site.home / "korrigo-backup.toml").write_text(
-        f'[requests]\ndirectory = "{site.spool.directory}"\napprove = "{approve}"\n'
+        f'[requests]\ndirectory = "{site.spool.directory}"\napprove = "{approve}"\nlooks = {str(looks).lower()}\n'
     )
 
 
@@ -200,3 +202,93 @@ def test_a_flood_is_taken_slowly(school):
 def test_without_a_directory_there_are_no_requests(school):
     (school.home / "korrigo-backup.toml").unlink()
     assert "no directory of requests" in school.korrigo("requests", "run", code=2).err
+
+
+def test_a_request_whose_run_was_killed_is_refused_and_not_tried_again(school):
+    plan = _plan(school, "exam:5")
+    later = school.spool.ask(
+        BringBackRequest(by="marie", asked=datetime.now(UTC), plan=plan, digest=school.spool.answer_to(plan).digest)
+    )
+    record = find_record(school.backups, plan)
+    assert record
+    write_record(school.backups, replace(record, id=later, wants="bring_back", state=State.TAKEN))
+    school.korrigo("requests", "run")
+    assert (school.spool.answer_to(later).state, school.rows()) == (State.REFUSED, school.after)
+    assert school.spool.pending() == ([], 0)
+
+
+def test_an_old_request_that_waits_is_not_approved(school):
+    _configure(school, "ask")
+    waiting = _bring_back(school, _plan(school, "exam:5"))
+    record = find_record(school.backups, waiting)
+    assert record
+    write_record(school.backups, replace(record, received=record.received - timedelta(days=2)))
+    school.korrigo("requests", "approve", waiting, "--yes", code=4)
+    assert (school.spool.answer_to(waiting).state, school.rows()) == (State.REFUSED, school.after)
+
+
+def test_the_schedule_has_the_job_where_a_directory_is_configured(school):
+    kept = {name: value for name, value in school.env.items() if name not in {"PATH", "HOME", "PYTHONPYCACHEPREFIX"}}
+    (school.home / "korrigo-backup.env").write_text("".join(f"{name}='{value}'\n" for name, value in kept.items()))
+    (school.home / "korrigo-backup.env").chmod(0o600)
+    planned = school.korrigo("schedule", "install", "--cron", "--dry-run").out
+    (line,) = [one for one in planned.splitlines() if " requests run" in one]
+    assert "* * * * *" in line
+    assert "sleep" not in line
+    (school.home / "korrigo-backup.toml").unlink()
+    assert "requests run" not in school.korrigo("schedule", "install", "--cron", "--dry-run").out
+
+
+def _look(site, **given):
+    fields = {"by": "marie", "asked": datetime.now(UTC), "backup": site.dump, "table": "copy"}
+    id_ = site.spool.ask(LookRequest(**{**fields, **given}))
+    site.korrigo("requests", "run")
+    return site.spool.answer_to(id_)
+
+
+def test_by_default_the_site_looks_into_no_backup(school):
+    assert _look(school).state is State.REFUSED
+
+
+def test_rows_are_shown_page_by_page_without_secrets(school):
+    _configure(school, "ask", looks=True)
+    first, second = _look(school, columns=("id", "note")).found, _look(school, columns=("id", "note"), page=2).found
+    assert (first.columns, len(first.rows), first.has_next, first.total) == (("id", "note"), 50, True, 64)
+    assert (len(second.rows), second.has_next) == (14, False)
+    assert len({row[0] for row in (*first.rows, *second.rows)}) == 64
+    assert {row[0] for row in _look(school, words="NOTE 12", columns=("note",)).found.rows} == {"note 12"}
+    row = _look(school, table="exam", column="id", key="5").found
+    assert dict(zip(row.columns, row.rows[0], strict=True)) == {"id": "5", "name": "exam 5"}
+    assert school.rows() == school.after
+    looks = [one for one in school.journal() if one["verb"] == "look"]
+    assert all("marie" in one["message"] for one in looks)
+    assert "exam:5" in looks[-1]["subject"]
+
+
+def test_a_look_at_what_is_not_there_is_refused(school):
+    _configure(school, "ask", looks=True)
+    for given in (
+        {"table": "nowhere"},
+        {"table": "pg_authid"},
+        {"table": "exam", "column": "id", "key": "99"},
+        {"table": "exam", "column": "name'; --", "key": "5"},
+        {"table": "exam", "column": "password", "key": "5"},
+    ):
+        assert _look(school, **given).state is State.REFUSED
+
+
+def test_a_large_row_fits_into_the_answer_and_is_known_to_be_cut(make_site, tmp_path):
+    school = make_site(schema="CREATE TABLE copy (id int PRIMARY KEY, a text, b text, api_token text)")
+    school.sql(
+        "INSERT INTO copy SELECT n, repeat('é', 70000), repeat('\\', 70000), 's3cret' FROM generate_series(1, 60) n"
+    )
+    school.dump = school.backup().name
+    school.spool = Spool(tmp_path / "spool")
+    for name in ("requests", "answers"):
+        (school.spool.directory / name).mkdir(parents=True)
+    _configure(school, "ask", looks=True)
+    row = _look(school, column="id", key="7").found
+    assert (row.rows[0][0], row.cut, row.rows[0][3]) == ("7", ("a", "b"), "•••")
+    assert len(_look(school).found.rows) == 50
+    assert all(path.stat().st_size <= 64 * 1024 for path in (school.spool.directory / "answers").iterdir())
+    assert _look(school, words="s3cret").found.rows == ()

@@ -84,9 +84,14 @@ def note(user: Any, name: str, words: str) -> None:
     )
 
 
+def made(artifact: Artifact) -> datetime:
+    """Return when a backup was made, in the zone of the reader."""
+    return local(artifact.created)
+
+
 def form(user: Any, artifact: Artifact, found: Spool | None) -> dict[str, Any]:
     """Return the values of the page that asks for objects."""
-    values: dict[str, Any] = {"backup": artifact, "made": local(artifact.created), "is_set": found is not None}
+    values: dict[str, Any] = {"backup": artifact, "made": made(artifact), "is_set": found is not None}
     if found:
         try:
             answers = [
@@ -103,7 +108,7 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
     objects = tuple(line.strip() for line in given.get("objects", "").splitlines() if line.strip())
     try:
         asked = msgspec.convert(
-            {"wants": "plan", **_who(user), "backup": name, "objects": objects, "skip": "skip" in given},
+            {"wants": "plan", **who(user), "backup": name, "objects": objects, "skip": "skip" in given},
             type=PlanRequest,
         )
     except msgspec.ValidationError:
@@ -115,18 +120,19 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
             raise ValueError(
                 pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
             )
-    return _ask(user, found, name, asked, f"asked for a plan to bring back {', '.join(objects)}")
+    return ask(user, found, name, asked, f"asked for a plan to bring back {', '.join(objects)}")
 
 
 def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) -> str:
     """Ask for the plan that was shown to be carried out; return the id. ValueError in words if it is another one."""
     if not answer.can_be_carried_out or digest != answer.digest:
         raise ValueError(pgettext("korrigo_backup", "The plan has changed: look at it again."))
-    asked = BringBackRequest(**_who(user), plan=answer.id, digest=digest)
-    return _ask(user, found, answer.backup, asked, f"asked to bring back {', '.join(answer.objects)}")
+    asked = BringBackRequest(**who(user), plan=answer.id, digest=digest)
+    return ask(user, found, answer.backup, asked, f"asked to bring back {', '.join(answer.objects)}")
 
 
-def _ask(user: Any, found: Spool, name: str, request: Request, words: str) -> str:
+def ask(user: Any, found: Spool, name: str, request: Request, words: str) -> str:
+    """Write a request and, before it, a line of the log; return the id. ValueError in words if it cannot be written."""
     note(user, name, words)
     try:
         return found.ask(request)
@@ -134,11 +140,20 @@ def _ask(user: Any, found: Spool, name: str, request: Request, words: str) -> st
         raise ValueError(in_language(f"{problem}: {problem.hint}")) from None
 
 
-def _who(user: Any) -> dict[str, Any]:
+def who(user: Any) -> dict[str, Any]:
+    """Return the fields of a request that say who asks, and when."""
     return {"by": on_one_line(user.get_username())[:150] or "?", "asked": datetime.now(UTC)}
 
 
 def answer_to(user: Any, found: Spool, name: str, id_: str) -> HostAnswer | None:
+    """Return the host's answer to a request for objects, as `answer_about`; Http404 for objects of other models."""
+    answer = answer_about(found, name, id_)
+    if answer and (answer.found or not _may_see(user, answer)):
+        raise Http404("there is no such request about this backup")
+    return answer
+
+
+def answer_about(found: Spool, name: str, id_: str) -> HostAnswer | None:
     """Return the host's answer, None if it has not answered yet. Http404 for no request about this backup."""
     if not re.fullmatch(ID, id_):
         raise Http404("there is no such request")
@@ -148,9 +163,13 @@ def answer_to(user: Any, found: Spool, name: str, id_: str) -> HostAnswer | None
             raise Http404("there is no such request")
     except (KorrigoBackupError, ValueError) as problem:
         raise Http404(str(problem)) from None
-    if answer and (answer.backup not in {"", name} or not _may_see(user, answer)):
+    if answer and answer.backup not in {"", name}:
         raise Http404("there is no such request about this backup")
     return answer
+
+
+def _is_about(answer: HostAnswer, artifact: Artifact) -> bool:
+    return answer.backup == artifact.name and answer.found is None
 
 
 def _may_see(user: Any, answer: HostAnswer) -> bool:
@@ -211,6 +230,7 @@ _WHY = {
 def _label(state: State) -> str:
     words = {
         State.TAKEN: pgettext("korrigo_backup", "at work"),
+        State.SHOWN: pgettext("korrigo_backup", "shown"),
         State.PLANNED: pgettext("korrigo_backup", "planned"),
         State.WAITING: pgettext("korrigo_backup", "waits for the operator"),
         State.CHANGED: pgettext("korrigo_backup", "the plan has changed"),

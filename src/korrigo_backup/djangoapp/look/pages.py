@@ -11,14 +11,14 @@ from django.utils.translation import pgettext
 from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.djangoapp.look.rows import PAGE, LookTooLongError, is_secret, read_page, read_row
 from korrigo_backup.djangoapp.look.tables import SavedTable, listed_columns, live_keys, live_row, tables_of
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
 from korrigo_backup.djangoapp.status.wording import in_language, local
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.rescue.saved_page import HIDDEN, PAGE, LookTooLongError, is_secret, read_page, read_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 SHOWN, WHOLE = 80, 20_000
 """Characters of a value in a list, and on the page of its row."""
-
-HIDDEN = "•••"
 
 _LAST = 100_000
 """The last page that a reader may ask for."""
@@ -139,11 +137,14 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
         return {**values, "trouble": in_language(problem.message)}
     if found is None:
         raise Http404(f"the backup has no row {key}")
-    saved_values = found.values()
-    live = live_row(table, saved_values)
+    return {**values, **compared(table, key, found.values())}
+
+
+def compared(table: SavedTable, key: str, saved: Mapping[str, str | None], cut: Collection[str] = ()) -> dict[str, Any]:
+    """Return each saved value next to the live one; columns that are `cut` are not compared."""
+    live = live_row(table, {name: text for name, text in saved.items() if name not in cut and text != HIDDEN})
     is_gone = (live_keys(table, [key]) or set()) == set() if live is None else False
     return {
-        **values,
         "is_gone": is_gone,
         "is_compared": live is not None,
         "fields": [
@@ -154,7 +155,7 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
                 "is_known": bool(live and name in live),
                 "differs": bool(live and name in live and live[name].differs),
             }
-            for name, text in saved_values.items()
+            for name, text in saved.items()
         ],
         "changed": sum(one.differs for one in live.values()) if live else 0,
     }

@@ -58,6 +58,17 @@ def tables_of(manifest: Manifest, user: Any) -> list[SavedTable]:
     return sorted((one for one in found if _may_see(user, one.model)), key=lambda one: (one.label == "", one.name))
 
 
+def models_of(user: Any) -> list[SavedTable]:
+    """Return the tables of the models that a user may see, by their names."""
+    found = [SavedTable(model._meta.db_table, 0, model) for model in apps.get_models() if _may_see(user, model)]  # noqa: SLF001
+    return sorted((one for one in found if one.key), key=lambda one: one.label)
+
+
+def asked_columns(table: SavedTable, admins: Mapping[Any, Any]) -> list[str]:
+    """Return the columns of a list of rows that are asked for, before it is known which the backup has."""
+    return listed_columns(table, [field.column for field in table.model._meta.concrete_fields], admins)  # noqa: SLF001
+
+
 def _may_see(user: Any, model: Any) -> bool:
     if user.is_superuser:
         return True

@@ -59,13 +59,17 @@ def obstacle(site: Site, safety: Artifact | None = None) -> str:
 
 
 def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:
-    """Make the database of before a restore from its safety backup, proven, while the site serves; once is enough."""
+    """Make the database of before a restore from its safety backup, proven, while the site serves; once is enough.
+
+    It is as it was: a rollback takes out of it what was erased on request, the undo of a failed restore does not.
+    """
     databases, live = Databases(site.postgres), site.postgres.database
     before, staged = before_database(live, stamp), back_database(live, stamp)
     if before in databases.names():
         return
     plan = PartPlan(Replacement(part="database", target=live, kept_as=before, needs=0, free=None), ())
-    context = RestoreContext(site, stamp, listen, safety.authenticity is Authenticity.AUTHENTIC)
+    trusted = safety.authenticity is Authenticity.AUTHENTIC
+    context = RestoreContext(site, stamp, listen, trusted, erasing=None)
     with open_sql(safety) as source, all_or_nothing() as undo:
         DatabasePart(safety, source, context, plan, staged).stage(undo)
         databases.rename(staged, before)
@@ -84,7 +88,7 @@ def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener)
             take_back(site, stamp, RESTORE)
             databases.drop_staged(stage_database(live, stamp))
         else:
-            context = RestoreContext(site, stamp, listen, trusted=True)
+            context = RestoreContext(site, stamp, listen, trusted=True, erasing=None)
             with open_sql(safety) as source:
                 replace_content(context, safety, source, None)
             if site.media:

@@ -1,4 +1,4 @@
-"""Rows of a dump that the site's process can read already: a page of a table, or one row. Nothing is loaded.
+"""Rows of a dump for a person who looks: a page of a table, or one row. Nothing is loaded.
 
 Memory is constant, and a look ends after some seconds: a web server has other work.
 """
@@ -30,6 +30,10 @@ SECONDS = 8.0
 
 
 _SECRET = ("password", "secret", "token", "session_data", "session_key", "private_key", "api_key")
+
+
+HIDDEN = "•••"
+"""Stands for the value of a secret column."""
 
 
 def is_secret(column: str) -> bool:

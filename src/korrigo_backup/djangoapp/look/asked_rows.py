@@ -1,0 +1,90 @@
+"""Rows of a backup that only the host can read: asked for by a request, shown as the host answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from django.http import Http404
+from django.utils.translation import pgettext
+
+from korrigo_backup.djangoapp.look.asking import answer_about, ask, who
+from korrigo_backup.djangoapp.look.pages import compared
+from korrigo_backup.djangoapp.look.tables import SavedTable, asked_columns, live_keys, models_of
+from korrigo_backup.djangoapp.status.wording import in_language
+from korrigo_backup.requests.model import LookRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from korrigo_backup.requests.model import SavedPage
+    from korrigo_backup.requests.spool import Spool
+
+
+def form(user: Any, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the form: the models that the user may see."""
+    return {"tables": models_of(user), "label": given.get("table", ""), "words": given.get("q", "")}
+
+
+def ask_for_rows(user: Any, found: Spool, name: str, given: Mapping[str, str], admins: Mapping[Any, Any]) -> str:
+    """Ask the host for rows of a model, or for one; return the id. ValueError in words for what cannot be asked."""
+    table = next((one for one in models_of(user) if one.label == given.get("table")), None)
+    if table is None:
+        raise ValueError(pgettext("korrigo_backup", "Choose what to look at."))
+    number, key, text = given.get("p", "1"), given.get("key", ""), given.get("q", "").strip()
+    fields = {
+        "wants": "look",
+        **who(user),
+        "backup": name,
+        "table": table.name,
+        "page": int(number) if number.isascii() and number.isdigit() and len(number) < len("100000") else 1,
+        "words": text,
+        "columns": asked_columns(table, admins),
+        "column": table.key,
+        "key": key,
+    }
+    try:
+        asked = msgspec.convert(fields, type=LookRequest)
+    except msgspec.ValidationError:
+        raise ValueError(pgettext("korrigo_backup", "Choose what to look at.")) from None
+    words = table.object(key) if key else f"rows of {table.name}, page {number}, search {text!r}"
+    return ask(user, found, name, asked, f"asked to look at {words}")
+
+
+def shown(user: Any, found: Spool, name: str, id_: str) -> dict[str, Any]:
+    """Return the values of the host's answer. Http404 for none about this backup and a model that the user may see."""
+    answer = answer_about(found, name, id_)
+    if answer is None:
+        return {"is_waiting": True}
+    if answer.found is None:
+        return {"trouble": in_language(f"{answer.message} · {answer.hint}" if answer.hint else answer.message)}
+    plain = answer.found.table.rpartition(".")[2].strip('"')
+    table = next((one for one in models_of(user) if one.name == plain), None)
+    if table is None:
+        raise Http404("no such answer")
+    values = {"asked_table": table, "found": answer.found}
+    return {**values, **(_row(table, answer.found) if answer.found.key else _rows(table, answer.found))}
+
+
+def _rows(table: SavedTable, found: SavedPage) -> dict[str, Any]:
+    place = found.columns.index(table.key) if table.key in found.columns else None
+    keys = [str(row[place]) for row in found.rows if row[place] is not None] if place is not None else []
+    live = live_keys(table, keys)
+    return {
+        "rows": [
+            {
+                "key": row[place] if place is not None else None,
+                "cells": row,
+                "is_gone": live is not None and place is not None and row[place] not in live,
+            }
+            for row in found.rows
+        ],
+        "has_state": live is not None,
+        "before": found.page - 1 if found.page > 1 else None,
+        "after": found.page + 1 if found.has_next else None,
+    }
+
+
+def _row(table: SavedTable, found: SavedPage) -> dict[str, Any]:
+    saved = dict(zip(found.columns, found.rows[0], strict=True))
+    return {"object": table.object(found.key), **compared(table, found.key, saved, found.cut)}

@@ -205,7 +205,7 @@ def fate(rule: str, action: str, *, can_be_empty: bool) -> Fate:
         return by_rule[OnDelete(rule)]
     if rule == OnDelete.DO_NOTHING and action not in by_action:
         return empties if action else Fate.LEFT
-    return by_action.get(action, Fate.ERASED)
+    return by_action.get(action, empties)
 
 
 def _content_types(session: Session, tables: Mapping[str, LoadedTable]) -> dict[tuple[str, str], int]:

@@ -198,8 +198,8 @@ def _findings(standing: Sequence[str], not_asked: str) -> Iterator[Finding]:
     if not_asked:
         yield warning(
             "erasure.rules",
-            f"the site's Django was not asked ({not_asked}): what depends on the rows is erased with them by the"
-            " foreign keys of the database alone",
+            f"the site's Django was not asked ({not_asked}): rows that must refer to the erased rows"
+            " are erased with them, other references to them are emptied",
             "set [django] manage, then run forget again: the rules of on_delete are then recorded",
         )
 

@@ -12,7 +12,8 @@ from sandbox import drop_database
 
 SCHEMA = """
 CREATE TABLE person (id serial PRIMARY KEY, name text NOT NULL, boss_id int REFERENCES person
-                     DEFERRABLE INITIALLY DEFERRED);
+                     ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE visit (id serial PRIMARY KEY, person_id int REFERENCES person DEFERRABLE INITIALLY DEFERRED);
 CREATE TABLE account (person_id int PRIMARY KEY REFERENCES person DEFERRABLE INITIALLY DEFERRED, mail text);
 CREATE TABLE letter (id uuid PRIMARY KEY, author_id int NOT NULL REFERENCES person DEFERRABLE INITIALLY DEFERRED);
 CREATE TABLE room (id serial PRIMARY KEY, keeper_id int REFERENCES person ON DELETE SET NULL);
@@ -67,6 +68,14 @@ def test_a_tree_of_rows_that_refer_to_themselves_is_erased_with_its_root(town):
     assert town.sql("SELECT array_agg(id ORDER BY id) FROM person") == [([1, 3, 6, 7],)]
     assert town.sql("SELECT count(*) FROM room") == [(9,)]
     assert town.sql("SELECT count(*) FROM room WHERE keeper_id IS NULL") == [(5,)]
+
+
+def test_a_row_that_may_stand_alone_loses_its_reference_where_no_rule_is_known(town):
+    town.sql("INSERT INTO visit (person_id) SELECT id FROM person")
+    made = town.backup()
+    forget(town, "person:9")
+    town.korrigo("restore", str(made), "--yes")
+    assert town.sql("SELECT count(*), count(person_id) FROM visit") == [(9, 8)]
 
 
 def test_triggers_stand_as_before_after_the_erasure(town):

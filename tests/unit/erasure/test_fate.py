@@ -20,13 +20,14 @@ from korrigo_backup.erasure.references import Fate, fate
         ("DO_NOTHING", "a", False, Fate.ERASED),
         ("DO_NOTHING", "c", True, Fate.ERASED),
         ("DO_NOTHING", "n", True, Fate.SERVER),
-        ("", "a", True, Fate.ERASED),
+        ("", "a", True, Fate.EMPTIED),
+        ("", "a", False, Fate.ERASED),
         ("", "n", True, Fate.SERVER),
         ("", "d", True, Fate.SERVER),
         ("", "r", True, Fate.FORBIDDEN),
         ("", "c", True, Fate.ERASED),
-        ("", "", True, Fate.ERASED),
-        ("a rule of a later version", "a", True, Fate.ERASED),
+        ("", "", True, Fate.EMPTIED),
+        ("a rule of a later version", "a", True, Fate.EMPTIED),
     ],
 )
 def test_the_rule_of_the_code_decides_then_the_foreign_key(rule, action, can_be_empty, expected):

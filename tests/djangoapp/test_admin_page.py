@@ -140,8 +140,9 @@ def test_the_page_only_answers(backups, member):
         assert client.get(PAGE + address).status_code == 404
 
 
-def test_migrate_makes_one_permission_and_no_table(member):
-    assert [p.codename for p in Permission.objects.filter(content_type__app_label="korrigo_backup")] == ["view_backups"]
+def test_migrate_makes_the_permissions_and_no_table(member):
+    made = Permission.objects.filter(content_type__app_label="korrigo_backup")
+    assert {one.codename for one in made} == {"bring_back", "look_into_backups", "view_backups"}
     for arguments in (["korrigo_backup"], ["korrigo_backup", "--all"]):
         call_command("dumpdata", *arguments, stdout=(dumped := io.StringIO()))
         assert json.loads(dumped.getvalue()) == []

@@ -72,7 +72,7 @@ class Scope(msgspec.Struct, frozen=True):
         Site and environment must be the same; the database may be that of the artifact or, after it was renamed, the
         live database. An artifact that names no site is taken for the own site's.
         """
-        of = (head.site, head.environment) if head and head.site else (live.site, live.environment)
+        of = (head.site, head.environment or live.environment) if head and head.site else (live.site, live.environment)
         saved = (head.identity.database if head.identity else head.database) if head else None
         return (self.site, self.environment) == of and self.database in {saved or live.database, live.database}
 
@@ -100,6 +100,23 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def identity(self) -> tuple[Scope, str, str]:
         """What two entries about the same row have in common."""
         return self.scope, self.table, self.hash
+
+    def is_newer_than(self, others: Sequence[Entry]) -> bool:
+        """Return whether the entry says more than others: none is about the same row at this time or later.
+
+        Of rules only the newest in force count: rules that go back to a former form are new again.
+        """
+        if self.subject is Subject.RULES:
+            rules = [one for one in others if one.subject is Subject.RULES and one.scope == self.scope]
+            return not rules or rules[-1].hash != self.hash
+        return not any(one.identity == self.identity and one.time >= self.time for one in others)
+
+    def is_about_data_of(self, taken: datetime | None) -> bool:
+        """Return whether data taken at a time, None if it is not known, may hold the row that was erased.
+
+        Later data cannot: a row with that key is another one, since numbers are given again after a restore.
+        """
+        return self.subject is Subject.RULES or taken is None or self.time >= taken
 
     def sealed(self, key: Key) -> Entry:
         """Return the entry with its seal."""

@@ -56,14 +56,14 @@ class ErasureLedger:
     def append(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         """Seal entries with the signing key, add them and force them to disk: all of them, or none.
 
-        Entries that the ledger has already are not added again. Raises UnreadableLedger before anything is added behind
+        Entries that say nothing new are not added. Raises UnreadableLedger before anything is added behind
         a line that cannot be read.
         """
         self.read()  # a key that is lost is told before a new one is made
         key = self.keyring.signing()
         with self._locked() as descriptor:
-            known = {one.identity for one in self.read()}
-            new = [one for one in entries if one.identity not in known]
+            known = self.read()
+            new = [one for one in entries if one.is_newer_than(known)]
             _add(descriptor, b"".join(msgspec.json.encode(one.sealed(key)) + b"\n" for one in new))
             fsync_directory(self.path.parent)
         return tuple(new)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from korrigo_backup.media.reuse import READ
 from korrigo_backup.system.files import fsync_directory, rename_new
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.media.port import Stage
@@ -135,10 +136,7 @@ def _is_directory(root: Path, name: str, hint: str) -> bool:
 def put(root: Path, staged: Path, paths: Sequence[str], directories: Sequence[str]) -> None:
     """Move staged files to their places; FileExistsError if a name is taken, then some may be moved."""
     for name in directories:
-        mode = (staged / name).stat()
-        (root / name).mkdir(mode=mode.st_mode & 0o7777, exist_ok=True)
-        os.chown(root / name, mode.st_uid, mode.st_gid)
-        (root / name).chmod(mode.st_mode & 0o7777)
+        _make_directory(root, name, (staged / name).stat())
     for path in paths:
         require_plain(root, path)
         rename_new(staged / path, root / path)
@@ -146,18 +144,48 @@ def put(root: Path, staged: Path, paths: Sequence[str], directories: Sequence[st
         fsync_directory(root / name)
 
 
+def _make_directory(root: Path, name: str, like: os.stat_result) -> None:
+    """Make a directory with mode and owner of another; one that somebody has made meanwhile stays as it is.
+
+    Raises Refused if a directory of the path is a link now.
+    """
+    with _directory_of(root, name) as above:
+        own = name.rpartition("/")[2]
+        try:
+            os.mkdir(own, dir_fd=above)
+        except FileExistsError:
+            return
+        made = os.open(own, READ | os.O_DIRECTORY, dir_fd=above)
+        try:
+            os.fchown(made, like.st_uid, like.st_gid)
+            os.fchmod(made, like.st_mode & 0o7777)
+        finally:
+            os.close(made)
+
+
 def require_plain(root: Path, path: str) -> None:
     """Raise Refused if a directory of a path has become a link."""
-    directory = os.open(root, READ | os.O_DIRECTORY)
-    try:
-        for part in path.split("/")[:-1]:
-            inner = os.open(part, READ | os.O_DIRECTORY, dir_fd=directory)
-            os.close(directory)
-            directory = inner
-    except OSError:
-        raise Refused(
-            f"a directory of {printable(path)} among the media is no directory any more",
-            hint="run it again: it makes a new plan",
-        ) from None
-    finally:
-        os.close(directory)
+    with _directory_of(root, path):
+        pass
+
+
+@contextmanager
+def _directory_of(root: Path, path: str) -> Iterator[int]:
+    """Yield the open directory that a path lies in; Refused if a directory of the path has become a link."""
+    with ExitStack() as opened:
+        directory = _opened(opened, str(root))
+        try:
+            for part in path.split("/")[:-1]:
+                directory = _opened(opened, part, directory)
+        except OSError:
+            raise Refused(
+                f"a directory of {printable(path)} among the media is no directory any more",
+                hint="run it again: it makes a new plan",
+            ) from None
+        yield directory
+
+
+def _opened(opened: ExitStack, name: str, above: int | None = None) -> int:
+    descriptor = os.open(name, READ | os.O_DIRECTORY, dir_fd=above)
+    opened.callback(os.close, descriptor)
+    return descriptor

@@ -184,7 +184,7 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
         raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
     _require_known(host, record.backup)
     found = look(dump_named(host.catalog, record.backup), request)
-    journal_look(host, record, "look", Outcome.DONE, f"searched for {request.words!r}" if request.words else "")
+    journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
 
 
@@ -210,9 +210,11 @@ def _carry_out(
 
     def same(plan: UndeletePlan) -> bool:
         made.append(plan)
-        return plan_digest(plan) == record.digest and confirm(plan)
+        agreed = plan_digest(plan) == record.digest and confirm(plan)
+        if agreed:
+            write_record(host.catalog.directory, replace(record, state=State.TAKEN))
+        return agreed
 
-    write_record(host.catalog.directory, replace(record, state=State.TAKEN))
     try:
         plan = undelete(host.site, host.catalog, _options(record), now=host.now(), confirm=same, listen=host.listen)
     except Locked:

@@ -30,6 +30,9 @@ _KINDS = {
     "23P01": ConflictKind.EXCLUSION,
     "23503": ConflictKind.PARENT,
 }
+_WITH_WHOLE_ROW = frozenset({"23502", "23514", "23P01"})
+"""Errors whose detail, in the words of the server, has a whole row: hashes of passwords and tokens, too."""
+
 _LIMIT = 2000
 """Conflicts that are named; a plan with more is refused as a whole anyway."""
 
@@ -141,7 +144,8 @@ class Conflicts:
         left = []
         for one in trial.conflicts:
             kind = _KINDS.get(one.code, ConflictKind.OTHER)
-            words = ": ".join(filter(None, (one.message, one.detail)))
+            detail = "" if one.code in _WITH_WHOLE_ROW else one.detail
+            words = ": ".join(filter(None, (one.message, detail)))
             self._add(kind, one.table, one.row, one.constraint, self._columns(one), words)
             if one.row:
                 left.append((one.table, one.row))

@@ -193,7 +193,7 @@ def _findings(standing: Sequence[str], not_asked: str) -> Iterator[Finding]:
         yield warning(
             "erasure.live",
             f"still live: {listed(standing)}",
-            "delete it on the site, too: forget only keeps a restore from bringing it back",
+            "delete it on the site, then run forget again: an entry is about the backups from before it",
         )
     if not_asked:
         yield warning(

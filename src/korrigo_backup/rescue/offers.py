@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.compare.differences import FileChange, RowChange  # noqa: TC001 - msgspec reads them
+from korrigo_backup.compare.differences import Counted, FileChange, RowChange  # noqa: TC001 - msgspec reads them
 from korrigo_backup.core.counted import counted
 from korrigo_backup.rescue.bisect import TableMoment  # noqa: TC001 - msgspec reads it
 from korrigo_backup.rescue.objects import written_object
@@ -167,19 +167,30 @@ def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
     missing, changed = files.change.removed, files.change.changed
     if not missing.count and not changed.count:
         return []
+    if RESTORE_FILE in commands:
+        found = []
+        if missing.count:
+            found.append(
+                Offer(
+                    brings=counted(missing.count, "missing file"),
+                    loses="nothing: no live file is replaced",
+                    downtime=SERVES,
+                    command=f"korrigo-backup restore {_named(missing)} {files.reference}",
+                )
+            )
+        if changed.count:
+            found.append(
+                Offer(
+                    brings=f"the former content of {counted(changed.count, 'changed file')}",
+                    loses="the content that these files have now, kept for a rollback",
+                    downtime=SERVES,
+                    command=f"korrigo-backup restore {_named(changed)} --overwrite {files.reference}",
+                )
+            )
+        return found
     what = ", ".join(
         counted(one.count, noun) for one, noun in ((missing, "missing file"), (changed, "changed file")) if one.count
     )
-    if RESTORE_FILE in commands:
-        named = " ".join(f"--file {quote(one)}" for one in missing.first) if missing.count <= _NAMED else "--file '*'"
-        return [
-            Offer(
-                brings=what,
-                loses="nothing: no live file is replaced",
-                downtime=SERVES,
-                command=f"korrigo-backup restore {named} {files.reference}",
-            )
-        ]
     return [
         Offer(
             brings=what,
@@ -188,3 +199,8 @@ def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
             command=f"korrigo-backup restore {files.reference}",
         )
     ]
+
+
+def _named(files: Counted) -> str:
+    """Return the options that name files, all files of the backup if there are too many to be named."""
+    return " ".join(f"--file {quote(one)}" for one in files.first) if files.count <= _NAMED else "--file '*'"

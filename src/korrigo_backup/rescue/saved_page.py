@@ -30,7 +30,8 @@ SECONDS = 8.0
 
 
 _SECRET = ("password", "secret", "token", "session_data", "session_key", "private_key", "api_key")
-
+_SECRET_NAMES = frozenset({"key", "digest", "hash", "seed", "nonce", "salt"})
+"""Columns of tokens and of second factors, by their whole names."""
 
 HIDDEN = "•••"
 """Stands for the value of a secret column."""
@@ -38,7 +39,7 @@ HIDDEN = "•••"
 
 def is_secret(column: str) -> bool:
     """Return whether the values of a column are never shown or searched, by its name."""
-    return any(word in column.lower() for word in _SECRET)
+    return column.lower() in _SECRET_NAMES or any(word in column.lower() for word in _SECRET)
 
 
 class LookTooLongError(Exception):

@@ -20,6 +20,7 @@ from korrigo_backup.erasure.rows import count_rows, erase_rows
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import standing
+from korrigo_backup.retention.policy import own_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.retention.hold import Hold
     from korrigo_backup.site.site import Site
+
+
+_STAMP = 15
+"""The length of the stamp at the end of the name of a previous copy: 20261231_235959."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,10 @@ class Erasing:
         *,
         database: str,
         report: Callable[[Finding], None],
+        copied: datetime | None = None,
     ) -> None:
         """Erase from a database that was loaded and proven, or from a copy of the site; raises as `erase_rows`."""
-        entries = self._wanted(site, artifact)
+        entries = self._wanted(site, artifact, copied)
         if not entries:
             return
         with server.session(database=database) as session:
@@ -93,8 +99,8 @@ class Erasing:
             self._erase(session, entries, site)
             self._tell(report)
 
-    def _wanted(self, site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
-        return () if self.hold else entries_about(site, artifact)
+    def _wanted(self, site: Site, artifact: Artifact | None, copied: datetime | None = None) -> tuple[Entry, ...]:
+        return () if self.hold else entries_about(site, artifact, copied=copied)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
         ledger = site.ledger
@@ -119,16 +125,26 @@ def erase_copy(site: Site, catalog: Catalog, database: str) -> tuple[Finding, ..
     """
     found: list[Finding] = []
     hold = standing(holds.read(catalog.directory), datetime.now(UTC)).get(database)
-    Erasing(hold).erase_staged(site, None, site.postgres, database=database, report=found.append)
+    made = own_clock(database[-_STAMP:])
+    copied = made.astimezone() if made else None
+    Erasing(hold).erase_staged(site, None, site.postgres, database=database, report=found.append, copied=copied)
     return tuple(found)
 
 
-def entries_about(site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
-    """Return the entries about the site of an artifact, None for the site itself; raises UnreadableLedger."""
+def entries_about(site: Site, artifact: Artifact | None, *, copied: datetime | None = None) -> tuple[Entry, ...]:
+    """Return the entries about the data of an artifact, or of a copy of the site that was made at a time.
+
+    An entry is about data from before it. Raises UnreadableLedger.
+    """
     if site.ledger is None:
         return ()
     live = scope_of(site)
-    return tuple(one for one in site.ledger.read() if one.scope.holds(artifact.header if artifact else None, live))
+    taken = artifact.created if artifact else copied
+    return tuple(
+        one
+        for one in site.ledger.read()
+        if one.scope.holds(artifact.header if artifact else None, live) and one.is_about_data_of(taken)
+    )
 
 
 def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:

@@ -1,6 +1,6 @@
 """What was erased on request does not come back with a restore, and no other row is lost by that."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -76,6 +76,23 @@ def test_a_row_that_may_stand_alone_loses_its_reference_where_no_rule_is_known(t
     forget(town, "person:9")
     town.korrigo("restore", str(made), "--yes")
     assert town.sql("SELECT count(*), count(person_id) FROM visit") == [(9, 8)]
+
+
+def test_a_number_that_is_given_again_after_the_entry_is_another_person(town):
+    forget(town, "person:9")
+    ledger = _ledger(town)
+    entries = [msgspec.structs.replace(one, time=one.time - timedelta(hours=1)) for one in ledger.read()]
+    ledger.path.unlink()
+    ledger.append(entries)
+    newer = town.backup()
+    town.korrigo("restore", str(newer), "--yes")
+    assert town.sql("SELECT count(*) FROM person WHERE id = 9") == [(1,)]
+    town.korrigo("rollback", "--yes")
+    assert town.sql("SELECT count(*) FROM person WHERE id = 9") == [(1,)]
+    forget(town, "person:9")
+    assert len(town.json("forget", "--list")["entries"]) == 1
+    town.korrigo("restore", str(newer), "--yes")
+    assert town.sql("SELECT count(*) FROM person WHERE id = 9") == [(0,)]
 
 
 def test_triggers_stand_as_before_after_the_erasure(town):

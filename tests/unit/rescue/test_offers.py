@@ -46,6 +46,16 @@ def test_what_loses_least_comes_first():
     ]
 
 
+def test_changed_files_are_offered_with_their_loss():
+    files = FileState(reference="media", change=FileChange(changed=Counted(1, ("a b.pdf",))))
+    made = offers(RescueFacts((), files, "point", "then"), ALL)
+    assert [one.command for one in made] == [
+        "korrigo-backup restore --file 'a b.pdf' --overwrite media",
+        "korrigo-backup restore point",
+    ]
+    assert "the content that" in made[0].loses
+
+
 def test_only_commands_of_this_version_are_offered():
     files = FileState(reference="media", change=FileChange(removed=Counted(1, ("a.pdf",)), added=Counted(2)))
     made = offers(RescueFacts((state(removed=1, changed=5),), files, "point", "then"), frozenset())

@@ -61,7 +61,8 @@ def _say(done: Forgotten, *, dry_run: bool) -> None:
 
 
 def _list(ledger: ErasureLedger, *, as_json: bool) -> None:
-    entries = [one for one in ledger.read() if one.subject is not Subject.RULES]
+    newest = {one.identity: one for one in ledger.read() if one.subject is not Subject.RULES}
+    entries = list(newest.values())
     if as_json:
         say_json("forget-list", {"ledger": str(ledger.path), "entries": [_shown(one) for one in entries]})
         return

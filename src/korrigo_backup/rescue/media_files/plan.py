@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it
 from korrigo_backup.core.paths import printable
@@ -66,6 +67,6 @@ def left_as_they_are(plan: FilesPlan) -> PartlyDone:
         f"{first_of(list(map(printable, plan.conflicts)), _SHOWN, count=plan.conflict_count)}: live with other content,"
         " and left as it is",
         hint="korrigo-backup history --file PATH shows how it stood; --overwrite brings the saved content back",
-        state="no live file was replaced",
+        state=f"{counted(plan.count, 'file')} brought back; the files named above are as they were",
         id_="files.conflict",
     )

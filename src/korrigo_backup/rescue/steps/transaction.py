@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, Refused
+from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, Refused, Unreachable
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.recovery.undelete import (
     DONE,
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
+class EndUnknown(Unreachable):
+    """The connection was lost while the server committed, and the server does not answer."""
+
+
 @dataclass(frozen=True)
 class RecordPlace:
     """Where an undelete is recorded, under which stamp, and where its files come from."""
@@ -50,7 +54,11 @@ def recorded_change(site: Site, place: RecordPlace, stamp: str, done: str) -> It
     """
     with all_or_nothing() as undo:
         undo.push("the record and the files of this run", lambda: _take_back(site, place.directory, stamp))
-        yield
+        try:
+            yield
+        except EndUnknown:
+            undo.forget()  # the record stays: the next run asks the server again, and finishes or takes back
+            raise
     with partly(done):
         turn(place.directory, stamp, PENDING, DONE)
         with explained("remove the staged directory"):
@@ -64,12 +72,23 @@ def transaction_number(session: Session) -> str:
 
 
 def commit(site: Site, session: Session, transaction: str) -> None:
-    """Commit; an error or a signal meanwhile is none if the server says that it has committed."""
+    """Commit; an error or a signal meanwhile is none if the server says that it has committed.
+
+    Raises EndUnknown if the server cannot be asked.
+    """
     try:
         session.run("COMMIT")
     except (KorrigoBackupError, Interrupted, KeyboardInterrupt):
         session.terminate()
-        if not committed(site.postgres, transaction):
+        try:
+            stays = committed(site.postgres, transaction)
+        except KorrigoBackupError as problem:
+            raise EndUnknown(
+                f"nobody knows yet whether the change was committed: {problem.message}",
+                hint="let the database answer again, then: korrigo-backup doctor --fix",
+                state="the record of the change stays: the next command asks the server, then finishes or undoes it",
+            ) from None
+        if not stays:
             raise
 
 

@@ -146,16 +146,16 @@ def judge(session: Session, table: JudgedTable, after: StagedTable | None) -> No
     numbered = list(enumerate(table.columns, 1))
     keys = ", ".join(f"l.{identifier(name)} AS k{n}" for n, name in enumerate(staged.key, 1))
     verdicts = " || ".join(
-        f"({verdict(name, then='t', now='l', after='a' if after else None)})" for name in table.columns
+        ["''", *(f"({verdict(name, then='t', now='l', after='a' if after else None)})" for name in table.columns)]
     )
-    values = ", ".join(f"l.{identifier(name)} AS w{n}, t.{identifier(name)} AS t{n}" for n, name in numbered)
+    values = "".join(f", l.{identifier(name)} AS w{n}, t.{identifier(name)} AS t{n}" for n, name in numbered)
     join = ""
     if after:
         session.run(f"ALTER TABLE {after.then} ADD {HERE} bool DEFAULT true")
         join = f" LEFT JOIN {after.then} a ON {staged.same('a', 't')}"
     session.run(
         f"CREATE TEMP TABLE judged_{table.number} AS SELECT *, CASE WHEN v LIKE '%{ValueVerdict.PUT_BACK}%' THEN 1 END"
-        f" AS {MARK} FROM (SELECT row_number() OVER () AS {ROW}, {keys}, {verdicts} AS v, {values}"
+        f" AS {MARK} FROM (SELECT row_number() OVER () AS {ROW}, {keys}, {verdicts} AS v{values}"
         f" FROM {staged.then} t JOIN ONLY {staged.live.sql} l ON {staged.same('l', 't')}{join} WHERE t.{CHOSEN}) x"
         f" WHERE v ~ '[^{ValueVerdict.SAME}]'; ANALYZE {table.judged}"
     )
@@ -170,6 +170,8 @@ def put_columns(session: Session, table: JudgedTable) -> dict[str, int]:
 
 def put_rows(session: Session, table: JudgedTable) -> tuple[PutRow, ...]:
     """Return the first of the rows with values that are put back."""
+    if not table.columns:
+        return ()
     values = ", ".join(
         f"({n}, {literal(name)}, CAST(j.w{n} AS text), CAST(j.t{n} AS text), substr(j.v, {n}, 1))"
         for n, name in enumerate(table.columns, 1)

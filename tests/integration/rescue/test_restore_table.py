@@ -118,3 +118,13 @@ def test_a_rollback_refuses_when_a_removed_row_was_made_again(school):
     school.korrigo("restore", school.made, "-T", "teacher", "--exact", "--yes")
     school.sql("INSERT INTO teacher VALUES (9, 'y')")
     assert "made again" in school.korrigo("rollback", "--yes", code=4).err
+
+
+def test_a_table_with_nothing_but_its_key_is_brought_back(make_site):
+    site = make_site(schema="CREATE TABLE tag (id int PRIMARY KEY); INSERT INTO tag SELECT generate_series(1, 5)")
+    made = site.backup()
+    site.sql("DELETE FROM tag WHERE id > 3; INSERT INTO tag VALUES (9)")
+    site.korrigo("revert", "--table", "tag", "--from", made, "--yes", code=6)
+    assert site.sql("SELECT array_agg(id ORDER BY id) FROM tag") == [([1, 2, 3, 9],)]
+    site.korrigo("restore", made, "--table", "tag", "--yes")
+    assert site.sql("SELECT array_agg(id ORDER BY id) FROM tag") == [([1, 2, 3, 4, 5, 9],)]

@@ -117,6 +117,8 @@ class JudgedTable:
         )
 
     def _values(self, letter: str, condition: str) -> str:
+        if not self.columns:  # a table of its key alone
+            return "NULL::json"
         rows = ", ".join(
             f"({literal(name)}, CAST(j.{letter}{n} AS text), substr(j.v, {n}, 1))"
             for n, name in enumerate(self.columns, 1)
@@ -163,6 +165,8 @@ def judge(session: Session, table: JudgedTable, after: StagedTable | None) -> No
 
 def put_columns(session: Session, table: JudgedTable) -> dict[str, int]:
     """Return the columns with values that are put back, each with their number."""
+    if not table.columns:
+        return {}
     numbers = ", ".join(f"count(*) FILTER (WHERE {_is_put(n)})" for n, _ in enumerate(table.columns, 1))
     query = f"SELECT json_build_array({numbers}) FROM {table.judged} j WHERE j.{PICKED}"
     return {name: count for name, count in zip(table.columns, session.ask(query, list[int]), strict=True) if count}

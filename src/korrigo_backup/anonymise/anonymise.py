@@ -38,7 +38,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Anonymiser:
-    """Rules, and what is known of the site's path columns: their prefixes, and the roots of absolute paths."""
+    """Rules, and the facts about the site's path columns: their prefixes, and the roots of absolute paths."""
 
     rules: Rules
     columns: tuple[PathColumn, ...] = ()

@@ -227,7 +227,7 @@ def copied(text: str) -> str:
 
 
 def renamed(value: str) -> str:
-    """Return the expression of a new name of a file, with the suffix of the old one."""
+    """Return the expression of a new name of a file, with the suffix of the old name."""
     return (
         f"('anonymised/' || left(encode(sha256(convert_to({KEY_OF_RUN} || {value}, 'UTF8')), 'hex'), 32)"
         f" || coalesce(lower(substring({value} from '\\.[A-Za-z0-9]{{1,8}}$')), ''))"

@@ -32,7 +32,7 @@ class NamedFile:
 
 @dataclass
 class CopyFiles:
-    """The files of a copy below `root`; numbers of what was done with them."""
+    """The files of a copy below `root`; the numbers of replaced, removed, kept and absent files."""
 
     root: Path
     replaced: int = 0

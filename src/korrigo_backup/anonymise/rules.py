@@ -1,4 +1,4 @@
-"""The rules of an anonymised copy: their form in a file, and what each of them does with a column."""
+"""The rules of an anonymised copy: their form in a file, and the effect of each of them on a column."""
 
 from __future__ import annotations
 

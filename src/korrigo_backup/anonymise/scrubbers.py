@@ -1,7 +1,7 @@
 """The rules that a site declares as django-scrubber does, read by asking its Django, in the words of our rules.
 
 They are translated. The site's own `scrub_data` is not run: it changes the database that the site's settings name,
-which may be the live one.
+which may be the live database.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DeclaredScrubber(msgspec.Struct, frozen=True):
 
 
 class PersonalField(msgspec.Struct, frozen=True):
-    """A field whose class tells what it holds: an address, a file."""
+    """A field whose class tells its content: an address, a file."""
 
     table: str
     column: str
@@ -47,7 +47,7 @@ class PersonalField(msgspec.Struct, frozen=True):
 
 
 class DeclaredScrubbers(msgspec.Struct, frozen=True):
-    """What the site's Django declares."""
+    """The declarations of the site's Django."""
 
     scrubbers: tuple[DeclaredScrubber, ...]
     fields: tuple[PersonalField, ...]

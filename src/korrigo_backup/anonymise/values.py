@@ -1,4 +1,4 @@
-"""Values that take the place of personal ones: equal values get equal ones within a run, and nothing leads back."""
+"""Values in the place of personal values: equal values get equal substitutes within a run, and nothing leads back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SHORT_DOMAIN = "@x.test"
 
 @dataclass(frozen=True)
 class ValueLimits:
-    """What a value must be for all columns of a rule: unique, and of no more than so many characters."""
+    """The demands on a value by all columns of a rule: unique, and of at most so many characters."""
 
     unique: bool = False
     length: int | None = None
@@ -42,7 +42,7 @@ class Fakes:
     seed: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def value(self, provider: str, original: str, limits: ValueLimits, *, attempt: int = 0) -> str:
-        """Return the value in the place of `original`; another `attempt` gives another one."""
+        """Return the value in the place of `original`; another `attempt` gives another value."""
         words = f"{provider}\0{attempt}\0{original}".encode()
         digest = hmac.digest(self.seed, words, hashlib.sha256)
         self.faker.seed_instance(int.from_bytes(digest[:8]))
@@ -53,7 +53,7 @@ class Fakes:
 
 
 def suffixed(value: str, digest: bytes, length: int | None) -> str:
-    """Return a value made unique by a suffix: an address keeps its domain, a number of digits stays one."""
+    """Return a value made unique by a suffix: an address keeps its domain, digits stay digits."""
     local, at, domain = value.rpartition("@")
     head, tail = (local, at + domain) if at else (value, "")
     digits = not any(character.isalpha() for character in value)
@@ -67,7 +67,7 @@ def suffixed(value: str, digest: bytes, length: int | None) -> str:
 
 
 def open_fakes(providers: Iterable[str], locale: str) -> Fakes:
-    """Return what draws the values. Raises Refused without faker, UsageError for an unknown provider or locale."""
+    """Return the maker of the values. Raises Refused without faker, UsageError for an unknown provider or locale."""
     try:
         import faker  # noqa: PLC0415 - an extra of the installation
     except ImportError:

@@ -94,7 +94,7 @@ class Wired:
         return replace(_site(self.config, self.environment, make), secrets=self.secrets, ledger=self.ledger())
 
     def ledger(self) -> ErasureLedger:
-        """Return the ledger of what was erased on request; UsageError if it lies among the backups."""
+        """Return the ledger of erasures on request; UsageError if it lies among the backups."""
         path = self.config.erasure.ledger or self.keyring.path.with_name(LEDGER)
         if _inside(path, self.config.backup.dir):
             raise UsageError(
@@ -205,7 +205,7 @@ def _owner(config: Configuration) -> Owner:
 
 
 def _secrets(config: Configuration, environment: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return every secret value of the configuration. Longer values come first, since they may contain shorter ones."""
+    """Return every secret value of the configuration, the longest first: a long value may contain a short value."""
     password, notify = config.database.password, config.notify
     addresses = [*notify.urls, *(channel.url for channel in notify.channels), notify.healthchecks_url]
     found = [one for one in (password, config.staging.password) if one]
@@ -345,7 +345,7 @@ def _composed(config: Configuration, environment: Mapping[str, str], make: Calla
 
 
 def staging_server(config: Configuration, environment: Mapping[str, str]) -> Postgres:
-    """Return the server of `[staging]`, whose database is the one that is loaded into.
+    """Return the server of `[staging]`, whose database the data are loaded into.
 
     UsageError if it is not configured, or is the live database.
     """

@@ -111,7 +111,7 @@ def compose(kind: Kind, origin: Origin, stamped: str, counter: int = 1, *, store
 def free_second(now: datetime, names: Collection[str]) -> datetime:
     """Return the first second from `now` on whose stamp is in none of the names of previous copies.
 
-    Two operations with the same stamp would share their copies, and the undo of one would undo the other.
+    Two operations with the same stamp would share their copies, and an undo would undo both.
     """
     while any(stamp(now) in name for name in names):
         now += timedelta(seconds=1)

@@ -151,7 +151,7 @@ def _compare(wired: Wired, present: Present, saved: str, with_database: str | No
 
 @dataclass(frozen=True)
 class _Parts:
-    """The dump and the media backup that an artifact is or binds; one of them may be None."""
+    """The dump and the media backup that an artifact is or binds; either may be None."""
 
     name: str
     dump: Artifact | None
@@ -185,7 +185,7 @@ def _compare_backups(wired: Wired, present: Present, first: str, later: str) -> 
 
 
 def _together(database: Comparison | None, files: Comparison | None, saved: str) -> Comparison:
-    """Return the comparison of an artifact from those of its parts, of which there is one at least."""
+    """Return the comparison of an artifact from those of its parts; at least one part is there."""
     first, *others = filter(None, (database, files))
     return (
         replace(first, saved=saved, now=f"{first.now} and {others[0].now}", files=others[0].files) if others else first

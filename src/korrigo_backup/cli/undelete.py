@@ -30,7 +30,7 @@ NAMED = 3
 
 
 class OnConflict(StrEnum):
-    """What is done with a row that the live database does not take."""
+    """The treatment of a row that the live database does not take."""
 
     STOP = "stop"
     SKIP = "skip"

@@ -61,8 +61,8 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
 def redact_message(text: str, secrets: Iterable[Secret]) -> str:
     """Return a message of this program with every secret replaced by stars, for its operator.
 
-    A secret that is an ordinary word of messages stays where it is a word of a sentence, between spaces. One that is a
-    part of this program's name stays in that name: stars in it would spoil each next step, and tell the secret.
+    A secret that is an ordinary word of messages stays where it is a word of a sentence, between spaces. A secret that
+    is a part of this program's name stays in that name: stars in it would spoil each next step, and tell the secret.
     """
     secrets = _longest_first(secrets)
     if in_name := [one for one in secrets if one.reveal() in _PROGRAM]:

@@ -55,7 +55,7 @@ class DatabaseName(msgspec.Struct, frozen=True):
 
 
 class AppMigrations(msgspec.Struct, frozen=True):
-    """The migrations of an app on disk, the leaves among them, and the older ones that squashed migrations replace."""
+    """The migrations of an app on disk, the leaves among them, and the migrations that squashed migrations replace."""
 
     app: str
     names: tuple[str, ...]
@@ -64,11 +64,11 @@ class AppMigrations(msgspec.Struct, frozen=True):
 
 
 class DeclaredRelation(msgspec.Struct, frozen=True):
-    """A reference between the tables of two models: a foreign key, also one that the database does not hold.
+    """A reference between the tables of two models: a foreign key, also if the database does not hold it.
 
     `parent_link`: both rows are one object (multi-table inheritance). In a generic relation `columns` hold a key of
     `to` in the rows whose `type_column` is the number of the content type with this app and model. `on_delete` is
-    Django's name for what a deletion does, "" if the database does it or an earlier version has described the site.
+    Django's name for the effect of a deletion, "" if the database does it or an earlier version has described the site.
     """
 
     table: TableName

@@ -38,4 +38,4 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_DRILL": ("schedule", "drill"),
     "KORRIGO_BACKUP_OVERDUE": ("schedule", "overdue"),
 }
-"""The runbook's variables (2.3) and ours, with the section and key each one sets. An empty one is as unset."""
+"""The runbook's variables (2.3) and ours, with the section and key each one sets. An empty variable is as unset."""

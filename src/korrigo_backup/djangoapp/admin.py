@@ -129,7 +129,7 @@ class BackupsAdmin(admin.ModelAdmin):
 
     @method_decorator(require_safe)
     def row_view(self, request: Any, name: str, table: str) -> Any:
-        """Answer with a row as it was, next to the live one. Raises as `detail_view`."""
+        """Answer with a row as it was, next to the live row. Raises as `detail_view`."""
         self._require_permission(request, _LOOK)
         from korrigo_backup.djangoapp.look import asking, pages  # noqa: PLC0415 - as above
 

@@ -28,7 +28,7 @@ DEFAULT_MAX_AGE = timedelta(hours=26)
 
 
 def backup_directory() -> Path | None:
-    """Return the directory of the backups, None if no setting names one.
+    """Return the directory of the backups, None if no setting names it.
 
     The setting counts before the variable of its name, that before BACKUP_DIR. A relative path is below BASE_DIR, if
     the settings have that, since a site's process is started anywhere. Raises TypeError or ValueError for an invalid
@@ -39,7 +39,7 @@ def backup_directory() -> Path | None:
 
 
 def requests_directory() -> Path | None:
-    """Return the spool of requests, None if no setting and no variable names one; raises as `backup_directory`."""
+    """Return the spool of requests, None if no setting and no variable names it; raises as `backup_directory`."""
     return _path(REQUESTS, getattr(settings, REQUESTS, None) or os.environ.get(REQUESTS))
 
 

@@ -44,7 +44,7 @@ class Copying:
     to: Path | None = None
 
     def made(self, loads: Sequence[PartLoad], stamp: str, listen: Listener) -> MadeCopy:
-        """Anonymise what was loaded, check it, and write it where that is asked for.
+        """Anonymise the loaded data, check them, and write them where that is asked for.
 
         Raises as `Anonymiser.run`, but for OriginalsLeft, which is the `problem` of the result.
         """

@@ -79,7 +79,7 @@ class Drilled:
 
 
 def announce_room(place: Place, artifacts: Iterable[Artifact], listen: Listener) -> None:
-    """Name the room that the parts need and have, by their manifests. Raises Refused if one does not fit."""
+    """Name the room that the parts need and have, by their manifests. Raises Refused if a part does not fit."""
     free_for_database, free_for_media = place.free()
     for manifest in (one.manifest for one in artifacts if one.manifest):
         if manifest.database and manifest.database.size:
@@ -115,7 +115,7 @@ def drill(
 
     With `copying` the loaded data are made an anonymised copy before they are kept or removed.
 
-    Refused if the place has no room for it, or gives no right to make a database. `watch` has measured what was done
+    Refused if the place has no room for it, or gives no right to make a database. `watch` has measured the steps
     before.
     """
     if KINDS[artifact.kind].loaded_by_django:

@@ -77,8 +77,8 @@ class DrillOptions:
     """Options of a drill. `artifact` is its name, "" for the newest that can be loaded.
 
     With `with_media` that is the newest restore point, if it is of the last days before the newest backup; if the place
-    has no room for its media, its database alone. `wait` is in seconds: so long another run may go on before this
-    one gives up.
+    has no room for its media, its database alone. `wait` is in seconds: so long this run waits for another
+    before it gives up.
 
     `copying` makes an anonymised copy of the loaded data; without a directory for it, media are not loaded.
 
@@ -216,7 +216,7 @@ def _drilled(
 
 
 def _counted(catalog: Catalog, artifact: Artifact) -> tuple[int | None, int | None]:
-    """Return the number of tables and of users in a backup; the proof has compared both with what was loaded."""
+    """Return the number of tables and of users in a backup; the proof has compared both with the loaded data."""
     manifests = (one.manifest for one in components(catalog, artifact))
     saved = next((one.database.tables for one in manifests if one and one.database), None)
     if saved is None:
@@ -263,7 +263,7 @@ def _steps(
 
 
 def _all_parts(there: Catalog, artifact: Artifact) -> tuple[Artifact, ...]:
-    """Return the components. Raises ProofFailed if one is gone: such a backup cannot be restored."""
+    """Return the components. Raises ProofFailed if a component is gone: such a backup cannot be restored."""
     try:
         return components(there, artifact)
     except NotFound as problem:

@@ -1,4 +1,4 @@
-"""The seconds of a drill by phase: what a restore of this backup takes, measured."""
+"""The seconds of a drill by phase: the measured time of a restore of this backup."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BEGINS: dict[type, Phase] = {
 }
 """The steps with which a phase begins. Files are proven as they are written: that is a part of their load.
 
-What becomes of proven data is no part of a recovery."""
+The later use of proven data is no part of a recovery."""
 
 
 @dataclass

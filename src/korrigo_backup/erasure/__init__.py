@@ -1,1 +1,1 @@
-"""The erasure ledger: what was erased on request, as keyed hashes, and its erasure from restored data."""
+"""The erasure ledger: erasures on request as keyed hashes, and the erasure of the same data after a restore."""

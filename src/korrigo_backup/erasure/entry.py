@@ -23,14 +23,14 @@ _CONTEXT = b"korrigo-backup erasure ledger 1\n"
 
 
 class Subject(StrEnum):
-    """What an entry is about: an erased row, or the rules of the site's code at that time."""
+    """The subject of an entry: an erased row, or the rules of the site's code at that time."""
 
     ROW = "row"
     RULES = "rules"
 
 
 class OnDelete(StrEnum):
-    """What the site's code does with a row that refers to a deleted row (Django's `on_delete`)."""
+    """The rule of the site's code for a row that refers to a deleted row (Django's `on_delete`)."""
 
     CASCADE = "CASCADE"
     SET_NULL = "SET_NULL"
@@ -60,7 +60,7 @@ class Link(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The site that an entry is of. Two sites may share a ledger, and a key of one is no key of the other."""
+    """The site that an entry is of. Two sites may share a ledger; the key of a site is no key of another."""
 
     site: str
     environment: str
@@ -98,7 +98,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def identity(self) -> tuple[Scope, str, str]:
-        """What two entries about the same row have in common."""
+        """The values that two entries about the same row have in common."""
         return self.scope, self.table, self.hash
 
     def is_newer_than(self, others: Sequence[Entry]) -> bool:

@@ -59,7 +59,7 @@ class ErasureLedger:
         Entries that say nothing new are not added. Raises UnreadableLedger before anything is added behind
         a line that cannot be read.
         """
-        self.read()  # a key that is lost is told before a new one is made
+        self.read()  # a lost key is an error before a new key is made
         key = self.keyring.signing()
         with self._locked() as descriptor:
             known = self.read()

@@ -1,7 +1,7 @@
-"""The references between the tables of a database, and what becomes of a row whose reference is erased.
+"""The references between the tables of a database, and the fate of a row whose reference is erased.
 
-The rule of the site's code at the time of the erasure decides; where no entry has one, the database's own action; where
-it has none either, the row is erased, too.
+The rule of the site's code at the time of the erasure decides. Where no entry has a rule, the database's own action
+decides; where it has none either, the row is erased, too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ WHERE o.contype = 'f' AND o.conparentid = 0 AND n.nspname !~ '^pg_' AND m.nspnam
 
 
 class Fate(Enum):
-    """What becomes of a row that refers to an erased row."""
+    """The fate of a row that refers to an erased row."""
 
     ERASED = auto()
     EMPTIED = auto()
@@ -73,7 +73,7 @@ class Fate(Enum):
 class LoadedTable(msgspec.Struct, frozen=True):
     """A table: its name as a dump has it, its columns, those that may be NULL.
 
-    `parted`: it has partitions; `part`: it is one.
+    `parted`: it has partitions; `part`: it is a partition.
     """
 
     name: str
@@ -147,7 +147,7 @@ def read_tables(session: Session) -> dict[str, LoadedTable]:
 def read_references(
     session: Session, tables: Mapping[str, LoadedTable], entries: Iterable[Entry]
 ) -> tuple[LoadedReference, ...]:
-    """Return every reference, held by the database or named by an entry; of two rules the newer one decides."""
+    """Return every reference, held by the database or named by an entry; of two rules the newer decides."""
     links = {(one.table, one.columns, one.to, one.content_type): one for entry in entries for one in entry.links}
     found = []
     for key in session.ask(_FOREIGN_KEYS, tuple[_ForeignKey, ...]):
@@ -187,9 +187,10 @@ def _decided(one: LoadedReference, link: Link | None, action: str) -> LoadedRefe
 
 
 def fate(rule: str, action: str, *, can_be_empty: bool) -> Fate:
-    """Return what becomes of a row that refers to an erased row.
+    """Return the fate of a row that refers to an erased row.
 
-    `rule` is Django's, "" if it is not known; `action` the letter of the foreign key's ON DELETE, "" without one.
+    `rule` is Django's, "" if it is not known. `action` is the letter of the foreign key's ON DELETE, "" without a
+    foreign key.
     """
     empties = Fate.EMPTIED if can_be_empty else Fate.ERASED
     by_rule = {

@@ -2,7 +2,7 @@
 
 All reads come first: the rows are marked in temporary tables (`gone_N`) by their place, then references are emptied,
 then all marked rows are deleted by one statement, since foreign keys are looked at when a statement ends. Triggers of
-the site do not run: an audit table must not get what is erased. The caller begins and ends the transaction.
+the site do not run: an audit table must not get the erased values. The caller begins and ends the transaction.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class CannotErase(Refused):
 
 @dataclass(frozen=True)
 class ErasedRows:
-    """What was erased: rows by table, and rows whose reference was emptied by table."""
+    """The result of an erasure, by table: erased rows, and rows whose reference was emptied."""
 
     rows: Mapping[str, int] = field(default_factory=dict)
     emptied: Mapping[str, int] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class ErasedRows:
 
 @phase("erasure")
 def erase_rows(session: Session, entries: Sequence[Entry], keys: Mapping[str, Key]) -> ErasedRows:
-    """Erase in the open transaction of a session the rows that entries name; return what was erased.
+    """Erase in the open transaction of a session the rows that entries name; return the numbers of rows.
 
     `keys` are the signing keys by id. Raises CannotErase for a row that a rule of the site protects, ProofFailed for a
     row that is still there afterwards.

@@ -64,7 +64,7 @@ class ChosenFiles:
             self.stage.add_directory(path, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
 
     def create(self, path: str) -> IO[bytes]:
-        """Open a wanted file, or one that is thrown away."""
+        """Open a wanted file, or a file whose content is thrown away."""
         if path in self.wanted:
             self.taken.add(path)
             return self.stage.create(self.under.get(path, path))
@@ -118,7 +118,7 @@ def parents(path: str) -> list[str]:
 
 
 def missing_directories(root: Path, paths: Sequence[str], hint: str) -> tuple[str, ...]:
-    """Return the directories that files need and that are not there, the outer ones first.
+    """Return the directories that files need and that are not there, the outer directories first.
 
     Raises Refused, with a hint, for a directory that is a link or a file.
     """

@@ -46,7 +46,7 @@ class BesideLive:
     keeps: bool = False
 
     def server(self, proof: DatabaseProof | None) -> AbstractContextManager[Postgres]:
-        """Yield the site's own server: what is loaded there has a name of its own."""
+        """Yield the site's own server: a loaded database has a name of its own there."""
         del proof
         return nullcontext(self.site.postgres)
 
@@ -102,7 +102,7 @@ class BesideLive:
         return tuple(sorted(beside(names, self.site.postgres.database, "stage").values()))
 
     def _directories(self) -> tuple[str, ...]:
-        """Return the directories of loads; one whose swap has begun is a matter of the recovery."""
+        """Return the directories of loads, but for those whose swap has begun: they are a matter of the recovery."""
         names = self.site.media.names() if self.site.media else []
         return tuple(sorted(name for name in names if name.startswith(_STAGE) and ".moving" not in name))
 

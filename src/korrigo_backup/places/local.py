@@ -58,7 +58,7 @@ class Local:
 
     @contextmanager
     def server(self, proof: DatabaseProof | None) -> Iterator[Postgres]:
-        """Yield a server of the saved major version or a newer one, with roles that have only the saved names.
+        """Yield a server of the saved major version or a newer version, with roles that have only the saved names.
 
         The leftover of a killed drill is ended and removed first. Raises Refused if this machine has no such programs,
         no room, or cannot start them.

@@ -45,7 +45,7 @@ class StagingServices:
     def stopped(self, listen: Listener) -> Iterator[None]:
         """Stop the services that have a container, and start them at the end, as the runbook does (6.3).
 
-        A killed drill has left them stopped: the next one starts them. Raises Unreachable if Compose fails; an error
+        A killed drill has left them stopped: the next drill starts them. Raises Unreachable if Compose fails; an error
         of the block stays the error, and its state names the services that could not be started.
         """
         there = {one.service for one in self.project.containers()}

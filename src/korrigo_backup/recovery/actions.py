@@ -82,7 +82,7 @@ _UNDOES_A_RESTORE = frozenset(
 
 
 class Undoable(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation that can be taken back: its verb, time, source, what was asked for, how many files it put."""
+    """An operation that can be taken back: its verb, time, source, the asked names, the number of files that it put."""
 
     verb: str
     stamp: str
@@ -134,12 +134,12 @@ class Recovered:
     names: frozenset[str] = frozenset()
     """All databases of the server."""
     undeletes: tuple[RecoveryAction, ...] = ()
-    """What was done about interrupted undeletes and restores of files."""
+    """The actions on interrupted undeletes and restores of files."""
 
     def require_no_undelete(self) -> None:
         """Raise Refused if an interrupted undelete, or restore of files, was finished or undone.
 
-        A person decides what is to be undone now.
+        A person decides which operation is undone now.
         """
         if self.undeletes:
             words = self.undeletes[-1].sentence

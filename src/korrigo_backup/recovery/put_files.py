@@ -59,10 +59,10 @@ _KEPT = 20
 
 
 class FilesHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A restore of single files: from which backups, what was asked for, what was put below the media root `media`.
+    """A restore of single files: its backups, the asked names, the files that were put below the media root `media`.
 
     `replaced` has the inode of the former file of each that was overwritten. `directories` are those that the files
-    needed, the outer ones first.
+    needed, the outer directories first.
     """
 
     site: str
@@ -87,7 +87,7 @@ def write_files_record(directory: Path, head: FilesHead, state: str = PENDING) -
 
 
 def file_records(directory: Path, site: str, state: str) -> list[FilesHead]:
-    """Return a site's records in a state, oldest first; one that cannot be read is left out."""
+    """Return a site's records in a state, oldest first, without unreadable records."""
     found = []
     for name in sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []:
         match = _NAME.fullmatch(name)
@@ -173,7 +173,7 @@ def changed_since(tree: MediaTree, head: FilesHead) -> list[str]:
 
 
 def take_away(tree: MediaTree, head: FilesHead) -> list[str]:
-    """Remove the files that were put, and bring the former ones back; return the paths of those changed since.
+    """Remove the files that were put, and bring the former files back; return the paths of those changed since.
 
     Safe to repeat. Directories that were made for the files are removed if they are empty.
     """

@@ -251,7 +251,7 @@ def _take_back_swaps(site: Site, media: Tree) -> list[RecoveryAction]:
 
 
 def _take_back_incomplete(databases: Databases, live: str, staged: str, leftovers: _Leftovers) -> RecoveryAction | None:
-    """Make the old database live again if the new one lacks an object of the last step, and drop the new one."""
+    """If the new database lacks an object of the last step, make the old database live again and drop the new."""
     names, stamps = databases.names(), beside([staged], live, "stage")
     before = database_of(live, "before", next(iter(stamps), ""), names)
     if before not in names and databases.came_from(live) != staged:

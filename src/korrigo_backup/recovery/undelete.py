@@ -1,11 +1,11 @@
-"""The record of an undelete in the backup directory: the way back, and what the next run needs after a crash.
+"""The record of an undelete in the backup directory: the way back, and the facts that the next run needs after a crash.
 
 `.undelete-S.pending` stands there from before the first file is staged until after the commit; then it is
 `.undelete-S.done`. `.undelete-S.undoing` stands beside that from before the commit of its undo until its files are
 gone. The first line says which transaction decides, and names files; each other line is a row that was inserted, or
 linked again.
 
-What a dead run has left is decided by the server, which remembers how a transaction ended.
+After a dead run the server decides: it remembers how a transaction ended.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class RecordedTable(msgspec.Struct, frozen=True):
 class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a record. `transaction` is "" until the rows are inserted.
 
-    `directories` are those that the files needed, the outer ones first. `verb` is the command that wrote the record.
+    `directories` are those that the files needed, the outer directories first. `verb` is the command that wrote the
+    record.
     """
 
     verb: str = "undelete"
@@ -88,8 +89,8 @@ class RecordedRow(msgspec.Struct, frozen=True):
     """A row that was inserted: the number of its table in the head, its key as text, the hash of its content.
 
     Of a live row that was linked again `link` names the columns, and the hash is that of their values. Of a live row
-    with values that were put back there are those of before and after, as text by column; of one that was removed all
-    values. They have no hash.
+    with values that were put back there are those of before and after, as text by column; of a removed row there are
+    all values. They have no hash.
     """
 
     table: int
@@ -102,7 +103,7 @@ class RecordedRow(msgspec.Struct, frozen=True):
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a record of an operation, whole and forced to disk; one that is there is replaced."""
+    """Write a record of an operation, whole and forced to disk; a former record is replaced."""
     fresh = path.with_name(f"{PARTIAL_PREFIX}{path.name}")  # after a kill the next run removes it as a draft
     with explained(f"write {path}"):
         try:
@@ -137,7 +138,7 @@ def record_path(directory: Path, stamp: str, state: str) -> Path:
 
 
 def write_record(directory: Path, head: UndeleteHead, rows: Iterable[bytes] = (), *, state: str = PENDING) -> Path:
-    """Write a record, whole and forced to disk; one that is there is replaced."""
+    """Write a record, whole and forced to disk; a former record is replaced."""
     path = record_path(directory, head.stamp, state)
     write_lines(path, chain([msgspec.json.encode(head)], rows))
     return path
@@ -175,7 +176,7 @@ def read_rows(path: Path) -> Iterator[RecordedRow]:
 
 
 def records(directory: Path, site: str, state: str) -> list[UndeleteHead]:
-    """Return the heads of a site's records in a state, oldest first; one that cannot be read is left out."""
+    """Return the heads of a site's records in a state, oldest first, without unreadable records."""
     found = []
     for name in sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []:
         match = _NAME.fullmatch(name)

@@ -1,4 +1,4 @@
-"""The host's side: take the requests of the spool, plan what they ask for, carry out a plan that was shown.
+"""The host's side: take the requests of the spool, make their plans, carry out a plan that was shown.
 
     lock > read > record > plan > answer                                  a plan: nothing changed
     lock > read > record > (a person approves) > undelete, if its plan has the shown digest > record > answer
@@ -49,7 +49,7 @@ _AHEAD = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Round:
-    """What a run did: the records of the requests that it took, and how many are left for later, with the reason."""
+    """The result of a run: the records of the requests that it took, the number of those left for later, the reason."""
 
     handled: tuple[RequestRecord, ...]
     left: int = 0
@@ -80,7 +80,7 @@ def approve(
 ) -> tuple[RequestRecord, UndeletePlan | None]:
     """Carry out a request that waits for a person; return its new record and the plan that was made now.
 
-    `confirm` is asked with the plan, if it is the one that the site has shown. Raises Cancelled without its yes.
+    `confirm` is asked with the plan, if the site has shown this plan. Raises Cancelled without its yes.
     """
     host.spool.require()
     with exclusive(host.catalog.directory / f"{DIRECTORY}.lock", "requests"):

@@ -35,7 +35,7 @@ KEPT = timedelta(days=7)
 
 @dataclass(frozen=True)
 class RequestRules:
-    """Whether a person approves what is brought back, whether the site may look, how long a request stands."""
+    """Whether a person approves each plan, whether the site may look, how long a request stands."""
 
     ask: bool = True
     looks: bool = False

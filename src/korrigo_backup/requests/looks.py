@@ -26,7 +26,7 @@ def look(dump: Artifact, request: LookRequest) -> SavedPage:
     """Return the rows that a request asks for.
 
     Raises NotFound for a table or row that the dump does not have, Refused for a dump that is altered or takes too
-    long, ProofFailed for one that is damaged.
+    long, ProofFailed for a damaged dump.
     """
     if dump.problem or dump.header is None or dump.authenticity is Authenticity.FORGED:
         raise Refused(f"{dump.name} cannot be relied on", hint=f"korrigo-backup verify {dump.name}")

@@ -1,4 +1,4 @@
-"""The documents of the spool: what the site may ask of the host, and what the host answers.
+"""The documents of the spool: the requests that the site may make, and the answers of the host.
 
 A request names a backup of the catalog, or the plan of a former request, and nothing else: no path, no command, no SQL.
 """

@@ -50,7 +50,7 @@ def write_record(directory: Path, record: RequestRecord) -> None:
 
 
 def find_record(directory: Path, id_: str) -> RequestRecord | None:
-    """Return the record of a request, None without one."""
+    """Return the record of a request, None if there is none."""
     path = directory / DIRECTORY / f"{id_}.json"
     with explained(f"read {path}"):
         try:

@@ -58,7 +58,7 @@ class Spool:
                 pass
 
     def pending(self) -> tuple[list[str], int]:
-        """Return the ids of the requests, oldest first, and the number of other entries; hidden ones do not count."""
+        """Return the ids of the requests, oldest first, and the number of other entries without the hidden."""
         found, strange = list[tuple[float, str]](), 0
         with self._inside(REQUESTS) as inside, os.scandir(inside) as entries:
             for entry in islice(entries, _LOOKED_AT):
@@ -90,7 +90,7 @@ class Spool:
         return id_
 
     def answer(self, answer: HostAnswer) -> None:
-        """Write an answer in the place of a former one; its group is that of the directory."""
+        """Write an answer in the place of a former answer; its group is that of the directory."""
         self._write(ANSWERS, answer.id, encode_answer(answer))
 
     def answer_to(self, id_: str) -> HostAnswer | None:
@@ -102,7 +102,7 @@ class Spool:
                 return None
 
     def newest_answers(self, count: int) -> list[HostAnswer]:
-        """Return the newest answers, at most so many; damaged ones are left out."""
+        """Return the newest answers, at most so many; damaged answers are left out."""
         found, answers = list[tuple[float, str]](), list[HostAnswer]()
         with self._inside(ANSWERS) as inside:
             with os.scandir(inside) as entries:

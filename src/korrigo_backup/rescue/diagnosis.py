@@ -1,4 +1,4 @@
-"""What a site has lost, and when: the live tables and files against the saved states. Reads only, loads nothing.
+"""The losses of a site, and their times: the live tables and files against the saved states. Reads only, loads nothing.
 
 The manifests tell when a table lost rows. Each such table is then compared, row by row, with the last dump before its
 newest loss; a table that has only changed since the newest dump, with that.
@@ -74,7 +74,7 @@ class LiveSite:
 
 
 def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
-    """Return the losses since the first of the points; raises ProofFailed for a dump that is not the saved one."""
+    """Return the losses since the first of the points; raises ProofFailed for a dump that is not as it was saved."""
     unseen = [f"{name} {why}" for name, why in points.passed_over]
     newest = deque[PointTables](maxlen=1)
     changes = moments(_states(of_the_site(points.dumps), live, newest))
@@ -113,7 +113,7 @@ def diagnose_table(points: Points, live: LiveSite, table: str) -> tuple[tuple[Ta
 def _states(
     dumps: Sequence[Artifact], live: LiveSite, newest: deque[PointTables], wanted: Collection[str] | None = None
 ) -> Iterator[PointTables]:
-    """Yield the saved states and then the live one; `newest` holds the last that was yielded."""
+    """Yield the saved states and then the live state; `newest` holds the last that was yielded."""
     for state in saved_tables(dumps, wanted):
         newest.append(state)
         yield state

@@ -1,4 +1,4 @@
-"""Record in the ledger what was erased on request, so that no restore brings it back. It deletes nothing itself.
+"""Record erasures on request in the ledger, so that no restore brings the rows back. Nothing is deleted here.
 
 A row that is still live is recorded all the same, with a warning: the site's own deletion, with its signals, files and
 other systems, is the site's matter, and may come in a moment.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ForgetOptions:
-    """What was erased: objects as a person writes them; the reason, which names nobody."""
+    """The erased objects, as a person writes them; the reason, which names nobody."""
 
     objects: tuple[str, ...] = ()
     reason: str = ""
@@ -50,7 +50,7 @@ class ForgetOptions:
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """What `forget` has recorded, or would. `live` are the rows that are still in the live database.
+    """The rows that `forget` has recorded, or would record. `live` are the rows that are still in the live database.
 
     `known` counts the rows that the ledger had already.
     """
@@ -76,7 +76,7 @@ def forget(
     now: datetime,
     listen: Listener = silent,
 ) -> Forgotten:
-    """Record rows in the ledger; return what was recorded.
+    """Record rows in the ledger; return their numbers, and which of them are still live.
 
     Raises UsageError without an object and for a key that is none, NotFound for an unknown table, Unreachable without
     the database, UnreadableLedger.
@@ -173,7 +173,7 @@ def _link(one: DeclaredRelation, tables: Collection[str]) -> Link | None:
 
 
 def _qualified(named: TableName, tables: Collection[str]) -> str:
-    """Return the live table of a model; without a schema the one in `public`, else the only one; "" without one."""
+    """Return the live table of a model, "" if there is none: without a schema that in `public`, else the only table."""
     found = [
         name for name in tables if plain_parts(name)[1] == named.table and named.schema in {None, plain_parts(name)[0]}
     ]
@@ -205,5 +205,5 @@ def _findings(standing: Sequence[str], not_asked: str) -> Iterator[Finding]:
 
 
 def _subject(done: Forgotten) -> str:
-    """Return what was recorded, for the journal: without keys, which are personal data."""
+    """Return the numbers of recorded rows, for the journal: without keys, which are personal data."""
     return ", ".join(f"{counted(number, 'row')} of {table}" for table, number in done.rows.items())

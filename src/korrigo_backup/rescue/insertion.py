@@ -132,7 +132,7 @@ def total(counts: Sequence[str]) -> str:
 
 @phase("trial")
 def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Sequence[RowRelation]) -> TriedInsertion:
-    """Insert and prove the picked rows, take it back, and return what the live database does not take."""
+    """Insert and prove the picked rows, take it back, and return the rows that the live database does not take."""
     if not tables:
         return TriedInsertion()
     apart = " ".join(_one_by_one(one) for one in tables)
@@ -140,7 +140,7 @@ def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Se
 
 
 def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str = "") -> TriedInsertion:
-    """Carry out the statements `changes` and the query `proven`, and take them back; return what was not taken.
+    """Carry out the statements `changes` and the query `proven`, and take them back; return the refused rows.
 
     `apart` is PL/pgSQL that tries the rows one by one after the server has refused them all together.
     """

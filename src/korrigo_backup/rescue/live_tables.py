@@ -62,7 +62,7 @@ WHERE o.contype = 'f' AND c.relkind = 'r' AND d.relkind = 'r' AND n.nspname !~ '
 
 
 class TableLayout(msgspec.Struct, frozen=True):
-    """A table of the live database: the columns that an INSERT may name, and its key, () without one.
+    """A table of the live database: the columns that an INSERT may name, and its key, () if it has none.
 
     `name` is written as pg_dump writes it. The key is the primary key, else a unique index over columns without NULL.
     `texts` are the columns of text, `types` those of all `columns`, `fixed` the columns that no UPDATE may name.
@@ -187,7 +187,7 @@ def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, nu
 
 
 def _found(tables: Mapping[str, TableLayout], named: TableName) -> TableLayout | None:
-    """Return the live table of a model; without a schema the one in `public`, else the only one."""
+    """Return the live table of a model; without a schema that in `public`, else the only table."""
     found = [one for one in tables.values() if one.table == named.table and named.schema in {None, one.schema}]
     return next((one for one in found if one.schema == "public"), found[0] if len(found) == 1 else None)
 

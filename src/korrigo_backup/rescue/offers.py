@@ -1,4 +1,4 @@
-"""The ways back from a loss, in the order of what each of them loses: decided here, without input or output.
+"""The ways back from a loss, in the order of their own losses: decided here, without input or output.
 
 An offer is made only if its command is in this version.
 """
@@ -62,7 +62,7 @@ class FileState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """A way back: what it brings back, what is lost by it, how long the site is down, the command."""
+    """A way back: the data that it brings back, the data that it loses, the site's downtime, the command."""
 
     brings: str
     loses: str

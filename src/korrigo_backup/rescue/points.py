@@ -68,7 +68,7 @@ class Points:
 def read_points(catalog: Catalog, window: Window | None = None) -> Points:
     """Return the saved states of this site within a window of time, of every origin.
 
-    An artifact of another site is left out. One that is altered or has a broken manifest is passed over, and named.
+    An artifact of another site is left out. An altered artifact, or a broken manifest, is passed over and named.
     """
     return chosen(catalog.artifacts(), window or Window())
 
@@ -118,7 +118,7 @@ def dump_named(catalog: Catalog, named: str) -> Artifact:
 
 
 def dump_of(catalog: Catalog, found: Artifact) -> Artifact:
-    """Return an artifact, of a restore point its dump; UsageError for one without rows."""
+    """Return an artifact, of a restore point its dump; UsageError for an artifact without rows."""
     dump = next((one for one in components(catalog, found) if KINDS[one.kind].is_dump), None)
     if dump is None:
         raise UsageError(

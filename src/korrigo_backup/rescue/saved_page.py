@@ -79,7 +79,7 @@ def read_page(dump: Artifact, table: str, page: int, words: str) -> RowsPage:
 
 
 def read_row(dump: Artifact, table: str, column: str, key: str) -> SavedRow | None:
-    """Return the row whose `column` is `key`, None without one; raises as `read_page`."""
+    """Return the row whose `column` is `key`, None if there is none; raises as `read_page`."""
     with _open(dump) as saved:
         return saved.find(table, {column: cell_of(key)})
 

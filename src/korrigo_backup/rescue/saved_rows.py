@@ -68,7 +68,7 @@ class SavedRows:
         return self.read({table: lambda text: find_row(text, key)}).get(table)
 
     def layouts(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Return columns and primary key of each table, () without one; this reads the dump to its end."""
+        """Return columns and primary key of each table, () without a key; this reads the dump to its end."""
         return dump_rows.layouts(self._text(), self.source)
 
     def _text(self) -> Iterator[bytes]:
@@ -93,7 +93,7 @@ def _first(items: Iterator[T], count: int) -> Iterator[T]:
 
 
 def find_row(text: TableText, key: Mapping[str, bytes]) -> SavedRow | None:
-    """Return the first row of `find_rows`, None without one."""
+    """Return the first row of `find_rows`, None if there is none."""
     return next(find_rows(text, key), None)
 
 

@@ -128,7 +128,7 @@ class SiteTables:
         return replace(found, note=f"{found.note} ({self.not_asked})") if found.note and self.not_asked else found
 
     def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:
-        """Return columns and types of a table's primary key; of one that is not live from a dump, without types.
+        """Return columns and types of a table's primary key; of a table that is not live from a dump, without types.
 
         Raises UsageError for a table without a primary key: its rows have no names.
         """

@@ -1,4 +1,4 @@
-"""The dump that deleted rows are taken from: in which order dumps are tried, and whether an older one holds more."""
+"""The dump that deleted rows are taken from: in which order dumps are tried, and whether an older dump holds more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOST = 2
 def in_order(dumps: Iterable[Artifact]) -> list[Artifact]:
     """Return dumps in the order in which they are tried: the newest first, safety backups after all others.
 
-    A safety backup holds what a restore has replaced, often the damage itself.
+    A safety backup holds the data that a restore has replaced, often the damage itself.
     """
     newest = sorted(dumps, key=lambda one: one.created, reverse=True)
     return sorted(newest, key=lambda one: one.origin is Origin.SAFETY)
@@ -31,8 +31,8 @@ def in_order(dumps: Iterable[Artifact]) -> list[Artifact]:
 def of_the_site(dumps: Iterable[Artifact]) -> tuple[Artifact, ...]:
     """Return the dumps whose order in time is that of the site's states, oldest first.
 
-    A safety backup is left out if there are others: it holds what a restore has ended, often the damage, and the next
-    state is that of an earlier dump again.
+    A safety backup is left out if there are others: it holds a state that a restore has ended, often the damage, and
+    the next state is that of an earlier dump again.
     """
     ordered = sorted(dumps, key=lambda one: one.created)
     return tuple(one for one in ordered if one.origin is not Origin.SAFETY) or tuple(ordered)
@@ -48,10 +48,10 @@ def newest_replaced(dumps: Iterable[Artifact]) -> Artifact | None:
 def fuller_finding(
     chosen: tuple[str, Counts], older: Iterable[tuple[str, Counts]], tables: Collection[str]
 ) -> list[Finding]:
-    """Return a warning if one of `tables` has lost most of its rows between an older dump and the chosen one.
+    """Return a warning if one of `tables` has lost most of its rows between an older dump and the chosen dump.
 
-    Each dump is its name with the rows of its tables; `older` is given newest first. Rows that belong to the deleted
-    ones may have been lost before they were.
+    Each dump is its name with the rows of its tables; `older` is given newest first. Rows that belong to deleted
+    rows may have been lost before these.
     """
     name, counts = chosen
     for earlier, before in older:

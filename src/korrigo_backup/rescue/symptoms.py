@@ -1,4 +1,4 @@
-"""Symptoms that a person types: an object, a table or a media file; what each means, how it stood, its ways back."""
+"""Symptoms that a person types: an object, a table or a media file; their meanings, how each stood, its ways back."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class Symptom(msgspec.Struct, frozen=True, kw_only=True):
-    """What one meaning of a typed text is, how it stood and stands, and the ways back.
+    """A meaning of a typed text: how it stood and stands, and the ways back.
 
     One of `row`, `table` and `file` is there. `tables` are the differences of a table, row by row. `is_as_saved` tells
     whether it is live as in the newest backup, None if the live side is not known.
@@ -63,7 +63,7 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class TypedMeanings:
-    """What a typed text can mean: a row, a table, a media file by its path below the media root ("" for none)."""
+    """The meanings of a typed text: a row, a table, a media file by its path below the media root ("" for none)."""
 
     text: str
     row: NamedRow | None
@@ -200,7 +200,7 @@ def row_offers(row: NamedRow, history: RowHistory, former: Artifact, commands: C
 
 
 def _former(events: Sequence[RowEvent], artifacts: Sequence[Artifact]) -> Artifact | None:
-    """Return the artifact with the state before the newest change or loss, None without one."""
+    """Return the artifact with the state before the newest change or loss, None if there is none."""
     last = events[-1] if events else None
     if last is None or last.after is None or last.kind not in {RowEventKind.GONE, RowEventKind.CHANGED}:
         return None

@@ -3,8 +3,8 @@
     lock > recover > find the dump > stage > close > try > plan > confirm      nothing changed
       stage the files > insert and prove in one transaction, while the site serves > record > put the files > commit
 
-Nothing is loaded but temporary tables of one session (decision 52). A plan says each row; what is carried out is
-exactly the plan.
+Nothing is loaded but temporary tables of one session (decision 52). A plan names each row; exactly the plan is
+carried out.
 
 One file: the straight line of an undelete, readable from top to bottom.
 """
@@ -72,8 +72,8 @@ if TYPE_CHECKING:
 class UndeleteOptions:
     """The choices of the operator: objects, or a table and an SQL condition; the backup by name or time.
 
-    `since` takes the backup before that time, and without objects and table all that was deleted since; what the first
-    backup after `until` still has was deleted later, and is not asked for.
+    `since` takes the backup before that time, and without objects and table all that was deleted since. Rows that the
+    first backup after `until` still has were deleted later, and are not asked for.
 
     With `skip`, rows in conflict are left out with those that need them. `new_values`, as `TABLE.COLUMN=VALUE`, are for
     rows whose own value another row has taken. With `relink`, references that the deletion
@@ -179,7 +179,7 @@ class _Undeletion:
         self._files = FilesOfRows()
 
     def plan(self, catalog: Catalog, points: Points) -> UndeletePlan:
-        """Choose the dump, find what belongs to the rows, try it, and return the plan."""
+        """Choose the dump, find the rows that belong together, try the insertion, and return the plan."""
         choice = Choice(self._site, self._rows, self._roots, self._options, self._relations, self._listen)
         artifact = choice.choose(catalog, points)
         self._findings += choice.findings

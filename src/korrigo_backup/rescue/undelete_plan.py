@@ -14,7 +14,7 @@ SHOWN_ROWS = 1000
 
 
 class Why(StrEnum):
-    """Why a row comes back: it was asked for, was deleted with such a row, or is needed by one."""
+    """Why a row comes back: it was asked for, was deleted with such a row, or is needed by a row that comes back."""
 
     ASKED = "asked"
     WITH = "with"
@@ -94,7 +94,7 @@ class EmptiedLink(msgspec.Struct, frozen=True):
 
 
 class UndeletePlan(msgspec.Struct, frozen=True):
-    """What an undelete would do. `relink`: the emptied references are set again. `files` are the first."""
+    """The effect of an undelete. `relink`: the emptied references are set again. `files` are the first."""
 
     artifact: str
     created: datetime

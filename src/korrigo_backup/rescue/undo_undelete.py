@@ -55,7 +55,7 @@ _SHOWN = 3
 
 
 class UndoPlan(msgspec.Struct, frozen=True):
-    """What is undone: the rows of each table, the links that are emptied again, the files that are removed.
+    """The effect of an undo: rows deleted from each table, links that are emptied again, files that are removed.
 
     `verb` made them. `changed` rows get the values of before, `removed` rows come back.
     """
@@ -90,7 +90,7 @@ def undo_undelete(
 ) -> UndoPlan:
     """Delete the rows of the newest undelete again and remove its files.
 
-    Raises NotFound without one; Refused if a row was changed, or if other rows refer to it now; Cancelled.
+    Raises NotFound without an undelete; Refused if a row was changed, or if other rows refer to it now; Cancelled.
     """
     held = exclusive(site, catalog, "rollback of an undelete", listen=listen, dry_run=dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
@@ -186,7 +186,7 @@ class _Undo:
         )
 
     def _find(self, number: int, count: int) -> None:
-        """Note the live rows that are still as they were inserted; Refused if one is not."""
+        """Note the live rows that are still as they were inserted; Refused if a row is not."""
         table, live = self._head.tables[number], self._layout(number)
         key, content = _texts(table.key, "l"), _hash(table.columns, "l")
         self._session.run(

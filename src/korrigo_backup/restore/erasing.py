@@ -1,4 +1,4 @@
-"""What the ledger names is taken out of restored data again: after their proof, before they are swapped in.
+"""Rows that the ledger names are taken out of restored data again: after the proof, before the swap.
 
 The backup itself stays as it is; it was proven before. Afterwards the rows of every table are counted: those of the
 backup without the erased rows must be there.
@@ -119,9 +119,9 @@ class Erasing:
 
 
 def erase_copy(site: Site, catalog: Catalog, database: str) -> tuple[Finding, ...]:
-    """Take out of a previous copy what was erased on request, before it is swapped in; a hold on the copy wins.
+    """Take the rows erased on request out of a previous copy, before it is swapped in; a hold on the copy wins.
 
-    A copy is younger than most backups, and still holds what was erased since.
+    A copy is younger than most backups, and still holds rows that were erased since.
     """
     found: list[Finding] = []
     hold = standing(holds.read(catalog.directory), datetime.now(UTC)).get(database)
@@ -158,7 +158,7 @@ def scope_of(site: Site) -> Scope:
 
 
 def erased_finding(rows: Mapping[str, int]) -> Finding:
-    """Return the finding that tells what was taken out again."""
+    """Return the finding that tells the numbers of rows that were taken out again."""
     tables = listed([f"{name} {number}" for name, number in sorted(rows.items())])
     number = counted(sum(rows.values()), "row")
     return warning(

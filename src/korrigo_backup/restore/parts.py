@@ -80,7 +80,7 @@ class RestoreContext:
     `accept` holds the names of differences that the operator accepts (`restore --accept`). `report` takes findings that
     come up during a step; a finding of level LOSS there ends the restore with exit code 3. On a `confined` server,
     which runs on this machine, a role without rights loads also data that this site has signed. `erasing` takes out
-    again what the ledger names, None for a copy of what is live.
+    again the rows that the ledger names, None for a copy of live data.
     """
 
     site: Site

@@ -1,4 +1,4 @@
-"""Restore: stage beside the live site, prove, stop, swap, start, validate; keep what was there.
+"""Restore: stage beside the live site, prove, stop, swap, start, validate; keep the former data.
 
 Every changing step registers its undo first. An error says in which of three worlds the site is: nothing was
 changed, rolled back, or stopped.
@@ -116,7 +116,7 @@ def restore(
 ) -> Restored:
     """Restore one artifact by the method of its kind (contract R4).
 
-    Raises ProofFailed, Refused, Cancelled, Unreachable, each with what was changed; PartlyDone when the site is
+    Raises ProofFailed, Refused, Cancelled, Unreachable, each with the state of the site; PartlyDone when the site is
     restored and only something after it failed.
     """
     require_possible(options.accept)
@@ -161,7 +161,7 @@ def restore(
 def _planned(
     context: RestoreContext, catalog: Catalog, artifact: Artifact, options: RestoreOptions, stack: ExitStack
 ) -> tuple[RestoreMethod, RestorePlan]:
-    """Open and verify everything; return how it is restored, and what the effect would be."""
+    """Open and verify everything; return how it is restored, and the effect."""
     site = context.site
     findings = authenticity(artifact, allow_unsigned=options.allow_unsigned)
     artifacts = components(catalog, artifact)

@@ -82,7 +82,7 @@ class RollbackOptions:
 
 @dataclass(frozen=True)
 class RollbackResult:
-    """A rollback that is done, with findings about what was erased again and about the services' health."""
+    """A rollback that is done, with findings about rows that were erased again and about the services' health."""
 
     plan: RollbackPlan
     health: tuple[Finding, ...]

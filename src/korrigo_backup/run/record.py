@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 PROVEN = frozenset({"restore.proven", "restore.proven.media"})
-"""Steps at which loaded data were compared with what was saved, and were the same."""
+"""Steps at which loaded data were compared with the saved data, and were the same."""
 
 
 class Verb(StrEnum):
@@ -108,7 +108,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
     `proved` is the fingerprint of the schema that a drill has loaded and proven, `place` where it was loaded, `phases`
     are its seconds by `Phase`. `error` is the id of the error that ended it (`korrigo-backup explain`), "" for an error
-    without one. `damaged` names the artifact that a night made and found bad, `host` is the machine of the run. Lines
+    without an id. `damaged` names the artifact that a night made and found bad, `host` is the machine of the run. Lines
     of the development versions before 0.1.0 have neither. `erased` are the rows that a restore has taken out again, by
     table, 0 for a table of which only references were emptied.
     """
@@ -144,7 +144,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def erased_by(records: Iterable[Record], names: Collection[str]) -> Mapping[str, int]:
-    """Return what the newest restore has taken out again, by table, if it was of an artifact of these names."""
+    """Return the rows that the newest restore has erased again, by table, if it was of an artifact of these names."""
     restores = [one for one in records if one.verb in RESTORES and one.outcome in {Outcome.DONE, Outcome.PARTLY}]
     newest = restores[-1] if restores else None
     return newest.erased if newest and newest.subject in names and newest.erased is not UNSET else {}

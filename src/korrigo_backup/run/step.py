@@ -31,7 +31,7 @@ class RecoveryDone(_Tagged, frozen=True, tag="recovered"):
 
 
 class RecoveryAhead(_Tagged, frozen=True, tag="recover.ahead"):
-    """A leftover of an interrupted run that the run itself would undo or finish first; this one is a dry run."""
+    """A leftover of an interrupted run that the run itself would undo or finish first; this run is a dry run."""
 
     sentence: str
 
@@ -436,7 +436,7 @@ class LoadingArtifact(_Tagged, frozen=True, tag="restore.load"):
 
 
 class Proving(_Tagged, frozen=True, tag="restore.prove"):
-    """The loaded data are compared with what was saved."""
+    """The loaded data are compared with the saved data."""
 
 
 class DatabaseProven(_Tagged, frozen=True, tag="restore.proven"):

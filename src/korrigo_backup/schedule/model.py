@@ -133,7 +133,7 @@ def jobs(hours: Mapping[str, str], *, media: bool = False) -> tuple[Job, ...]:
     """Return the jobs at these hours, by their ids; an empty or invalid expression leaves its job out.
 
     With `media` the daily job saves the media, too (runbook 1.3). A drill makes its own backup if no other job makes
-    one.
+    a backup.
     """
     found = tuple(
         replace(job, hours=hours[job.id])

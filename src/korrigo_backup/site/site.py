@@ -78,7 +78,7 @@ class Site:
     standing: FoundIdentity | None = None
     """Which site of the backup directory this is; known while a run has locked the site."""
     ledger: ErasureLedger | None = None
-    """The ledger of what was erased on request; None where no restore erases."""
+    """The ledger of erasures on request; None where no restore erases."""
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 

@@ -84,7 +84,7 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
 
 
 def _undoable(directory: Path, site: str | None) -> tuple[Undoable, ...]:
-    """Return what `rollback` takes back before any restore; none where the directory cannot be read."""
+    """Return the operations that `rollback` takes back before any restore; none where the directory cannot be read."""
     with suppress(OSError):
         return tuple(undoable(directory, site)) if site else ()
     return ()

@@ -68,7 +68,7 @@ def judge_rows(now: Iterable[TableProof], then: Iterable[TableProof], source: st
 
 
 def without_erased(then: Iterable[TableProof], erased: Mapping[str, int]) -> tuple[TableProof, ...]:
-    """Return what a backup promises after its restore has taken out rows; of such a table only the number is known."""
+    """Return the expected tables of a restore that has taken out rows; of these tables only the number is known."""
     return tuple(
         replace(table, rows=table.rows - erased[table.name], digest=None) if table.name in erased else table
         for table in then

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 SUGGEST = "suggest"
-"""The word in the place of a file of rules that prints one to begin with."""
+"""The word in the place of a file of rules: it prints a first version of such a file."""
 
 
 @dataclass(frozen=True)

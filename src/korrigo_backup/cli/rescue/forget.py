@@ -1,4 +1,4 @@
-"""`korrigo-backup forget`: record what was erased on request, so that no restore brings it back."""
+"""`korrigo-backup forget`: record erasures on request, so that no restore brings the data back."""
 
 from __future__ import annotations
 

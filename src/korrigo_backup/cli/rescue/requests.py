@@ -1,4 +1,4 @@
-"""`korrigo-backup requests`: what the site's admin asks of the host, carried out under the operator's rules."""
+"""`korrigo-backup requests`: requests of the site's admin to the host, carried out under the operator's rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`korrigo-backup rescue`: what is broken, since when, and the ways back, that which loses least first."""
+"""`korrigo-backup rescue`: the damage, since when it is there, and the ways back, the smallest loss first."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _WIDTH = 60
 
 
 def say_value_plan(plan: ValuePlan) -> None:
-    """Print a plan: each table with its columns and first rows, the conflicts, what stays."""
+    """Print a plan: each table with its columns, first rows and the numbers that stay, the conflicts, findings."""
     say(f"Plan: {plan.verb} {first_of(plan.asked, NAMED)}")
     say(f"  from      {plan.artifact}, made {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
     if plan.accident and plan.accident_created:

@@ -177,7 +177,7 @@ def _lines(found: Status) -> Iterator[tuple[str, str]]:
 
 
 def _ways_back(found: Status) -> Iterator[tuple[str, str]]:
-    """Yield the previous copies of restores, and what can be undone before them."""
+    """Yield the previous copies of restores, and the operations that can be undone before them."""
     if found.facts.kept:
         oldest = span(int((found.now - found.facts.kept[-1].at).total_seconds()))
         yield (

@@ -1,1 +1,1 @@
-"""What staff may do with a backup in the admin besides seeing it: ask the host to bring rows back (decision 56)."""
+"""The actions of staff on a backup in the admin: look at its rows, ask the host to bring rows back (decision 56)."""

@@ -27,7 +27,7 @@ def form(user: Any, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def ask_for_rows(user: Any, found: Spool, name: str, given: Mapping[str, str], admins: Mapping[Any, Any]) -> str:
-    """Ask the host for rows of a model, or for one; return the id. ValueError in words for what cannot be asked."""
+    """Ask the host for rows of a model, or for a row; return the id. ValueError with the reason of a refusal."""
     table = next((one for one in models_of(user) if one.label == given.get("table")), None)
     if table is None:
         raise ValueError(pgettext("korrigo_backup", "Choose what to look at."))

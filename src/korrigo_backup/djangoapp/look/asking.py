@@ -43,7 +43,7 @@ def spool() -> Spool | None:
 
 
 def require_backup(name: str) -> Artifact:
-    """Return a backup of this site with rows by its name; Http404 without one."""
+    """Return a backup of this site with rows by its name; Http404 if there is none."""
     try:
         facts = seen(datetime.now(UTC))[0]
     except NoBackupsError as problem:
@@ -55,7 +55,7 @@ def require_backup(name: str) -> Artifact:
 
 
 def may_ask(user: Any, text: str) -> bool:
-    """Return whether a user may ask for an object: who may add one of its model; a superuser for any table."""
+    """Return whether a user may ask for an object: by the permission to add such objects; a superuser for any table."""
     if user.is_superuser:
         return True
     try:
@@ -124,7 +124,7 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
 
 
 def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) -> str:
-    """Ask for the plan that was shown to be carried out; return the id. ValueError in words if it is another one."""
+    """Ask for the plan that was shown to be carried out; return the id. ValueError in words if it is another plan."""
     if not answer.can_be_carried_out or digest != answer.digest:
         raise ValueError(pgettext("korrigo_backup", "The plan has changed: look at it again."))
     asked = BringBackRequest(**who(user), plan=answer.id, digest=digest)

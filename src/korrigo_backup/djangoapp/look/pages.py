@@ -46,7 +46,7 @@ def can_look(artifact: Artifact, facts: Facts, place: Path) -> bool:
 
 
 def _dump(artifact: Artifact, facts: Facts) -> Artifact | None:
-    """Return the dump of an artifact of this site, if it has one that can be relied on."""
+    """Return the dump of an artifact of this site, if it has a dump that can be relied on."""
     names = {artifact.name, *members_of(artifact)}
     found = next((one for one in facts.artifacts if one.kind is Kind.SQL and one.name in names), None)
     if found is None or found.problem or found.header is None or found.authenticity is Authenticity.FORGED:
@@ -127,7 +127,7 @@ def _line(table: SavedTable, row: SavedRow, columns: list[str], live: set[str] |
 
 
 def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
-    """Return the values of the page of a row: each saved value next to the live one. Http404 for no such row."""
+    """Return the values of the page of a row: each saved value next to the live value. Http404 for no such row."""
     values = {"table": table, "key": key, "object": table.object(key), **heading(saved)}
     try:
         found = read_row(saved.dump, table.name, table.key, key)
@@ -141,7 +141,7 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
 
 
 def compared(table: SavedTable, key: str, saved: Mapping[str, str | None], cut: Collection[str] = ()) -> dict[str, Any]:
-    """Return each saved value next to the live one; columns that are `cut` are not compared."""
+    """Return each saved value next to the live value; columns that are `cut` are not compared."""
     live = live_row(table, {name: text for name, text in saved.items() if name not in cut and text != HIDDEN})
     is_gone = (live_keys(table, [key]) or set()) == set() if live is None else False
     return {

@@ -30,7 +30,7 @@ class SavedTable(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The model as a person writes it, "" for a table without one."""
+        """The model as a person writes it, "" for a table without a model."""
         return str(self.model._meta.label) if self.model and not self.model._meta.auto_created else ""  # noqa: SLF001
 
     @property
@@ -79,7 +79,7 @@ def _may_see(user: Any, model: Any) -> bool:
 
 
 def listed_columns(table: SavedTable, columns: Sequence[str], admins: Mapping[Any, Any]) -> list[str]:
-    """Return the columns of a list: those of the site's ModelAdmin if the backup has them, else the first ones."""
+    """Return the columns of a list: those of the site's ModelAdmin if the backup has them, else the first columns."""
     admin = admins.get(table.model)
     chosen = [name for name in (_column(table.model, one) for one in admin.list_display) if name] if admin else []
     if not chosen or not set(chosen) <= set(columns):
@@ -89,7 +89,7 @@ def listed_columns(table: SavedTable, columns: Sequence[str], admins: Mapping[An
 
 
 def _column(model: Any, name: Any) -> str | None:
-    """Return the column of an entry of `list_display` that is a field; what is computed is not run on old rows."""
+    """Return the column of an entry of `list_display` that is a field; computed entries are not run on old rows."""
     try:
         return str(model._meta.get_field(name).column) if isinstance(name, str) else None  # noqa: SLF001
     except (FieldDoesNotExist, AttributeError):
@@ -110,14 +110,14 @@ def live_keys(table: SavedTable, keys: Sequence[str]) -> set[str] | None:
 
 
 class LiveValue(NamedTuple):
-    """A value of the live row, and whether it differs from the saved one."""
+    """A value of the live row, and whether it differs from the saved value."""
 
     text: str | None
     differs: bool
 
 
 def live_row(table: SavedTable, values: Mapping[str, str | None]) -> dict[str, LiveValue] | None:
-    """Return the live row with the key of a saved one, by column; None if there is none, or no PostgreSQL.
+    """Return the live row with the key of a saved row, by column; None if there is none, or no PostgreSQL.
 
     The server compares: it reads the saved text as the type of the column.
     """

@@ -114,7 +114,7 @@ def _manifest(artifact: Artifact) -> tuple[Manifest | None, str]:
 
 
 def _content(artifact: Artifact, manifest: Manifest | None) -> dict[str, Any]:
-    """Return what is in an artifact: from the manifest, without it from the head that the host has published."""
+    """Return the content of an artifact: from the manifest, without it from the head that the host has published."""
     head = artifact.header
     if manifest is None:
         return {"head": head, "manifest": None}

@@ -1,4 +1,4 @@
-"""The plan of a restore of single files, and what was asked for."""
+"""The plan of a restore of single files, and the choices of the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restore single files: missing ones come back among the live media; a live file is overwritten only if that is typed.
+"""Restore single files: missing files come back among the live media; a live file is overwritten only if that is typed.
 
     lock > find > compare > plan > confirm                                        nothing changed
       record > stage next to the live files, each proven > put without overwriting, or exchange > done
@@ -109,7 +109,7 @@ class _FilesRestore:
 
     @phase("choose files")
     def plan(self) -> FilesPlan:
-        """Find the files and compare them with the live ones."""
+        """Find the files and compare them with the live files."""
         asked = tuple(dict.fromkeys(relative(text, str(self._tree.root)) for text in self._options.asked))
         backups, findings = self._sources()
         selection = Selection(asked)
@@ -142,7 +142,7 @@ class _FilesRestore:
         )
 
     def _sources(self) -> tuple[list[Artifact], tuple[Finding, ...]]:
-        """Return the media backups in the order in which they are asked: the named one, or all, the newest first."""
+        """Return the media backups in the order in which they are asked: the named backup, or all, the newest first."""
         if self._options.source is None:
             window = Window(until=self._options.at)
             backups = in_order(read_points(self._catalog, window).require_media())

@@ -1,4 +1,4 @@
-"""The files of media backups by their listings, and names that are near to one that none has."""
+"""The files of media backups by their listings, and the nearest names to a name that no listing has."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEAR = 3
 def media_named(catalog: Catalog, named: str) -> Artifact:
     """Return the media backup that a name means, of a restore point its component.
 
-    Raises UsageError for another kind of artifact, Refused for one of another site, NotFound.
+    Raises UsageError for another kind of artifact, Refused for a backup of another site, NotFound.
     """
     found = catalog.find(named)
     media = next((one for one in components(catalog, found) if KINDS[one.kind].has_files_alone), None)
@@ -41,7 +41,7 @@ def media_named(catalog: Catalog, named: str) -> Artifact:
 
 
 def files_of(backup: Artifact) -> Iterator[SavedFile]:
-    """Yield the files of a media backup by its listing; FileNotFoundError without one, ProofFailed if it is damaged."""
+    """Yield the files of a media backup by its listing; FileNotFoundError if it has none, ProofFailed if damaged."""
     if backup.is_listing:
         with open_plain(listing_path(backup.path)) as raw:
             for entry in stored.read(raw, backup.name):

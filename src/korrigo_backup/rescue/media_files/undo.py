@@ -1,4 +1,4 @@
-"""Undo a restore of single files: files that were missing are removed, the overwritten ones come back."""
+"""Undo a restore of single files: files that were missing are removed, overwritten files come back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SHOWN = 3
 
 
 class FilesUndoPlan(msgspec.Struct, frozen=True):
-    """What is undone: the files that are removed, and those that are overwritten by their former content."""
+    """The effect of the undo: the files that are removed, and those that are overwritten by their former content."""
 
     stamp: str
     artifact: str
@@ -58,7 +58,7 @@ def undo_restore_of_files(
 ) -> FilesUndoPlan:
     """Undo a restore of files; return the plan that was carried out.
 
-    Raises Refused if a file is not the one that was put any more, Cancelled; NotFound if another run has undone it.
+    Raises Refused if a file has changed since it was put, Cancelled; NotFound if another run has undone it.
     """
     with files_lock(site, catalog, "rollback of a restore of files", listen, dry_run=dry_run):
         heads = file_records(catalog.directory, site.name, DONE)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 _LOOKED_BACK = 30
-"""Older dumps whose row counts are compared with those of the chosen one."""
+"""Older dumps whose row counts are compared with those of the chosen dump."""
 _PASSING = frozenset({"django_session"})
 """Tables whose rows are deleted every day: they come back only if they are named."""
 
@@ -64,7 +64,7 @@ class ChoiceOptions(Protocol):
 
 
 class Choice:
-    """The choice of a dump in its session; `findings` are what is to be known of it."""
+    """The choice of a dump in its session; `findings` are those about the chosen dump."""
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class Choice:
 
 
 def require_authentic(dump: Artifact, *, allow_unsigned: bool) -> list[Finding]:
-    """Return what is to be known of the signature of a dump; Refused if it must not be trusted."""
+    """Return the findings about the signature of a dump, but for good ones; Refused if it must not be trusted."""
     found = authenticity(dump, allow_unsigned=allow_unsigned)
     if bad := next((one for one in found if one.level is Level.ERROR), None):
         raise Refused(bad.message, hint=bad.hint, id_=bad.id)

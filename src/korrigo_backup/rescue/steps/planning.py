@@ -74,7 +74,7 @@ def changed_parents(rows: StagedRows, relations: Sequence[RowRelation]) -> list[
 
 
 def not_described(roots: Roots, live: Mapping[str, TableLayout]) -> list[Finding]:
-    """Return a warning if only the database's own foreign keys are known, and the site is one of Django."""
+    """Return a warning if only the database's own foreign keys are known, and the site runs on Django."""
     if not roots.not_asked or not any(one.table == "django_content_type" for one in live.values()):
         return []
     return [

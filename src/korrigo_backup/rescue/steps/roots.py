@@ -38,7 +38,7 @@ class Roots:
     table: NamedTable | None = None
     where: str = ""
     since: datetime | None = None
-    """All that was deleted since then is asked for, in `table` or, without one, in all tables."""
+    """All that was deleted since then is asked for, in `table` or, if it is None, in all tables."""
     described: Description | None = None
     typed: tuple[TypedValue, ...] = ()
     """New values for rows whose own value is taken."""

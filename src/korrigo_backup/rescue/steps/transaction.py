@@ -49,8 +49,8 @@ class RecordPlace:
 def recorded_change(site: Site, place: RecordPlace, stamp: str, done: str) -> Iterator[None]:
     """Do the block all or nothing: it writes a record before it commits, and afterwards the record is the way back.
 
-    An error in the block removes the record and the files that are not committed. `done` is in words what stays if only
-    the record could not be finished (PartlyDone).
+    An error in the block removes the record and the files that are not committed. `done` names the lasting change if
+    only the record could not be finished (PartlyDone).
     """
     with all_or_nothing() as undo:
         undo.push("the record and the files of this run", lambda: _take_back(site, place.directory, stamp))
@@ -127,7 +127,7 @@ def _discard(site: Site, directory: Path, stamp: str) -> None:
 
 
 def _take_back(site: Site, directory: Path, stamp: str) -> None:
-    """Remove what a run that is not committed has left on disk."""
+    """Remove the files on disk of a run that is not committed."""
     for one in records(directory, site.name, PENDING):
         if one.stamp == stamp:
             remove_files(site, one)

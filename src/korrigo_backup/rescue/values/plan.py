@@ -72,7 +72,7 @@ class ValueTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ValuePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole plan. `accident` is the backup that shows what the accident did, "" if there is none."""
+    """The whole plan. `accident` is the backup that shows the changes by the accident, "" if there is none."""
 
     verb: str
     artifact: str

@@ -1,4 +1,4 @@
-"""Put values back, insert missing rows and remove newer ones: tried first, then in one transaction with its record."""
+"""Put values back, insert missing rows and remove newer rows: tried first, then in one transaction with its record."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PutBack:
         return {one.staged.live.name: self.session.ask(query.format(one.judged, PICKED), int) for one in self.tables}
 
     def try_out(self, *, skip: bool) -> list[ValueConflict]:
-        """Carry it out, take it back, and return what the live database does not take.
+        """Carry it out, take it back, and return the rows that the live database does not take.
 
         With `skip` rows that it does not take alone are left out, and the rest is tried again. Raises Refused if a
         trigger of the site sets a value otherwise.
@@ -139,7 +139,7 @@ class PutBack:
     def _statement(self) -> str | None:
         """Return the statement for all rows, None if there are none.
 
-        Newer rows go first, and the missing ones come last, so that no unique value is in the way.
+        Newer rows go first, and missing rows come last, so that no unique value is in the way.
         """
         steps = self._deletes(), self._updates(), self._inserts()
         return in_steps(*steps) if any(steps) else None

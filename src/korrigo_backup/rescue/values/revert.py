@@ -189,7 +189,7 @@ class _Revert:
         )
 
     def _stage(self, dump: Artifact, live: TableLayout, number: int) -> StagedTable:
-        """Load the table of a dump; NotFound if the dump has no such table, Refused for one without a key."""
+        """Load the table of a dump; NotFound if the dump has no such table, Refused for a table without a key."""
         self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
         self._listen(RevertStaging(dump.name))
         rows = StagedRows(self._session, self._live, first=number)

@@ -62,12 +62,12 @@ def with_key(rows: StagedRows, name: str, dump: Artifact) -> StagedTable:
 
 
 def comparable_columns(staged: StagedTable) -> tuple[str, ...]:
-    """Return the columns whose values can be put back: those of both sides, but for the key and computed ones."""
+    """Return the columns whose values can be put back: those of both sides, but for the key and computed columns."""
     return tuple(name for name in staged.columns if name not in {*staged.key, *staged.live.fixed})
 
 
 def choose_rows(session: Session, staged: StagedTable, where: str) -> None:
-    """Mark the rows of the backup for which a condition holds; UsageError for one that is no SQL or that writes."""
+    """Mark the rows of the backup for which a condition holds; UsageError if it is no SQL or writes."""
     session.run(f"ALTER TABLE {staged.then} ADD {CHOSEN} bool NOT NULL DEFAULT {'false' if where else 'true'}")
     if where:
         alias = identifier(staged.live.table)

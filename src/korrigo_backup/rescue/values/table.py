@@ -102,7 +102,7 @@ def restore_tables(
 
 
 def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str:
-    """Return the name of a live table; Refused with the next step for one that is gone."""
+    """Return the name of a live table; Refused with the next step if the table is gone."""
     try:
         found = find_roots(site, read_points(catalog), table=table).table
     except Refused as problem:
@@ -117,7 +117,7 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
 
 
 def _hint(plan: ValuePlan) -> str:
-    """Return what is left out of a plan without a row."""
+    """Return the reason why a plan has no row, or the next step."""
     if erased := next((one for one in plan.findings if one.id == "erasure.applied"), None):
         return f"{erased.message}: korrigo-backup forget --list"
     newer = any(one.newer for one in plan.tables)
@@ -211,7 +211,7 @@ class _TableRestore:
         )
 
     def _require_parents(self, dump: Artifact) -> None:
-        """Raise Refused if a row would refer to one that is neither live nor among those that come back."""
+        """Raise Refused if a row would refer to a row that is neither live nor among those that come back."""
         for table in self.put_back.tables:
             for relation in self._relations:
                 columns = set(relation.columns) <= set(table.staged.columns)

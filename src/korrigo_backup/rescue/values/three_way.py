@@ -12,7 +12,7 @@ from korrigo_backup.postgres.sql import identifier
 
 
 class ValueVerdict(StrEnum):
-    """What becomes of a value; the letter stands for it in the text of all verdicts of a row."""
+    """The verdict on a value; the letter stands for it in the text of all verdicts of a row."""
 
     SAME = "="
     """It is as it was then."""

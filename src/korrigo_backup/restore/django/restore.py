@@ -1,7 +1,7 @@
-"""Restore a Django backup (Method 2) by one command: the site's own manage.py loads what is served to it from here.
+"""Restore a Django backup (Method 2) by one command: the site's own manage.py loads the data that we serve to it.
 
-It loads a copy of the database (`staged.py`), or where there can be none the live one. The load is one transaction
-of that process, which proves what it loaded and then waits for our word; before that we have made sure that it is our
+It loads a copy of the database (`staged.py`), or where there can be none the live database. The load is one transaction
+of that process, which proves the loaded data and then waits for our word; before that we have made sure that it is our
 database and our media that it changes. In place the way back is a safety backup, made first (way_back.py).
 """
 
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from korrigo_backup.run.undo import UndoStack
     from korrigo_backup.site.manage import DjangoCommands
 
-# Is it in our database that the transaction holds what it loaded? Both views show it to every role.
+# Does the transaction hold the loaded data in our database? Both views show it to every role.
 _HERE = """
 SELECT to_json(count(*)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'transactionid' AND l.granted AND l.transactionid::text = (({0}::bigint) & 4294967295)::text
@@ -72,7 +72,7 @@ WHERE l.locktype = 'transactionid' AND l.granted AND l.transactionid::text = (({
 def open_django(artifact: Artifact, context: RestoreContext) -> Iterator[DjangoLoad]:
     """Open and verify a Django backup, let the site's manage.py check it, and yield the method of its restore.
 
-    Raises UsageError when nothing says how manage.py is run, ProofFailed, and what manage.py says against it.
+    Raises UsageError when nothing says how manage.py is run, ProofFailed, and the errors of manage.py.
     """
     django = context.site.django
     if django is None:
@@ -122,7 +122,7 @@ class DjangoLoad:
         return (database, self.media) if self.media else (database,)
 
     def carry_out(self, undo: UndoStack, run: RestoreRun) -> None:
-        """Load a copy while the site serves, stop, copy again what was written meanwhile, swap; else load in place."""
+        """Load a copy while the site serves, stop, copy later changes, swap; else load in place."""
         loading = ManageLoad(self.backup, self.context.heard_by(run.listen), run)
         copy = stage_copy(loading, self.staged, undo) if self.staged else None
         if isinstance(copy, str):
@@ -143,7 +143,7 @@ class DjangoLoad:
             copy.swap_media(undo)
 
     def _erase(self, run: RestoreRun, database: str) -> None:
-        """Take out again what was erased on request, from the loaded data; the services are stopped."""
+        """Take the rows erased on request out of the loaded data again; the services are stopped."""
         if erasing := self.context.erasing:
             report, server = self.context.report, run.site.postgres
             erasing.erase_staged(run.site, self.backup.artifact, server, database=database, report=report)
@@ -271,7 +271,7 @@ class ManageLoad:
 
 
 def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Finding], dict[str, IO[bytes]]]:
-    """Open the files of the artifact, read every byte, and return its manifest, what was found, and the files."""
+    """Open the files of the artifact, read every byte, and return its manifest, the findings, and the files."""
     with explained(f"read {artifact.path}"):
         manifest, findings = django_format.verify(artifact.path)
         if manifest != usable_manifest(artifact):
@@ -291,7 +291,7 @@ def _held(checked: DjangoCheck, manifest: Manifest) -> frozenset[str]:
 
 
 def _trust(artifact: Artifact) -> tuple[str, ...]:
-    """Return the option that says what was found of the signature; whether it is allowed was decided here."""
+    """Return the option for the state of the signature; whether it is allowed was decided here."""
     return ("--verified",) if artifact.authenticity is Authenticity.AUTHENTIC else ("--allow-unsigned",)
 
 

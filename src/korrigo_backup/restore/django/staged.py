@@ -1,8 +1,8 @@
 """Restore a Django backup while the site serves: manage.py loads a copy of the database, which is then swapped in.
 
-The copy has the schema of the live database and what the backup does not hold (unheld.py). Database and media are
-exchanged by renames, as after every other restore. Where the copy cannot be made or used, the backup is loaded in the
-live database, as for a role that may make none.
+The copy has the schema of the live database and the data that the backup does not hold (unheld.py). Database and media
+are exchanged by renames, as after every other restore. Where the copy cannot be made or used, the backup is loaded in
+the live database, as for a role that may make none.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 
 
 def hindrance(site: Site, described: Description, checked: DjangoCheck, stamp: str) -> str:
-    """Return in words what keeps the site's manage.py from loading a copy of the live database; "" for nothing."""
+    """Return in words why the site's manage.py cannot load a copy of the live database; "" if it can."""
     server = site.postgres
     if not described.stages:
         return "the site's korrigo-backup is an earlier version, which loads no other database"
@@ -65,7 +65,7 @@ def _lost_in_a_copy(server: Postgres, staged: str) -> Iterator[str]:
     if server.ask(_SUBSCRIPTIONS, int):
         yield "it has subscriptions, which would be disabled in a copy"
     for finding in site_needs(server, staged):
-        yield finding.message  # a warning names what a swap leaves behind: a replication slot
+        yield finding.message  # a warning names an object that a swap leaves behind: a replication slot
     free = server.free_space()
     if free is not None and free < ROOM * Databases(server).size(server.database):
         yield "the server's disk has no room for a copy of it"
@@ -89,7 +89,7 @@ class StagedDjango:
             context.listen(RowsCounted(counted.tables, counted.rows))
 
     def catch_up(self, undo: UndoStack) -> str:
-        """Close the live database, and copy again what has changed besides the backup's rows.
+        """Close the live database, and copy again the changes besides the backup's rows.
 
         Returns the reason why the copy cannot be used, "" if it can.
         """
@@ -162,7 +162,7 @@ def _copy(loading: ManageLoad, plan: PartPlan, undo: UndoStack) -> StagedDjango:
         part = DatabasePart(dump, source, inner, plan)
         part.stage(undo)
         copied = Copied(*seen[0], source.expected)
-    if found:  # in a restore a person reads it; a copy of what is live has to be whole
+    if found:  # in a restore a person reads it; a copy of live data has to be whole
         raise ProofFailed(found[0].message, hint=found[0].hint)
     copied.require_equal(context.site.postgres, staged_name(context))
     return StagedDjango(loading, part, copied)

@@ -1,4 +1,4 @@
-"""The rollback of a Django restore: its safety backup is staged as the former database, next to the live one.
+"""The rollback of a Django restore: its safety backup is staged as the former database, next to the live database.
 
 From there on the names are those that every restore leaves (`_before_S`, `.before-S`), and so are the operations on
 them: `rollback`, its undo, and the undo of a restore that fails at its end, of database and media together.
@@ -61,7 +61,7 @@ def obstacle(site: Site, safety: Artifact | None = None) -> str:
 def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:
     """Make the database of before a restore from its safety backup, proven, while the site serves; once is enough.
 
-    It is as it was: a rollback takes out of it what was erased on request, the undo of a failed restore does not.
+    It is as it was. A rollback takes the rows erased on request out of it, the undo of a failed restore does not.
     """
     databases, live = Databases(site.postgres), site.postgres.database
     before, staged = before_database(live, stamp), back_database(live, stamp)

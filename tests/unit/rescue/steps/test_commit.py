@@ -13,7 +13,7 @@ from korrigo_backup.rescue.steps import transaction
 from korrigo_backup.rescue.steps.transaction import EndUnknown, RecordPlace, commit, recorded_change
 
 
-class Lost:
+class _Lost:
     """A session whose connection is lost with the COMMIT."""
 
     def run(self, _):
@@ -21,6 +21,10 @@ class Lost:
 
     def terminate(self):
         pass
+
+
+LOST: Any = _Lost()
+NO_POINTS: Any = None
 
 
 @pytest.fixture
@@ -38,9 +42,9 @@ def change(site, directory: Path):
         transaction="7",
         created=datetime(2026, 2, 4, 3, tzinfo=UTC),
     )
-    with recorded_change(site, RecordPlace(directory, None, head.stamp), head.stamp, "done"):
+    with recorded_change(site, RecordPlace(directory, NO_POINTS, head.stamp), head.stamp, "done"):
         write_record(directory, head)
-        commit(site, Lost(), "7")
+        commit(site, LOST, "7")
     return record_path(directory, head.stamp, PENDING)
 
 

@@ -15,6 +15,7 @@ from korrigo_backup.compare.differences import Counted, FileChange, RowChange  #
 from korrigo_backup.core.counted import counted
 from korrigo_backup.rescue.bisect import TableMoment  # noqa: TC001 - msgspec reads it
 from korrigo_backup.rescue.objects import written_object
+from korrigo_backup.rescue.row_changes import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -138,12 +139,13 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
     change = state.change
     if change is None or not state.is_changed_as_a_whole or REVERT not in commands:
         return []
+    after = "" if state.moment.source == LIVE else f" --accident {state.moment.source}"
     return [
         Offer(
             brings=f"the former values of {counted(change.changed, 'row')} of {state.table}",
             loses="the values that these rows have now; those changed again since are left and named",
             downtime=SERVES,
-            command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}",
+            command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}{after}",
         )
     ]
 

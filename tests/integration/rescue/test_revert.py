@@ -79,6 +79,21 @@ def test_the_backup_of_after_the_accident_can_be_named(school):
     assert school.sql("SELECT count(*) FROM exam WHERE points = 0") == [(0,)]
 
 
+def test_an_honest_change_before_the_accident_is_not_taken_for_it(school):
+    school.sql("UPDATE exam SET name = 'honest' WHERE id = 1")
+    before_it = school.backup()
+    school.sql("UPDATE exam SET name = 'oops' || id WHERE id > 1")
+    plan = revert(school, "--dry-run")["plan"]
+    (newer,) = [one for one in plan["findings"] if one["id"] == "revert.newer"]
+    assert newer["hint"].endswith(f"--from {before_it.name}")
+    after_it = school.backup()
+    failed = school.korrigo("revert", "-T", "exam", "--from", school.made, "--yes", code=4)
+    assert "revert.steps" in failed.err
+    assert f"--from {before_it.name} --accident {after_it.name}" in failed.err
+    school.korrigo("revert", "-T", "exam", "--from", before_it, "--accident", after_it, "--yes")
+    assert school.sql("SELECT id, name FROM exam WHERE name <> 'exam ' || id") == [(1, "honest")]
+
+
 def test_only_chosen_columns_of_chosen_rows_are_put_back(school):
     school.sql(ACCIDENT)
     revert(school, "--column", "points", "--where", "exam.teacher_id = 1 AND name <> 'exam 3'", "--yes")

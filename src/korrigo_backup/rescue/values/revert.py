@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Origin
+from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
 from korrigo_backup.recovery.pending import require_plannable
@@ -36,7 +39,7 @@ from korrigo_backup.rescue.values.judged_rows import (
 )
 from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, first_different, with_key
+from korrigo_backup.rescue.values.staging import changed_in, choose_rows, comparable_columns, with_key
 from korrigo_backup.rescue.values.three_way import ValueVerdict
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.live_tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.site.site import Site
+
+_SHOWN_STEPS = 4
+"""Steps that the hint has commands for, the newest."""
 
 _LATER = 1001
 """The number of the temporary table of the dump from after the accident."""
@@ -135,11 +141,27 @@ def require_revertible(plan: ValuePlan) -> None:
             id_="revert.conflict",
         )
     if not plan.count:
+        newer = any(one.newer_values for one in plan.tables)
         raise NotFound(
             "no value is left to put back: the live rows have the values of the backup, or newer ones",
-            hint="korrigo-backup history --table TABLE shows when it changed",
+            hint=f"if the newer ones are the accident: --from {plan.accident}"
+            if newer and plan.accident
+            else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
             id_="revert.nothing",
         )
+
+
+def _several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
+    """Return the error for a table that changed more than once since a dump, with the choices."""
+    names = [dump.name, *(one.name for one in changed)]
+    last = f"--from {names[-1]}, if it happened after the newest backup"
+    choices = [*(f"--from {former} --accident {name}" for former, name in pairwise(names)), last]
+    return Refused(
+        f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
+        f" {listed([f'until {one.name}' for one in changed])}",
+        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
+        id_="revert.steps",
+    )
 
 
 class _Revert:
@@ -175,6 +197,15 @@ class _Revert:
         if after:
             again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
         refused = self.put_back.try_out(skip=not self._options.stop)
+        planned = self._planned(table)
+        if accident and planned.newer_values:
+            self._findings.append(
+                warning(
+                    "revert.newer",
+                    f"{counted(planned.newer_values, 'value')} of {live.name} changed after {accident.name}, and stay",
+                    f"if that was the accident: --from {accident.name}",
+                )
+            )
         return ValuePlan(
             verb=Verb.REVERT,
             artifact=dump.name,
@@ -182,7 +213,7 @@ class _Revert:
             asked=asked,
             accident=accident.name if accident else "",
             accident_created=accident.created if accident else None,
-            tables=(self._planned(table),),
+            tables=(planned,),
             conflicts=(*conflicts, *refused[:SHOWN_ROWS]),
             conflict_count=again + len(refused),
             findings=tuple(self._findings),
@@ -210,7 +241,10 @@ class _Revert:
         return tuple(name for name in possible if not self._options.columns or name in self._options.columns)
 
     def _accident(self, catalog: Catalog, points: Points, dump: Artifact) -> Artifact | None:
-        """Return the dump that shows the state after the accident: that which is named, else the first that differs."""
+        """Return the dump that shows the state after the accident: that which is named, else the only one that differs.
+
+        Refused if the table changed more than once since: then nobody but the operator can tell the accident.
+        """
         if self._options.accident:
             found = dump_named(catalog, self._options.accident)
             if found.created <= dump.created:
@@ -219,8 +253,10 @@ class _Revert:
                 )
             return found
         later = [one for one in points.dumps if one.created > dump.created and one.origin is not Origin.SAFETY]
-        if (name := first_different([dump, *later], self._table)) is not None:
-            return next(one for one in later if one.name == name)
+        if steps := changed_in([dump, *later], self._table):
+            if len(steps) > 1:
+                raise _several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
+            return next(one for one in later if one.name == steps[0])
         self._findings.append(
             warning(
                 "revert.two_way",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound, Refused
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 
-def first_different(dumps: list[Artifact], table: str) -> str | None:
-    """Return the name of the first dump in which a table differs from the first of them, by the manifests.
+def changed_in(dumps: list[Artifact], table: str) -> list[str]:
+    """Return the names of the dumps in which a table differs from the dump before, by the manifests.
 
     Refused if a manifest does not tell.
     """
@@ -27,20 +28,20 @@ def first_different(dumps: list[Artifact], table: str) -> str | None:
             f"{dumps[0].name} has no manifest: which later backup differs is not known",
             hint="name the first backup of after the accident: --accident ARTIFACT",
         )
-    first = states[0]
-    known = first.tables.get(table)
-    for state in states[1:]:
-        present = state.tables.get(table)
+    found = []
+    for former, state in pairwise(states):
+        known, present = former.tables.get(table), state.tables.get(table)
         if present is None or known is None or present[0] != known[0]:
-            return state.source
-        if state.rule != first.rule or state.rule is None or not known[1] or not present[1]:
+            found.append(state.source)
+            continue
+        if state.rule != former.rule or state.rule is None or not known[1] or not present[1]:
             raise Refused(
                 f"the manifest of {state.source} does not tell whether {table} differs",
                 hint="name the first backup of after the accident: --accident ARTIFACT",
             )
         if present[1] != known[1]:
-            return state.source
-    return None
+            found.append(state.source)
+    return found
 
 
 def with_key(rows: StagedRows, name: str, dump: Artifact) -> StagedTable:

@@ -190,7 +190,7 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
 
 def _bring_back(host: RequestHost, record: RequestRecord, request: BringBackRequest) -> RequestRecord:
     shown = find_record(host.catalog.directory, request.plan)
-    if shown is None or shown.site != host.site.name or shown.state not in {State.PLANNED, State.CHANGED}:
+    if shown is None or shown.site != host.site.name or not shown.has_shown_plan:
         raise Refused("no plan of that request was shown, or it is too old", hint="make a new plan")
     if shown.digest != request.digest:
         raise Refused("the plan that was shown is another one", hint="make a new plan")

@@ -38,6 +38,11 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     state: State = State.TAKEN
     message: str = ""
 
+    @property
+    def has_shown_plan(self) -> bool:
+        """Whether its plan was shown and can be carried out."""
+        return self.state in {State.PLANNED, State.CHANGED}
+
 
 def write_record(directory: Path, record: RequestRecord) -> None:
     """Write a record, forced to disk, in the place of its former state."""

@@ -13,7 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.http import Http404
 from django.utils.translation import pgettext
 
-from korrigo_backup.artifact.kinds import KINDS, Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.models import Backups
@@ -49,7 +49,7 @@ def require_backup(name: str) -> Artifact:
     except NoBackupsError as problem:
         raise Http404(str(problem)) from None
     found = next((one for one in facts.artifacts if one.name == name), None)
-    if found is None or not (KINDS[found.kind].is_dump or found.kind is Kind.POINT):
+    if found is None or not KINDS[found.kind].has_dump:
         raise Http404(f"no backup with rows is called {name}")
     return found
 

@@ -9,7 +9,7 @@ from django.http import Http404
 from django.utils.translation import pgettext
 
 from korrigo_backup.artifact.history import members_of
-from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.look.tables import SavedTable, listed_columns, live_keys, live_row, tables_of
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
@@ -48,7 +48,7 @@ def can_look(artifact: Artifact, facts: Facts, place: Path) -> bool:
 def _dump(artifact: Artifact, facts: Facts) -> Artifact | None:
     """Return the dump of an artifact of this site, if it has a dump that can be relied on."""
     names = {artifact.name, *members_of(artifact)}
-    found = next((one for one in facts.artifacts if one.kind is Kind.SQL and one.name in names), None)
+    found = next((one for one in facts.artifacts if KINDS[one.kind].is_dump and one.name in names), None)
     if found is None or found.problem or found.header is None or found.authenticity is Authenticity.FORGED:
         return None
     return found if found.ours else None

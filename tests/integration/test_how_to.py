@@ -1,6 +1,7 @@
 """The commands of the how-to pages, typed on a real site."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -52,12 +53,22 @@ def test_a_loss_is_found_with_its_time_and_its_history(demo):
     (demo.home / "manage.py").symlink_to(PROJECT / "demo" / "manage.py")
     demo.korrigo("backup", "full")
     exam = demo.sql("SELECT id::text FROM exams_exam ORDER BY id")[0][0]
-    demo.sql(f"UPDATE exams_exam SET coefficient = coefficient + 1 WHERE id = '{exam}'")
+    saved = demo.sql(f"SELECT coefficient FROM exams_exam WHERE id = '{exam}'")[0][0]
+    damage = f"UPDATE exams_exam SET coefficient = coefficient + 1 WHERE id = '{exam}'"
+    demo.sql(damage)
     file = min(path for path in demo.media.rglob("*.pdf"))
     file.unlink()
     path = str(file.relative_to(demo.media))
-    them = Operator.of(demo)
-    them.follow(PAGES / "rescue.md", {"exams.Exam:12": f"exams.Exam:{exam}", "copies/2026/scan.pdf": path})
+    them, page, middle = Operator.of(demo), PAGES / "rescue.md", "An `UPDATE` without"
+    words = {"exams.Exam:12": f"exams.Exam:{exam}", "copies/2026/scan.pdf": path}
+    them.follow(page, words | {'--at "2026-05-04 14:00"': "--from latest"}, until=middle)
+    coefficient = f"SELECT coefficient FROM exams_exam WHERE id = '{exam}'"
+    assert demo.sql(coefficient) == [(saved,)]
+    demo.sql(damage)
+    rest = {"exams_exam 2026-05-04": "exams_exam latest", "copies/2026/*": f"{Path(path).parent}/*"}
+    them.follow(page, {"copies/2026/scan.pdf": path} | rest, after=middle)
+    assert demo.sql(coefficient) == [(saved,)]
+    assert file.exists()
 
 
 def test_postgresql_is_upgraded_by_a_backup_and_a_restore(operator, tmp_path):

@@ -8,6 +8,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import ask_yes, narrator, say, say_findings
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import PlanShown, say_unchanged
+from korrigo_backup.cli.rescue.whole_restore import of_a_whole_restore
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
@@ -86,14 +87,7 @@ def _require_fitting(asked: Sequence[str], artifact: str | None, at: str | None,
         raise UsageError("--overwrite goes with --file", hint="korrigo-backup restore --file PATH --overwrite")
     if artifact and at:
         raise UsageError("a backup and --at exclude each other", hint="name a backup, or a time")
-    of_a_whole = {
-        "--in-place": options.in_place,
-        "--into-other-site": options.into_other_site,
-        "--keep": options.keep,
-        "--accept": bool(options.accept),
-        "--no-safety-backup": not options.safety_backup,
-    }
-    if wrong := next((name for name, given in of_a_whole.items() if given), None):
+    if wrong := of_a_whole_restore(options):
         raise UsageError(
             f"{wrong} is an option of a whole restore, not of --file",
             hint="leave it out: single files are put among the live ones, and no database is touched",

@@ -9,6 +9,7 @@ from korrigo_backup.cli.output import ask_yes, narrator, say
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import say_unchanged
 from korrigo_backup.cli.rescue.value_plan import say_value_plan
+from korrigo_backup.cli.rescue.whole_restore import of_a_whole_restore
 from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.points import dump_of
@@ -62,14 +63,7 @@ def _require_fitting(tables: Sequence[str], options: RestoreOptions) -> None:
     """Raise UsageError for an option of a whole restore."""
     if not tables:
         raise UsageError("--exact goes with --table", hint="korrigo-backup restore --table T --exact ARTIFACT")
-    of_a_whole = {
-        "--in-place": options.in_place,
-        "--into-other-site": options.into_other_site,
-        "--keep": options.keep,
-        "--accept": bool(options.accept),
-        "--no-safety-backup": not options.safety_backup,
-    }
-    if wrong := next((name for name, given in of_a_whole.items() if given), None):
+    if wrong := of_a_whole_restore(options):
         raise UsageError(
             f"{wrong} is an option of a whole restore, not of --table",
             hint="leave it out: the rows are changed in one transaction, and rollback undoes it",

@@ -168,10 +168,6 @@ def answer_about(found: Spool, name: str, id_: str) -> HostAnswer | None:
     return answer
 
 
-def _is_about(answer: HostAnswer, artifact: Artifact) -> bool:
-    return answer.backup == artifact.name and answer.found is None
-
-
 def _may_see(user: Any, answer: HostAnswer) -> bool:
     """Return whether a user may see an answer: the plan names rows."""
     return all(may_ask(user, one) for one in answer.objects)

@@ -11,11 +11,13 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.rescue.value_plan import short
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.points import read_moment, read_window
-from korrigo_backup.rescue.undelete import UndeleteOptions, require_possible, undelete
+from korrigo_backup.rescue.steps.possible import require_possible
+from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.undelete_plan import Why
 from korrigo_backup.run.step import UndeleteStep
 
@@ -60,6 +62,10 @@ def command(
         list[str] | None,
         typer.Option(metavar="TABLE.COLUMN=VALUE", help="For a row whose unique value is taken; may be given again."),
     ] = None,
+    overwrite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL:PK", help="This live row becomes that of the backup; may be given again."),
+    ] = None,
     relink: Annotated[
         bool, typer.Option("--relink", help="Also set the references that the deletion has emptied.")
     ] = False,
@@ -72,7 +78,8 @@ def command(
 ) -> None:
     """Bring deleted rows back, with all that was deleted with them and all that they need, while the site serves.
 
-    The rows of the plan are inserted and proven in one transaction; no live row is changed. A conflict is named.
+    The rows of the plan are inserted and proven in one transaction; no live row is changed but those of --overwrite and
+    --relink. A conflict is named.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     window = read_window(since, until)
@@ -88,20 +95,29 @@ def command(
         skip=on_conflict is OnConflict.SKIP,
         relink=relink,
         new_values=tuple(new_value or ()),
+        overwrite=tuple(overwrite or ()),
         files=files,
         allow_unsigned=allow_unsigned,
     )
 
-    def confirm(plan: UndeletePlan) -> bool:
+    def show(plan: UndeletePlan) -> None:
+        add_to_document(plan=plan)
         say_undelete_plan(plan)
+
+    def confirm(_: UndeletePlan) -> bool:
         return yes or ask_yes(QUESTION)
 
     plan = undelete(
-        wired.site(), wired.catalog, options, now=local_now(), confirm=confirm, listen=narrator(UndeleteStep)
+        wired.site(),
+        wired.catalog,
+        options,
+        now=local_now(),
+        confirm=confirm,
+        show=show,
+        listen=narrator(UndeleteStep),
     )
-    add_to_document(plan=plan)
     if dry_run:
-        say_undelete_plan(plan)
+        show(plan)
         require_possible(plan)
         say_unchanged()
         return
@@ -117,13 +133,16 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     """Print a plan: each table with its rows by reason, the emptied references, the conflicts."""
     say(f"Plan: undelete {first_of(plan.asked, NAMED)}")
     say(f"  from      {plan.artifact}, made {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
-    say(f"  rows      {counted(plan.count, 'row')} back, no live row is changed")
+    _say_rows(plan)
     for one in plan.tables:
         say(f"  table     {one.table}: {_numbers(one)}")
-        for row in one.rows[:NAMED]:
-            say(f"            + {', '.join(row.key)}{f' ({row.name})' if row.name else ''}")
+        for back in one.rows[:NAMED]:
+            say(f"            + {', '.join(back.key)}{f' ({back.name})' if back.name else ''}")
     for new in plan.new_values:
         say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {new.former!r} is taken, {new.value!r} instead")
+    for row in plan.overwritten:
+        values = first_of([f"{value.column} {short(value.now)} → {short(value.then)}" for value in row.values], NAMED)
+        say(f"  overwrite {row.table}:{','.join(row.key)}: {values}")
     for link in plan.links:
         does = "set again" if plan.relink else "stays empty"
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
@@ -137,6 +156,14 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     if len(plan.conflicts) > 2 * NAMED:
         say(f"   and {len(plan.conflicts) - 2 * NAMED} more conflicts: --json shows all")
     say_findings(plan.findings)
+
+
+def _say_rows(plan: UndeletePlan) -> None:
+    linked = sum(len(link.keys) for link in plan.links) if plan.relink else 0
+    if live := len(plan.overwritten) + linked:
+        say(f"  rows      {counted(plan.count, 'row')} back, {counted(live, 'live row')} changed")
+    else:
+        say(f"  rows      {counted(plan.count, 'row')} back, no live row is changed")
 
 
 def _numbers(table: PlannedTable) -> str:

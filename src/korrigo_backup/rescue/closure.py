@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from korrigo_backup.postgres.sql import identifier
-from korrigo_backup.rescue.staged_rows import LEVEL, MARK, ROW, VIA
+from korrigo_backup.rescue.staged_rows import LEVEL, MARK, OVER, ROW, VIA
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -87,7 +87,11 @@ def refers_to(relation: RowRelation, child: str, parent: str) -> str:
 def dangling(rows: StagedRows, relations: Sequence[RowRelation]) -> list[tuple[int, str, int]]:
     """Return relation, table and number of each picked row that refers to a row which is neither live nor picked."""
     found = []
+    looked = set[tuple[object, ...]]()
     for number, one in enumerate(relations):
+        if one.parts and (one.table, one.columns, one.parts) in looked:
+            continue
+        looked.add((one.table, one.columns, one.parts))
         if not one.constrained or (condition := _dangles(rows, one)) is None:
             continue
         child = rows.tables[one.table]
@@ -101,16 +105,19 @@ def _dangles(rows: StagedRows, relation: RowRelation) -> str | None:
     child = rows.tables.get(relation.table)
     if child is None or not set(relation.columns) <= set(child.columns):
         return None
-    parent, live = rows.tables.get(relation.to), rows.live.get(relation.to)
-    if live is None:
+    if relation.to not in rows.live:
         return None
     filled = " AND ".join(f"g.{identifier(name)} IS NOT NULL" for name in relation.columns)
     if relation.generic:
         filled += f" AND g.{identifier(relation.type_column)} = {relation.content_type}"
-    nowhere = f"NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {refers_to(relation, 'g', 'l')})"
-    if parent and rows.gone(relation):
-        nowhere += f" AND NOT EXISTS (SELECT FROM {parent.gone} q WHERE q.{PICKED} AND {refers_to(relation, 'g', 'q')})"
-    return f"{filled} AND {nowhere}"
+    for name in relation.parts or (relation.to,):
+        if live := rows.live.get(name):
+            filled += f" AND NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {refers_to(relation, 'g', 'l')})"
+        parent = rows.tables.get(name)
+        if parent and set(relation.to_columns) <= set(parent.columns):
+            among = f"SELECT FROM {parent.gone} q WHERE q.{PICKED} AND {refers_to(relation, 'g', 'q')}"
+            filled += f" AND NOT EXISTS ({among})"
+    return filled
 
 
 def unpick(rows: StagedRows, left: Sequence[tuple[str, int]]) -> None:
@@ -144,4 +151,5 @@ def linked(relation: RowRelation, child: StagedTable, parent: StagedTable) -> st
     return (
         f"{parent.gone} p JOIN {child.then} t ON {refers_to(relation, 't', 'p')}"
         f" JOIN ONLY {child.live.sql} l ON {child.same('l', 't')} WHERE p.{PICKED} AND {empty}"
+        f" AND NOT EXISTS (SELECT FROM {child.gone} q WHERE q.{OVER} AND q.{PICKED} AND {child.same('q', 'l')})"
     )

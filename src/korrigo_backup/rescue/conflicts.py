@@ -12,6 +12,7 @@ from korrigo_backup.rescue.closure import PICKED, dangling, unpick
 from korrigo_backup.rescue.erased_rows import erased_among
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import ROW
+from korrigo_backup.rescue.steps.taken_keys import taken_keys, taken_parts
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, NewValue
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.rescue.steps.roots import TypedValue
+    from korrigo_backup.rescue.steps.taken_keys import TakenKey
 
 _KINDS = {
     "23505": ConflictKind.UNIQUE,
@@ -55,7 +57,7 @@ class Conflicts:
         """Find all conflicts; return the number of rows of each table that are picked in the end."""
         self._erased()
         while True:
-            left = self._parents()
+            left = self._parts() + self._parents()
             counts = self.counts()
             if left and self.skip:
                 continue
@@ -64,6 +66,7 @@ class Conflicts:
                 continue
             left = self._tried(trial)
             if not left or not self.skip:
+                self._keys()
                 return self.counts()
 
     def _renamed(self, trial: TriedInsertion) -> bool:
@@ -97,9 +100,14 @@ class Conflicts:
     def require_taken(self) -> None:
         """Raise UsageError for a new value that no row has needed."""
         for new in self.typed:
+            given = sum((one.table, one.column) == (new.table, new.column) for one in self.new_values)
+            column = f"{new.table}.{new.column}"
             raise UsageError(
-                f"no row that comes back has a taken value in {new.table}.{new.column}",
-                hint=f"leave out --new-value {new.table}.{new.column}=…",
+                f"no other row that comes back has a taken value in {column}"
+                if given
+                else f"no row that comes back has a taken value in {column}",
+                hint=f"leave out --new-value {new.table}.{new.column}={new.value}",
+                id_="undelete.unused",
             )
 
     def require_free(self) -> None:
@@ -128,6 +136,22 @@ class Conflicts:
         for name, number in dict.fromkeys(left):
             self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
         self._leave(left)
+
+    def _parts(self) -> list[tuple[str, int]]:
+        taken = taken_parts(self.rows, self.relations)
+        self._taken(taken)
+        left = [one.child for one in taken if one.child]
+        self._leave(left)
+        return left
+
+    def _keys(self) -> None:
+        self._taken(taken_keys(self.rows, self.relations, cascades=True))
+
+    def _taken(self, taken: list[TakenKey]) -> None:
+        room = _LIMIT - len(self.found)
+        self.found += [
+            Conflict(ConflictKind.KEY, one.table, one.key, "", (), one.words, left=self.skip) for one in taken[:room]
+        ]
 
     def _parents(self) -> list[tuple[str, int]]:
         left = []

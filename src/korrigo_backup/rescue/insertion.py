@@ -1,4 +1,4 @@
-"""Insert the picked rows into the live tables, and prove them; a trial does the same and takes it back.
+"""Insert the picked rows into the live tables, or overwrite live rows with them, and prove them; a trial takes it back.
 
 The rows of tables that refer to each other in a circle are inserted by one statement: the server looks at foreign keys
 at the end of a statement.
@@ -13,7 +13,9 @@ import msgspec
 
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED
-from korrigo_backup.rescue.staged_rows import ROW
+from korrigo_backup.rescue.staged_rows import OVER, ROW
+from korrigo_backup.rescue.steps.overwriting import overwriting
+from korrigo_backup.rescue.steps.transaction import in_steps
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -96,16 +98,15 @@ def _smallest_circle(needs: dict[str, set[str]]) -> set[str]:
 
 
 def _inserting(group: Sequence[StagedTable], condition: str) -> str:
-    parts = [f"i{one.number} AS ({inserting(one, condition)} RETURNING 1)" for one in group]
-    counts = ", ".join(f"(SELECT count(*) FROM i{one.number})" for one in group)
-    return f"WITH {', '.join(parts)} SELECT json_build_array({counts})"
+    over = [(f"o{one.number}", overwriting(one, condition)) for one in group if one.overwrites]
+    return in_steps(over, [(f"i{one.number}", inserting(one, condition)) for one in group])
 
 
 def inserting(table: StagedTable, condition: str = PICKED) -> str:
     """Return the statement that inserts the picked rows of a table; it ends with their condition."""
     return (
         f"INSERT INTO {table.live.sql} ({table.listed}) OVERRIDING SYSTEM VALUE"
-        f" SELECT {table.listed} FROM {table.gone} WHERE {condition}"
+        f" SELECT {table.listed} FROM {table.gone} WHERE NOT {OVER} AND {condition}"
     )
 
 
@@ -180,8 +181,13 @@ _FOUND = (
 
 def _one_by_one(table: StagedTable) -> str:
     """Return the loop that tries each row of a table alone; a row that misses a parent is none of its conflicts."""
-    rows, insert = f"{table.gone} WHERE {PICKED}", inserting(table, f"{ROW} = $1")
-    return try_apart(table.live.name, rows, insert, " OR foreign_key_violation")
+    changes = {f"NOT {OVER}": inserting(table, f"{ROW} = $1")}
+    if table.overwrites:
+        changes[OVER] = overwriting(table, f"{ROW} = $1")
+    return " ".join(
+        try_apart(table.live.name, f"{table.gone} WHERE {PICKED} AND {which}", change, " OR foreign_key_violation")
+        for which, change in changes.items()
+    )
 
 
 def try_apart(name: str, rows: str, change: str, passed: str = "") -> str:

@@ -54,7 +54,12 @@ SELECT coalesce(json_agg(json_build_object(
   'name', o.conname, 'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
   'columns', {_COLUMNS.format(keys="conkey", table="conrelid")},
   'to', quote_ident(m.nspname) || '.' || quote_ident(d.relname),
-  'to_columns', {_COLUMNS.format(keys="confkey", table="confrelid")}) ORDER BY o.oid), '[]')
+  'to_columns', {_COLUMNS.format(keys="confkey", table="confrelid")},
+  'cascades', o.confdeltype = 'c' OR NOT EXISTS (SELECT FROM unnest(o.conkey) number, pg_attribute a
+    WHERE a.attrelid = o.conrelid AND a.attnum = number AND NOT a.attnotnull),
+  'parts', CASE WHEN d.relispartition THEN (SELECT json_agg(quote_ident(q.nspname) || '.' || quote_ident(p.relname))
+    FROM pg_partition_tree(pg_partition_root(d.oid)) t JOIN pg_class p ON p.oid = t.relid
+    JOIN pg_namespace q ON q.oid = p.relnamespace WHERE t.isleaf) ELSE '[]' END) ORDER BY o.oid), '[]')
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class d ON d.oid = o.confrelid JOIN pg_namespace m ON m.oid = d.relnamespace
 WHERE o.contype = 'f' AND c.relkind = 'r' AND d.relkind = 'r' AND n.nspname !~ '^pg_' AND m.nspname !~ '^pg_'
@@ -87,8 +92,9 @@ class RowRelation(msgspec.Struct, frozen=True):
     """Rows of `table` refer with `columns` to rows of `to`.
 
     `constrained`: the database holds it. `parent_link`: both rows are one object of Django (multi-table inheritance).
-    In a generic relation `columns` hold a key only in rows whose `type_column` is the
-    number `content_type`.
+    In a generic relation `columns` hold a key only in rows whose `type_column` is the number `content_type`.
+    `cascades`: a deletion deletes the rows that refer, and empties no reference. `parts`: if `to` is a partition, all
+    partitions of its table; a row refers to a row of one of them.
     """
 
     name: str
@@ -100,6 +106,8 @@ class RowRelation(msgspec.Struct, frozen=True):
     parent_link: bool = False
     type_column: str = ""
     content_type: int = 0
+    cascades: bool = True
+    parts: tuple[str, ...] = ()
 
     @property
     def generic(self) -> bool:
@@ -116,7 +124,10 @@ def read_tables(session: Session) -> dict[str, TableLayout]:
 def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
     """Return the foreign keys that the database itself holds."""
     found = session.ask(_FOREIGN_KEYS, tuple[RowRelation, ...])
-    return tuple(replace(one, table=normal_name(one.table), to=normal_name(one.to)) for one in found)
+    return tuple(
+        replace(one, table=normal_name(one.table), to=normal_name(one.to), parts=tuple(map(normal_name, one.parts)))
+        for one in found
+    )
 
 
 def downward(roots: set[str], relations: tuple[RowRelation, ...]) -> set[str]:
@@ -165,7 +176,8 @@ def with_models(
             if number := types.get(one.content_type):
                 held[*place, number] = _declared(one, child, parent, number)
         elif place in held:
-            held[place] = replace(held[place], parent_link=one.parent_link)
+            cascades = _cascades(one) if one.on_delete else held[place].cascades
+            held[place] = replace(held[place], parent_link=one.parent_link, cascades=cascades)
         else:
             held[place] = _declared(one, child, parent, 0)
     return tuple(held.values())
@@ -183,7 +195,12 @@ def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, nu
         parent_link=one.parent_link,
         type_column=one.type_column,
         content_type=number,
+        cascades=_cascades(one),
     )
+
+
+def _cascades(one: DeclaredRelation) -> bool:
+    return not one.on_delete.startswith(("SET", "DO_NOTHING"))
 
 
 def _found(tables: Mapping[str, TableLayout], named: TableName) -> TableLayout | None:

@@ -2,6 +2,7 @@
 
 For each table of the backup there are two: `then_N` holds all its rows, `gone_N` those whose key is not live any more,
 with columns of our own: the number of the row, its mark (`RowMark`), the relation by which it was found, the round.
+Rows whose live namesake may be overwritten count as deleted, too; `over_N` holds those live rows.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LOCK_WAIT = "10s"
 SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT})
 """The site's own search path stays: its triggers run in this session."""
 
-ROW, MARK, VIA, LEVEL = (identifier(f"korrigo_backup_{name}") for name in ("row", "mark", "via", "level"))
+ROW, MARK, VIA, LEVEL, OVER = (identifier(f"korrigo_backup_{name}") for name in ("row", "mark", "via", "level", "over"))
 
 _OWN_COLUMNS = f"row_number() OVER () AS {ROW}, NULL::smallint AS {MARK}, NULL::int AS {VIA}, NULL::int AS {LEVEL}"
 
@@ -41,8 +42,8 @@ _CHECK_ROLE = "SELECT to_json(has_database_privilege(current_database(), 'TEMP')
 class StagedTable:
     """A table of the backup: its live table, the columns that both have, the columns that the live table lacks.
 
-    `new` are the columns that the backup does not have. `key` are the columns by which a row is the same row; without a
-    key in the database all columns are.
+    `new` are the columns that the backup does not have. `overwrites`: some of its live rows may be
+    overwritten. `key` are the columns by which a row is the same row; without a key in the database all columns are.
     """
 
     number: int
@@ -50,6 +51,12 @@ class StagedTable:
     columns: tuple[str, ...]
     lost: tuple[str, ...]
     new: tuple[str, ...]
+    overwrites: bool = False
+
+    @property
+    def over(self) -> str:
+        """The temporary table of the live rows that may be overwritten."""
+        return f"pg_temp.over_{self.number}"
 
     @property
     def then(self) -> str:
@@ -110,6 +117,8 @@ class StagedRows:
     tables: dict[str, StagedTable] = field(default_factory=dict)
     first: int = 1
     """The number of the first table: two sets of rows in a session have different numbers."""
+    overwritable: Mapping[str, str] = field(default_factory=dict)
+    """The condition on the live rows of a table that may be overwritten, by its name."""
 
     def gone(self, relation: RowRelation) -> tuple[StagedTable, StagedTable] | None:
         """Return both tables of a relation, None if one of them is not staged or a column is not in the backup."""
@@ -125,11 +134,20 @@ class StagedRows:
         """Load a table of the backup, and find its deleted rows; raises as `load`."""
         if (table := self.load(text, live)) is None:
             return
+        over, others = "false", ""
+        if table.overwrites:
+            self.session.run(
+                f"CREATE TEMP TABLE over_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql}"
+                f" WHERE {self.overwritable[live.name]}"
+            )
+            over = f"EXISTS (SELECT FROM {table.over} o WHERE {table.same('o', 't')})"
+            other = f"{table.content('o')} <> {table.content('t')}"
+            others = f" OR EXISTS (SELECT FROM {table.over} o WHERE {table.same('o', 't')} AND {other})"
         self.session.run(
             f"CREATE TEMP TABLE gone_{table.number} AS"
-            f" SELECT {_OWN_COLUMNS}, {', '.join(f't.{identifier(name)}' for name in table.columns)}"
-            f" FROM {table.then} t"
-            f" WHERE NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')}); ANALYZE {table.gone}"
+            f" SELECT {_OWN_COLUMNS}, {over} AS {OVER}, {', '.join(f't.{identifier(name)}' for name in table.columns)}"
+            f" FROM {table.then} t WHERE NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')})"
+            f"{others}; ANALYZE {table.gone}"
         )
 
     @phase("stage rows")
@@ -145,7 +163,8 @@ class StagedRows:
             return None
         lost = tuple(name for name in text.columns if name not in here)
         new = tuple(name for name in live.columns if name not in text.columns)
-        table = StagedTable(len(self.tables) + self.first, live, columns, lost, new)
+        overwrites = live.name in self.overwritable
+        table = StagedTable(len(self.tables) + self.first, live, columns, lost, new, overwrites)
         more = "".join(f"ALTER TABLE {table.then} ADD {identifier(name)} text; " for name in lost)
         self.session.run(
             f"CREATE TEMP TABLE then_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql} WITH NO DATA; {more}"

@@ -22,13 +22,12 @@ import msgspec
 from korrigo_backup.artifact import naming
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
-from korrigo_backup.errors import Cancelled, ProofFailed, Refused, UsageError
+from korrigo_backup.errors import Cancelled, ProofFailed, UsageError
 from korrigo_backup.media.put import missing_directories, put
-from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.recovery.undelete import PutFile, RecordedTable, UndeleteHead, write_record
-from korrigo_backup.rescue.closure import close, linked
+from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.files import FilesOfRows, find_files, stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
@@ -36,18 +35,21 @@ from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, wi
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.staged_rows import StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import Choice
+from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_lines, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
+from korrigo_backup.rescue.steps.possible import require_possible
+from korrigo_backup.rescue.steps.relinking import relinking
 from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.taken_keys import rows_elsewhere
 from korrigo_backup.rescue.steps.transaction import (
     RecordPlace,
     changed_meanwhile,
     commit,
-    content_hash,
     inserted_lines,
     recorded_change,
     transaction_number,
 )
-from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, ConflictKind, EmptiedLink, UndeletePlan
+from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
 from korrigo_backup.restore.erasing import erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -58,7 +60,7 @@ from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
@@ -76,8 +78,8 @@ class UndeleteOptions:
     first backup after `until` still has were deleted later, and are not asked for.
 
     With `skip`, rows in conflict are left out with those that need them. `new_values`, as `TABLE.COLUMN=VALUE`, are for
-    rows whose own value another row has taken. With `relink`, references that the deletion
-    has emptied are set again.
+    rows whose own value another row has taken. `overwrite` names live rows that
+    become those of the backup. With `relink`, references that the deletion has emptied are set again.
     """
 
     objects: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ class UndeleteOptions:
     skip: bool = False
     relink: bool = False
     new_values: tuple[str, ...] = ()
+    overwrite: tuple[str, ...] = ()
     files: bool = True
     allow_unsigned: bool = False
     why: Mapping[str, str] = field(default_factory=dict)
@@ -104,9 +107,12 @@ def undelete(
     *,
     now: datetime,
     confirm: Callable[[UndeletePlan], bool],
+    show: Callable[[UndeletePlan], None] = lambda _: None,
     listen: Listener = silent,
 ) -> UndeletePlan:
     """Bring deleted rows back; return the plan that was carried out, with `dry_run` that would be.
+
+    `show` gets the plan also if it is refused afterwards.
 
     Raises NotFound for rows that no backup has, UsageError for rows that are live, Refused for a conflict, Cancelled,
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
@@ -126,12 +132,14 @@ def undelete(
             where=options.where,
             since=options.since,
             new_values=options.new_values,
+            overwrite=options.overwrite,
         )
         with rescue_session(site.postgres) as session:
             work = _Undeletion(site, session, roots, options, listen)
             plan = work.plan(catalog, points)
             if options.dry_run:
                 return plan
+            show(plan)
             require_possible(plan)
             if not confirm(plan):
                 raise Cancelled("Undelete cancelled", hint="to continue, run it again and answer yes")
@@ -143,21 +151,6 @@ def undelete(
                     plan, RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now))), running
                 )
     return plan
-
-
-def require_possible(plan: UndeletePlan) -> None:
-    """Raise Refused for a plan with conflicts at which the undelete stops, or without rows."""
-    if bad := plan.refused:
-        first = bad[0]
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        of = "a file" if first.kind is ConflictKind.FILE else f"a row of {first.table}"
-        raise Refused(
-            f"the live site does not take {of}: {first.message}{more}",
-            hint="mend what is in the way, or leave it out with what needs it: --on-conflict skip",
-            id_="undelete.conflict",
-        )
-    if not plan.count:
-        raise Refused("no row is left to bring back", hint="see the conflicts above")
 
 
 class _Undeletion:
@@ -173,7 +166,7 @@ class _Undeletion:
         self._relations = with_models(
             session, self._live, read_foreign_keys(session), roots.described.relations if roots.described else ()
         )
-        self._rows = StagedRows(session, self._live)
+        self._rows = StagedRows(session, self._live, overwritable=conditions((*roots.overwrite, *roots.parts)))
         self._findings: list[Finding] = not_described(roots, self._live)
         self._links: list[EmptiedLink] = []
         self._files = FilesOfRows()
@@ -184,6 +177,7 @@ class _Undeletion:
         artifact = choice.choose(catalog, points)
         self._findings += choice.findings
         close(self._rows, self._relations)
+        require_overwritten(self._rows, self._roots.overwrite)
         erased = erased_from(self._site, artifact)
         conflicts = Conflicts(self._rows, self._relations, self._options.skip, erased)
         conflicts.typed += self._roots.typed
@@ -197,6 +191,7 @@ class _Undeletion:
             self._findings += self._files.findings
         self._links = emptied_links(self._rows, self._relations)
         self._findings += changed_parents(self._rows, self._relations)
+        self._findings += rows_elsewhere(self._rows, self._relations)
         if self._links and not self._options.relink:
             total = sum(len(one.keys) for one in self._links)
             self._findings.append(
@@ -219,6 +214,7 @@ class _Undeletion:
             tuple(conflicts.found),
             tuple(self._findings),
             tuple(conflicts.new_values),
+            tuple(overwritten_rows(self._rows)),
         )
 
     @phase("insert")
@@ -234,9 +230,10 @@ class _Undeletion:
             relinked = self._insert(plan, tables)
             transaction = transaction_number(self._session)
             head = msgspec.structs.replace(head, transaction=transaction)
-            write_record(
-                place.directory, head, chain(relinked, self._session.stream(inserted_lines(dict(enumerate(tables)))))
-            )
+            numbered = dict(enumerate(tables))
+            queries = [inserted_lines(numbered), *overwritten_lines(numbered)]
+            lines = chain.from_iterable(map(self._session.stream, queries))
+            write_record(place.directory, head, chain(relinked, lines))
             running.note(transaction=transaction)
             if head.files:
                 with explained("put the files among the media", lambda: ROLLED_BACK):
@@ -289,7 +286,7 @@ class _Undeletion:
         if inserted != plan.count:
             raise changed_meanwhile()
         if plan.relink:
-            for statement in self._relinking(len(tables)):
+            for statement in relinking(self._rows, self._relations, self._links, len(tables)):
                 relinked += list(self._session.stream(statement))
         self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
         if different := self._session.ask(proof(tables), dict[str, int]):
@@ -301,22 +298,3 @@ class _Undeletion:
             )
         self._session.run(raise_sequences(tables) + " SELECT 1")
         return relinked
-
-    def _relinking(self, first: int) -> Iterator[str]:
-        """Yield the statements that set emptied references; their tables in the record begin at `first`."""
-        for number, link in enumerate(self._links, first):
-            relation = next(
-                one
-                for one in self._relations
-                if (one.table, one.columns, one.to) == (link.table, link.columns, link.to) and not one.generic
-            )
-            child, parent = self._rows.tables[relation.table], self._rows.tables[relation.to]
-            values = ", ".join(f"{identifier(name)} = t.{identifier(name)}" for name in relation.columns)
-            content = f"ROW({', '.join(f'u.{identifier(name)}' for name in relation.columns)})::text"
-            names = ", ".join(map(literal, relation.columns))
-            yield (
-                f"UPDATE ONLY {child.live.sql} u SET {values} FROM {child.then} t WHERE {child.same('u', 't')}"
-                f" AND {child.key_text('u')} IN (SELECT {child.key_text('l')} FROM {linked(relation, child, parent)})"
-                f" RETURNING json_build_object('table', {number}, 'key', {child.key_text('u')},"
-                f" 'hash', {content_hash(content)}::text, 'link', json_build_array({names}))"
-            )

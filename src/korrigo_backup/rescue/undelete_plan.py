@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.rescue.values.plan import PutValue  # noqa: TC001 - msgspec reads it when it encodes
 
 SHOWN_ROWS = 1000
 """Rows of a table that are in the plan by name; the others are counted."""
@@ -25,6 +26,7 @@ class ConflictKind(StrEnum):
     """How the live database refuses a row."""
 
     UNIQUE = "unique"
+    KEY = "key"
     PARENT = "parent"
     NOT_NULL = "not_null"
     CHECK = "check"
@@ -84,6 +86,14 @@ class NewValue(msgspec.Struct, frozen=True):
     value: str
 
 
+class OverwrittenRow(msgspec.Struct, frozen=True):
+    """A live row that is overwritten because it was named: its table and key, and the values that change."""
+
+    table: str
+    key: tuple[str, ...]
+    values: tuple[PutValue, ...]
+
+
 class EmptiedLink(msgspec.Struct, frozen=True):
     """Live rows of a table that referred to rows which come back, and whose columns are NULL now."""
 
@@ -107,10 +117,11 @@ class UndeletePlan(msgspec.Struct, frozen=True):
     conflicts: tuple[Conflict, ...] = ()
     findings: tuple[Finding, ...] = ()
     new_values: tuple[NewValue, ...] = ()
+    overwritten: tuple[OverwrittenRow, ...] = ()
 
     @property
     def count(self) -> int:
-        """The number of rows that come back."""
+        """The number of rows that come back, the overwritten rows among them."""
         return sum(one.count for one in self.tables)
 
     @property

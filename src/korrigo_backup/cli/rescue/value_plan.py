@@ -37,7 +37,7 @@ def _say_table(table: ValueTable) -> None:
     columns = first_of([f"{name} ({count})" for name, count in table.columns.items()], 2 * NAMED)
     say(f"  table     {table.table}: {counted(table.changed, 'row')} put back{f': {columns}' if columns else ''}")
     for row in table.rows[:NAMED]:
-        values = first_of([f"{one.column} {_short(one.now)} → {_short(one.then)}" for one in row.values], NAMED)
+        values = first_of([f"{one.column} {short(one.now)} → {short(one.then)}" for one in row.values], NAMED)
         say(f"            ~ {', '.join(row.key)}: {values}")
     if table.inserted:
         say(f"            + {counted(table.inserted, 'missing row')} inserted")
@@ -49,7 +49,8 @@ def _say_table(table: ValueTable) -> None:
         say(f"            {counted(table.newer_values, 'value')} changed only after the accident: kept")
 
 
-def _short(value: str | None) -> str:
+def short(value: str | None) -> str:
+    """Return a value as a plan shows it: cut, NULL for None."""
     if value is None:
         return "NULL"
     return repr(value if len(value) <= _WIDTH else value[: _WIDTH - 1] + "…")
@@ -59,6 +60,6 @@ def _conflict(conflict: ValueConflict) -> str:
     mark, does = ("⚠️", " (left as it is)") if conflict.left else ("❌", "")
     row = f"{conflict.table}:{','.join(conflict.key)}" if conflict.key else conflict.table
     if conflict.column:
-        then, after, now = map(_short, (conflict.then, conflict.after, conflict.now))
+        then, after, now = map(short, (conflict.then, conflict.after, conflict.now))
         return f"{mark} {row}{does}: {conflict.column} was changed again since: {then}, then {after}, now {now}"
     return f"{mark} {row}{does}: {conflict.message}"

@@ -122,13 +122,18 @@ class Choice:
 
     def _require_gone(self) -> None:
         """Raise UsageError for a row that is live: undelete changes none."""
+        over = {(row.table.table, row.values) for row in (*self._roots.overwrite, *self._roots.parts)}
         for row in self._roots.rows:
+            if (row.table.table, row.values) in over:
+                continue
             live = self._rows.live[row.table.table]
             condition = key_condition(row)
             if self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool):
                 raise UsageError(
                     f"{row.name} is not deleted: it is live, and undelete changes no live row",
-                    hint=f"korrigo-backup history {row.name} shows how it changed",
+                    hint=f"korrigo-backup history {row.name} shows how it changed;"
+                    f" --overwrite {row.name} makes it that of the backup",
+                    id_="undelete.live",
                 )
 
     def _has_roots(self, dump: Artifact) -> bool:
@@ -147,7 +152,8 @@ class Choice:
 
     def _forget(self) -> None:
         for table in self._rows.tables.values():
-            self._session.run(f"DROP TABLE {table.then}, {table.gone}")
+            over = f", {table.over}" if table.overwrites else ""
+            self._session.run(f"DROP TABLE {table.then}, {table.gone}{over}")
         self._rows.tables.clear()
 
     def _mark(self) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED, RowMark, links, refers_to
-from korrigo_backup.rescue.staged_rows import MARK
+from korrigo_backup.rescue.objects import written_object
+from korrigo_backup.rescue.staged_rows import MARK, OVER
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, PlannedRow, PlannedTable, Why
 
 if TYPE_CHECKING:
@@ -53,23 +54,24 @@ def emptied_links(rows: StagedRows, relations: Sequence[RowRelation]) -> list[Em
 
 def changed_parents(rows: StagedRows, relations: Sequence[RowRelation]) -> list[Finding]:
     """Return a warning for each table with live rows that picked rows refer to and that have changed since."""
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, set[str]]] = {}
     for relation in relations:
         both = None if relation.generic else rows.gone(relation)
         if both is None or not both[1].has_key:
             continue
         child, parent = both
-        found.setdefault(parent.live.name, set()).update(
-            rows.session.ask(_changed_columns(relation, child, parent), set[str])
-        )
+        for key, column in rows.session.ask(
+            _changed_columns(relation, child, parent), list[tuple[tuple[str, ...], str]]
+        ):
+            found.setdefault(parent.live.name, {}).setdefault(written_object(parent.live.name, key), set()).add(column)
     return [
         warning(
             "undelete.parent_changed",
-            f"rows of {name} to which these rows refer have changed since: {', '.join(sorted(columns))}",
-            "they stay as they are now",
+            f"rows of {name} to which these rows refer have changed since:"
+            f" {', '.join(sorted(set().union(*changed.values())))}",
+            f"they stay as they are now; --overwrite {min(changed)} makes a row that of the backup",
         )
-        for name, columns in found.items()
-        if columns
+        for name, changed in found.items()
     ]
 
 
@@ -89,8 +91,9 @@ def not_described(roots: Roots, live: Mapping[str, TableLayout]) -> list[Finding
 def _changed_columns(relation: RowRelation, child: StagedTable, parent: StagedTable) -> str:
     columns = ", ".join(map(literal, parent.columns))
     return (
-        "SELECT coalesce(json_agg(DISTINCT e.key), '[]') FROM"
+        f"SELECT coalesce(json_agg(DISTINCT jsonb_build_array({parent.key_text('l')}, e.key)), '[]') FROM"
         f" {child.gone} g JOIN {parent.then} t ON {refers_to(relation, 'g', 't')}"
         f" JOIN ONLY {parent.live.sql} l ON {parent.same('l', 't')}, jsonb_each(to_jsonb(t)) e"
         f" WHERE g.{PICKED} AND e.value IS DISTINCT FROM to_jsonb(l) -> e.key AND e.key IN ({columns})"
+        f" AND NOT EXISTS (SELECT FROM {parent.gone} q WHERE q.{OVER} AND q.{PICKED} AND {parent.same('q', 'l')})"
     )

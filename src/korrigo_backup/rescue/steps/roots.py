@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.site_tables import SiteTables
+from korrigo_backup.rescue.objects import NamedTable, plain_parts
+from korrigo_backup.rescue.site_tables import NamedRow, SiteTables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from datetime import datetime
 
     from korrigo_backup.core.site_description import Description
-    from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.rescue.points import Points
-    from korrigo_backup.rescue.site_tables import NamedRow
     from korrigo_backup.site.site import Site
 
 
@@ -42,6 +41,10 @@ class Roots:
     described: Description | None = None
     typed: tuple[TypedValue, ...] = ()
     """New values for rows whose own value is taken."""
+    overwrite: tuple[NamedRow, ...] = ()
+    """Live rows that may be overwritten, as they were named."""
+    parts: tuple[NamedRow, ...] = ()
+    """Rows that are one object with those of `overwrite`, by inheritance of models."""
     not_asked: str = ""
     """Why the relations of the models are not known, "" if they are."""
 
@@ -79,6 +82,7 @@ def find_roots(
     where: str = "",
     since: datetime | None = None,
     new_values: Collection[str] = (),
+    overwrite: Collection[str] = (),
 ) -> Roots:
     """Return the rows that are asked for; Refused for a table that is not live.
 
@@ -89,17 +93,40 @@ def find_roots(
         rows = tuple(tables.row(text) for text in objects)
         named = tables.find(table) if table else None
         typed = tuple(_typed(tables, text) for text in new_values)
+        over = tuple(tables.row(text) for text in overwrite)
+        parts = tuple(part for row in over for part in _parts(tables, row))
         live = tables.live
         described = tables.description
         declared = described.relations if described else ()
         not_asked = tables.not_asked or ("" if declared else "its korrigo_backup is of an earlier version")
-    for name in {row.table.table for row in rows} | ({named.table} if named else set()):
+    for name in {row.table.table for row in (*rows, *over)} | ({named.table} if named else set()):
         if name not in live:
             raise Refused(
                 f"the table {name} is not live: rows cannot be put into it",
                 hint="bring the table back first, with its migration or by a restore of the point",
             )
-    return Roots(rows, named, where, since, described, typed, not_asked)
+    return Roots(rows, named, where, since, described, typed, over, parts, not_asked)
+
+
+def _parts(tables: SiteTables, row: NamedRow) -> Iterator[NamedRow]:
+    """Yield the live rows of the models from which a row's model inherits: they have its key."""
+    for table in _inherited(tables, row.table.table):
+        key = [name for name, _ in tables.live[table].key]
+        if len(key) == len(row.values):
+            yield NamedRow(NamedTable(table), dict(zip(key, row.key.values(), strict=True)), row.values)
+
+
+def _inherited(tables: SiteTables, table: str) -> Iterator[str]:
+    """Yield the live tables of the models from which the model of a table inherits."""
+    description, names = tables.description, [table]
+    while names and description:
+        plain = plain_parts(names.pop())[1]
+        for one in description.relations:
+            if one.parent_link and one.table.table == plain:
+                above = tables.find(one.to.table).table
+                if above in tables.live:
+                    yield above
+                    names.append(above)
 
 
 def _typed(tables: SiteTables, text: str) -> TypedValue:
@@ -109,6 +136,9 @@ def _typed(tables: SiteTables, text: str) -> TypedValue:
     if not equals or not dot or not model or not column:
         raise UsageError(f"{text!r} is no TABLE.COLUMN=VALUE", hint="write it as exams_exam.name='exam 12 (old)'")
     table = tables.find(model).table
+    if table in tables.live and column not in tables.live[table].columns:
+        having = (one for one in _inherited(tables, table) if column in tables.live[one].columns)
+        table = next(having, table)
     if table not in tables.live or column not in tables.live[table].columns:
         raise UsageError(f"{table} has no column {column}", hint="write it as exams_exam.name='exam 12 (old)'")
     return TypedValue(table, column, value)

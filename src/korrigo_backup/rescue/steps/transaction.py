@@ -19,6 +19,7 @@ from korrigo_backup.recovery.undelete import (
     turn,
 )
 from korrigo_backup.rescue.closure import PICKED
+from korrigo_backup.rescue.staged_rows import OVER
 from korrigo_backup.run.undo import all_or_nothing
 from korrigo_backup.system.files import explained
 
@@ -110,7 +111,7 @@ def inserted_lines(tables: Mapping[int, StagedTable]) -> str:
     """Return the query for the lines of the record: one for each inserted row; tables have their number in its head."""
     return " UNION ALL ".join(
         f"SELECT json_build_object('table', {number}, 'key', {one.key_text('g')},"
-        f" 'hash', {content_hash(one.content('g'))}::text) FROM {one.gone} g WHERE g.{PICKED}"
+        f" 'hash', {content_hash(one.content('g'))}::text) FROM {one.gone} g WHERE g.{PICKED} AND NOT g.{OVER}"
         for number, one in tables.items()
     )
 

@@ -1,0 +1,53 @@
+"""A plan that can be carried out; else the first conflict, with the choices that there are for it."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from korrigo_backup.errors import Refused
+from korrigo_backup.rescue.objects import written_object
+from korrigo_backup.rescue.undelete_plan import ConflictKind
+
+if TYPE_CHECKING:
+    from korrigo_backup.rescue.undelete_plan import Conflict, UndeletePlan
+
+
+def require_possible(plan: UndeletePlan) -> None:
+    """Raise Refused for a plan with conflicts at which the undelete stops, or without rows."""
+    if bad := plan.refused:
+        first = bad[0]
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        of = "a file" if first.kind is ConflictKind.FILE else f"a row of {first.table}"
+        raise Refused(
+            f"the live site does not take {of}: {first.message}{more}", hint=_choices(first), id_="undelete.conflict"
+        )
+    if not plan.count:
+        first = plan.conflicts[0]
+        raise Refused(
+            f"no row is left to bring back: {_named(first)}: {first.message}",
+            hint=_choices(first, skip=False),
+            id_="undelete.nothing_left",
+        )
+
+
+def _named(conflict: Conflict) -> str:
+    return written_object(conflict.table, conflict.key) if conflict.key else conflict.table
+
+
+def _choices(conflict: Conflict, *, skip: bool = True) -> str:
+    """Return the next steps for a conflict, the most fitting first; with `skip` that of leaving it out, too."""
+    if conflict.kind is ConflictKind.KEY:
+        named = quote(written_object(conflict.table, conflict.key))
+        if skip:
+            return f"make it that of the backup: --overwrite {named}; or leave it as it is: --on-conflict skip"
+        return f"make it that of the backup: --overwrite {named}"
+    if conflict.kind is ConflictKind.UNIQUE and len(conflict.columns) == 1:
+        column = f"{conflict.table}.{conflict.columns[0]}"
+        if skip:
+            return f"another value: --new-value {column}=VALUE; or leave it out: --on-conflict skip"
+        return f"another value: --new-value {column}=VALUE"
+    if not skip:
+        erased = conflict.kind is ConflictKind.ERASED
+        return "it stays erased: korrigo-backup forget --list" if erased else "mend what is in the way, then run again"
+    return "mend what is in the way, or leave it out with what needs it: --on-conflict skip"

@@ -121,6 +121,10 @@ def command(
         require_possible(plan)
         say_unchanged()
         return
+    _say_done(plan)
+
+
+def _say_done(plan: UndeletePlan) -> None:
     add_to_document(applied=True)
     but = f", but for {counted(len(plan.new_values), 'new value')}" if plan.new_values else ""
     say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup{but}")

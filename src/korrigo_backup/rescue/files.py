@@ -29,7 +29,7 @@ from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -60,6 +60,14 @@ class FilesOfRows:
     def paths(self) -> dict[str, str]:
         """The SHA-256 of each file that comes back, by path."""
         return {path: sha256 for files in self.sources.values() for path, sha256 in files.items()}
+
+    def leave_out(self, paths: Collection[str]) -> None:
+        """Let some files stay away."""
+        self.sources = {
+            name: kept
+            for name, files in self.sources.items()
+            if (kept := {path: sha256 for path, sha256 in files.items() if path not in paths})
+        }
 
 
 @phase("files of the rows")

@@ -1,11 +1,13 @@
 """Record in the ledger what was erased on request, so that no restore brings it back. It deletes nothing itself.
 
 A row that is still live is recorded all the same, with a warning: the site's own deletion, with its signals, files and
-other systems, is the site's matter, and may come in a moment.
+other systems, is the site's matter, and may come in a moment. The files that only it and its dependents name are
+recorded with it, so that media that are restored alone lack them, too.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,17 +17,21 @@ from korrigo_backup.artifact.signature import Key
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
-from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.erasure.entry import Entry, Link, Subject, row_hash, rules_hash
+from korrigo_backup.core.paths import on_one_line, printable
+from korrigo_backup.erasure.entry import Entry, Link, Subject, file_hash, row_hash, rules_hash
+from korrigo_backup.erasure.rows import files_of_rows
 from korrigo_backup.errors import Unreachable, UsageError
+from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
-from korrigo_backup.restore.erasing import scope_of
+from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
+from korrigo_backup.site.path_columns import known_columns
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
@@ -42,9 +48,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ForgetOptions:
-    """What was erased: objects as a person writes them; the reason, which names nobody."""
+    """What was erased: objects as a person writes them, paths of files; the reason, which names nobody."""
 
     objects: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     reason: str = ""
     dry_run: bool = False
 
@@ -52,10 +59,11 @@ class ForgetOptions:
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     """What `forget` has recorded, or would. `live` are the rows that are still in the live database.
 
-    `known` counts the rows that the ledger had already.
+    `files` counts the files, those of live rows among them; `known` the rows and files that the ledger had already.
     """
 
     rows: dict[str, int]
+    files: int
     known: int
     live: tuple[str, ...]
     ledger: str
@@ -63,8 +71,8 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many rows are new in the ledger."""
-        return sum(self.rows.values()) - self.known
+        """How many rows and files are new in the ledger."""
+        return sum(self.rows.values()) + self.files - self.known
 
 
 def forget(
@@ -76,33 +84,45 @@ def forget(
     now: datetime,
     listen: Listener = silent,
 ) -> Forgotten:
-    """Record rows in the ledger; return what was recorded.
+    """Record rows and files in the ledger; return what was recorded.
 
-    Raises UsageError without an object and for a key that is none, NotFound for an unknown table, Unreachable without
-    the database, UnreadableLedger.
+    Raises UsageError without an object or file and for a key that is none, NotFound for an unknown table, Unreachable
+    for a row without the database, UnreadableLedger.
     """
-    if not options.objects:
-        raise UsageError("name what was erased", hint="korrigo-backup forget accounts.User:12, or auth_user:12")
+    if not options.objects and not options.files:
+        raise UsageError("name what was erased", hint="korrigo-backup forget accounts.User:12, or --file scans/12.pdf")
     ledger.read()
-    with live_database(site) as live:
-        if live.taken is None:
-            raise Unreachable(live.away, hint="start the database: its server reads the key as the table has it")
-        tables = SiteTables(site, read_points(catalog).dumps, live.taken)
-        rows = [tables.row(text) for text in options.objects]
-        standing = tuple(row.name for row in rows if _is_live(live.taken, tables, row))
-        description = tables.description
-        names = frozenset(tables.live)
+    named = _named_rows(site, catalog, options.objects)
     key = _key(ledger, options)
-    made = list(_entries(site, key, rows, options, now))
-    if description:
-        made = [_rules(site, key, description, names, now), *made]
+    head = Entry(
+        time=now,
+        scope=scope_of(site),
+        subject=Subject.ROW,
+        hash="",
+        key=key.id,
+        by=journal.user(),
+        reason=on_one_line(options.reason),
+    )
+    made = list(_entries(head, key, named))
+    if named.description:
+        made = [_rules(head, key, site, named), *made]
+    typed = _typed_files(site, options.files)
+    files = dict.fromkeys(typed, False) | dict.fromkeys(_files_of(site, ledger, made, key), True)
+    made += [
+        msgspec.structs.replace(
+            head, subject=Subject.FILE, hash=file_hash(key, path), of_row=of_row, live=of_row or typed[path]
+        )
+        for path, of_row in files.items()
+    ]
     known = {one.identity for one in ledger.read()}
+    standing = (*named.live, *(printable(path) for path, is_live in typed.items() if is_live))
     done = Forgotten(
-        rows=_by_table(rows),
+        rows=_by_table(named.rows),
+        files=len(files),
         known=sum(1 for one in made if one.subject is not Subject.RULES and one.identity in known),
         live=standing,
         ledger=str(ledger.path),
-        findings=tuple(_findings(standing, tables.not_asked)),
+        findings=tuple(_findings(standing, named.not_asked)),
     )
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):
@@ -110,6 +130,53 @@ def forget(
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
     return done
+
+
+@dataclass(frozen=True)
+class _NamedRows:
+    """The rows that were named, those that are live among them, and the site as it is described."""
+
+    rows: tuple[NamedRow, ...] = ()
+    live: tuple[str, ...] = ()
+    tables: frozenset[str] = frozenset()
+    description: Description | None = None
+    not_asked: str = ""
+
+
+def _named_rows(site: Site, catalog: Catalog, objects: Sequence[str]) -> _NamedRows:
+    if not objects:
+        return _NamedRows()
+    with live_database(site) as live:
+        if live.taken is None:
+            raise Unreachable(live.away, hint="start the database: its server reads the key as the table has it")
+        tables = SiteTables(site, read_points(catalog).dumps, live.taken)
+        rows = tuple(tables.row(text) for text in objects)
+        standing = tuple(row.name for row in rows if _is_live(live.taken, tables, row))
+        description = tables.description
+        return _NamedRows(rows, standing, frozenset(tables.live), description, tables.not_asked)
+
+
+def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:
+    """Return the paths below the media root, and for each whether it is live, as far as this machine sees it."""
+    root = str(site.media.root) if site.media else ""
+    paths = dict.fromkeys(relative(text, root) for text in files)
+    here = site.media.root if isinstance(site.media, MediaTree) else None
+    return {path: here is not None and os.path.lexists(here / path) for path in paths}
+
+
+def _files_of(site: Site, ledger: ErasureLedger, made: Sequence[Entry], key: Key) -> frozenset[str]:
+    """Return the files that only live rows name which the new entries would erase."""
+    if not any(one.live for one in made):
+        return frozenset()
+    rules = [one for one in entries_about(site, None) if one.subject is Subject.RULES]
+    entries = [*rules, *made]
+    with site.postgres.session() as session:
+        session.run("BEGIN")
+        session.adapt()
+        try:
+            return files_of_rows(session, entries, {**ledger.keyring.by_id, key.id: key}, path_columns(site, entries))
+        finally:
+            session.run("ROLLBACK")
 
 
 def _key(ledger: ErasureLedger, options: ForgetOptions) -> Key:
@@ -133,33 +200,28 @@ def _is_live(taken: Snapshot, tables: SiteTables, row: NamedRow) -> bool:
     return taken.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {place} WHERE {condition}))", bool)
 
 
-def _entries(site: Site, key: Key, rows: Sequence[NamedRow], options: ForgetOptions, now: datetime) -> Iterator[Entry]:
-    head = Entry(
-        time=now,
-        scope=scope_of(site),
-        subject=Subject.ROW,
-        hash="",
-        key=key.id,
-        by=journal.user(),
-        reason=on_one_line(options.reason),
-    )
-    for row in dict.fromkeys((one.table.table, tuple(one.key.items())) for one in rows):
-        table, cells = row
+def _entries(head: Entry, key: Key, named: _NamedRows) -> Iterator[Entry]:
+    found = {(row.table.table, tuple(row.key.items())): row.name in named.live for row in named.rows}
+    for (table, cells), is_live in found.items():
         columns = tuple(name for name, _ in cells)
-        found = row_hash(key, table, cells)
-        yield msgspec.structs.replace(head, hash=found, table=table, columns=columns)
+        hashed = row_hash(key, table, cells)
+        yield msgspec.structs.replace(head, hash=hashed, table=table, columns=columns, live=is_live)
 
 
-def _rules(site: Site, key: Key, description: Description, tables: Collection[str], now: datetime) -> Entry:
-    """Return the entry of the rules by which the site's code deletes."""
-    links = tuple(link for one in description.relations if (link := _link(one, tables)))
+def _rules(head: Entry, key: Key, site: Site, named: _NamedRows) -> Entry:
+    """Return the entry of the rules by which the site's code deletes, and of its columns of paths."""
+    described = named.description
+    links = tuple(link for one in described.relations if (link := _link(one, named.tables))) if described else ()
+    known = known_columns(site, described)
     return Entry(
-        time=now,
-        scope=scope_of(site),
+        time=head.time,
+        scope=head.scope,
         subject=Subject.RULES,
-        hash=rules_hash(key, links),
+        hash=rules_hash(key, links, known.columns, known.roots),
         key=key.id,
         links=links,
+        paths=known.columns,
+        roots=known.roots,
     )
 
 
@@ -206,4 +268,5 @@ def _findings(standing: Sequence[str], not_asked: str) -> Iterator[Finding]:
 
 def _subject(done: Forgotten) -> str:
     """Return what was recorded, for the journal: without keys, which are personal data."""
-    return ", ".join(f"{counted(number, 'row')} of {table}" for table, number in done.rows.items())
+    rows = [f"{counted(number, 'row')} of {table}" for table, number in done.rows.items()]
+    return ", ".join([*rows, *([counted(done.files, "file")] if done.files else [])])

@@ -1,7 +1,8 @@
 """What the ledger names is taken out of restored data again: after their proof, before they are swapped in.
 
-The backup itself stays as it is; it was proven before. Afterwards the rows of every table are counted: those of the
-backup without the erased rows must be there.
+The backup itself stays as it is; it was proven before. Afterwards the rows of every table and the files are counted:
+those of the backup without the erased ones must be there. A file is erased if an entry names it, or if only erased rows
+did; a file that an erased row had named stays where a row names it that is restored with it, or is live.
 """
 
 from __future__ import annotations
@@ -12,24 +13,29 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.counted import counted
-from korrigo_backup.core.excerpt import listed
+from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import warning
+from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.entry import Scope, Subject
-from korrigo_backup.erasure.erased import erased_keys
-from korrigo_backup.erasure.rows import count_rows, erase_rows
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.erasure.erased import erased_keys, journaled_hash
+from korrigo_backup.erasure.files import PathColumns, named_of_rows
+from korrigo_backup.erasure.rows import ErasedRows, count_rows, erase_rows
+from korrigo_backup.errors import ProofFailed, Unreachable
+from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import standing
+from korrigo_backup.site.path_columns import URL_ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.signature import Key
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
-    from korrigo_backup.erasure.rows import ErasedRows
+    from korrigo_backup.media.port import Tree
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.retention.hold import Hold
     from korrigo_backup.site.site import Site
@@ -39,18 +45,22 @@ if TYPE_CHECKING:
 class Erasing:
     """The erasure of one restore. A `hold` on the artifact wins: its data come back as they were saved.
 
-    `rows` are the erased rows by table, `emptied` the rows whose reference was emptied, once it is done.
+    `rows` are the erased rows by table, `emptied` the rows whose reference was emptied, once it is done. `files` are
+    the paths that only erased rows named, `named` those that an erased row had named and another row names; None until
+    a database was looked at. `gone` are the files that were erased.
     """
 
     hold: Hold | None = None
     rows: dict[str, int] = field(default_factory=dict)
     emptied: dict[str, int] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    named: list[set[str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
 
     def planned(self, site: Site, artifact: Artifact) -> list[Finding]:
         """Return the finding that says, before anything is changed, that the ledger will be applied or why not."""
-        if KINDS[artifact.kind].has_files_alone:
-            return []
-        entries = [one for one in entries_about(site, artifact) if one.subject is not Subject.RULES]
+        left_out = {Subject.RULES, *((Subject.ROW,) if KINDS[artifact.kind].has_files_alone else ())}
+        entries = [one for one in entries_about(site, artifact) if one.subject not in left_out]
         if not entries:
             return []
         number = counted(len(entries), "entry", "entries")
@@ -93,34 +103,98 @@ class Erasing:
             self._erase(session, entries, site)
             self._tell(report)
 
+    def erase_files(
+        self, site: Site, artifact: Artifact | None, tree: Tree, *, report: Callable[[Finding], None]
+    ) -> None:
+        """Erase from a media tree that was loaded and proven, or from a copy of the site's.
+
+        Where files come without a database, the live one shows which of them a row names. Raises ProofFailed if the
+        remaining files are not those of before without the erased ones.
+        """
+        erased = erased_keys(self._wanted(site, artifact), _keys(site))
+        if not (self.files or erased.files or erased.files_of_rows):
+            return
+        typed, of_rows, before = set[str](), set[str](), 0
+        for path in _files(tree):
+            before += 1
+            if erased.holds_file(path):
+                typed.add(path)
+            elif path in self.files or erased.holds_file_of_row(path):
+                of_rows.add(path)
+        left = of_rows & self._named(site, erased) if of_rows else set[str]()
+        gone = sorted(typed | (of_rows - left))
+        if gone:
+            tree.remove_files(gone)
+            if (after := sum(1 for _ in _files(tree))) != before - len(gone):
+                raise ProofFailed(
+                    f"the erasure has left {after} files, not {before - len(gone)}",
+                    hint="find the program that writes to the media tree; nothing was swapped in",
+                    id_="erasure.protected",
+                )
+        self.gone[:] = gone
+        for finding in files_findings(gone, left):
+            report(finding)
+
+    def hashed_files(self, site: Site) -> tuple[str, ...]:
+        """Return the files that were erased as the journal keeps them, so that checks do not miss them."""
+        key = next(iter(_keys(site).values()), None)
+        return tuple(journaled_hash(key, path) for path in self.gone) if key else ()
+
+    def _named(self, site: Site, erased: ErasedKeys) -> set[str]:
+        """Return the files that an erased row had named and a row names that is restored with them, or is live."""
+        return self.named[-1] if self.named else _named_live(site, erased)
+
     def _wanted(self, site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
         return () if self.hold else entries_about(site, artifact)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
-        ledger = site.ledger
-        before = count_rows(session)
-        done = erase_rows(session, entries, ledger.keyring.by_id if ledger else {})
-        if done.count:
-            require_counts(before, done, count_rows(session))
+        columns, keys = path_columns(site, entries), _keys(site)
+        done = ErasedRows()
+        if any(one.subject is Subject.ROW for one in entries):
+            before = count_rows(session)
+            done = erase_rows(session, entries, keys, columns)
+            if done.count:
+                require_counts(before, done, count_rows(session))
         self.rows.clear()
         self.rows.update(done.rows)
         self.emptied.clear()
         self.emptied.update(done.emptied)
+        self.files.clear()
+        self.files.update(done.files)
+        self.named[:] = [named_of_rows(session, columns, erased_keys(entries, keys))]
 
     def _tell(self, report: Callable[[Finding], None]) -> None:
         if self.rows:
             report(erased_finding(self.rows))
 
 
-def erase_copy(site: Site, catalog: Catalog, database: str) -> tuple[Finding, ...]:
+def erase_copy(site: Site, catalog: Catalog, database: str | None, media: Tree | None) -> tuple[Finding, ...]:
     """Take out of a previous copy what was erased on request, before it is swapped in; a hold on the copy wins.
 
-    A copy is younger than most backups, and still holds what was erased since.
+    A copy is younger than most backups, and still holds what was erased since. None for a part that is not swapped in.
     """
     found: list[Finding] = []
-    hold = standing(holds.read(catalog.directory), datetime.now(UTC)).get(database)
-    Erasing(hold).erase_staged(site, None, site.postgres, database=database, report=found.append)
+    held = standing(holds.read(catalog.directory), datetime.now(UTC))
+    erasing = Erasing(held.get(database) if database else None)
+    if database:
+        erasing.erase_staged(site, None, site.postgres, database=database, report=found.append)
+    if media:
+        erasing.erase_files(site, None, media, report=found.append)
     return tuple(found)
+
+
+def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:
+    """Return the path columns of the site's configuration, and those of its code at the erasures."""
+    root = (str(site.media.root),) if site.media else ()
+    return PathColumns(site.columns, (URL_ROOT, site.archive_root, *root)).with_entries(entries)
+
+
+def _keys(site: Site) -> Mapping[str, Key]:
+    return site.ledger.keyring.by_id if site.ledger else {}
+
+
+def _files(tree: Tree) -> Iterable[str]:
+    return (entry.path for entry in tree.walk() if not entry.is_directory)
 
 
 def entries_about(site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
@@ -133,7 +207,36 @@ def entries_about(site: Site, artifact: Artifact | None) -> tuple[Entry, ...]:
 
 def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:
     """Return the rows of an artifact that were erased on request; raises UnreadableLedger."""
-    return erased_keys(entries_about(site, artifact), site.ledger.keyring.by_id if site.ledger else {})
+    return erased_keys(entries_about(site, artifact), _keys(site))
+
+
+def erased_among_files(site: Site, paths: Collection[str]) -> set[str]:
+    """Return those of some files that were erased on request; a live row keeps what only an erased row had named."""
+    erased = erased_keys(entries_about(site, None), _keys(site))
+    typed = {path for path in paths if erased.holds_file(path)}
+    of_rows = {path for path in paths if path not in typed and erased.holds_file_of_row(path)}
+    return typed | (of_rows - _named_live(site, erased)) if of_rows else typed
+
+
+def _named_live(site: Site, erased: ErasedKeys) -> set[str]:
+    """Return the files that an erased row had named and a live row names; none where the database does not answer."""
+    try:
+        with site.postgres.session() as session:
+            session.run(PROVING)
+            session.adapt()
+            return named_of_rows(session, path_columns(site, entries_about(site, None)), erased)
+    except Unreachable:
+        return set()
+
+
+def files_left_out(paths: Collection[str]) -> Finding:
+    """Return the finding that names files which do not come back, since they were erased on request."""
+    names = first_of(sorted(map(printable, paths)), _SHOWN)
+    return warning(
+        "erasure.file",
+        f"erased on request, and so left out: {counted(len(paths), 'file')} ({names})",
+        "korrigo-backup forget --list",
+    )
 
 
 def scope_of(site: Site) -> Scope:
@@ -150,6 +253,31 @@ def erased_finding(rows: Mapping[str, int]) -> Finding:
         f"erased on request and taken out again: {number} ({tables})",
         "right: the backup still has them, the site does not; korrigo-backup forget --list",
     )
+
+
+def erased_files_finding(number: int) -> Finding:
+    """Return the finding that tells how many files were taken out again."""
+    return warning(
+        "erasure.files",
+        f"erased on request and taken out again: {counted(number, 'file')}",
+        "right: the backup still has them, the site does not; korrigo-backup forget --list",
+    )
+
+
+def files_findings(gone: Collection[str], left: Collection[str]) -> Iterator[Finding]:
+    """Yield the findings about files: how many were taken out again, and those that a row still names."""
+    if gone:
+        yield erased_files_finding(len(gone))
+    if left:
+        yield warning(
+            "erasure.named",
+            f"an erased row has named {counted(len(left), 'file')} that another row names, too: left as they are"
+            f" ({first_of(sorted(map(printable, left)), _SHOWN)})",
+            "erase them all the same: korrigo-backup forget --file PATH, and restore again",
+        )
+
+
+_SHOWN = 3
 
 
 def require_counts(before: Mapping[str, int], done: ErasedRows, after: Mapping[str, int]) -> None:

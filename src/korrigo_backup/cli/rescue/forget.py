@@ -25,6 +25,10 @@ def command(
     objects: Annotated[
         list[str] | None, typer.Argument(metavar="MODEL:PK", help="The erased objects: accounts.User:12, auth_user:12.")
     ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--file", metavar="PATH", help="An erased media file, below MEDIA_ROOT; may be repeated."),
+    ] = None,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="A note, in clear: a ticket, never a name.")] = "",
     list_: Annotated[bool, typer.Option("--list", help="List the ledger; it holds no key in clear.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
@@ -39,7 +43,7 @@ def command(
     if list_:
         _list(ledger, as_json=as_json)
         return
-    options = ForgetOptions(tuple(objects or ()), reason, dry_run)
+    options = ForgetOptions(tuple(objects or ()), tuple(files or ()), reason, dry_run)
     done = forget(wired.site(), wired.catalog, ledger, options, now=local_now())
     if as_json:
         say_json("forget", {"forgotten": done, "applied": not dry_run})
@@ -48,9 +52,10 @@ def command(
 
 
 def _say(done: Forgotten, *, dry_run: bool) -> None:
-    for table, number in done.rows.items():
-        rows = f"{table}, {counted(number, 'row')}"
-        say(f"would be recorded: {rows}" if dry_run else f"✅ recorded, so that every restore erases it again: {rows}")
+    recorded = [f"{table}, {counted(number, 'row')}" for table, number in done.rows.items()]
+    recorded += [counted(done.files, "file")] if done.files else []
+    for one in recorded:
+        say(f"would be recorded: {one}" if dry_run else f"✅ recorded, so that every restore erases it again: {one}")
     if done.known:
         say(f"   {done.known} of them stood in the ledger already")
     say(f"   ledger    {done.ledger}")
@@ -71,7 +76,7 @@ def _list(ledger: ErasureLedger, *, as_json: bool) -> None:
         return
     rows = [
         (
-            one.table,
+            one.table or _of_file(one),
             f"{one.time.astimezone():%Y-%m-%d %H:%M}",
             one.hash[:12],
             one.scope.site,
@@ -81,6 +86,10 @@ def _list(ledger: ErasureLedger, *, as_json: bool) -> None:
         for one in entries
     ]
     say_table(("TABLE", "SINCE", "HASH", "SITE", "BY", "REASON"), rows, data={"TABLE", "HASH", "SITE", "BY", "REASON"})
+
+
+def _of_file(one: Entry) -> str:
+    return "(file of a row)" if one.of_row else "(file)"
 
 
 def _shown(one: Entry) -> dict[str, object]:

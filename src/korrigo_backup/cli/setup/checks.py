@@ -68,7 +68,7 @@ def checks(wired: Wired) -> list[Finding]:
 def _ledger(wired: Wired) -> list[Finding]:
     """Return whether the erasure ledger can be read; none if nothing was ever recorded."""
     ledger = wired.ledger()
-    entries = [one for one in ledger.read() if one.subject is Subject.ROW]
+    entries = [one for one in ledger.read() if one.subject is not Subject.RULES]
     if entries:
         return [ok("erasure.ledger", f"the erasure ledger can be read: {counted(len(entries), 'entry', 'entries')}")]
     recorded = [one for one in journal.read(wired.catalog.directory) if one.verb == Verb.FORGET]

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.media.port import Tree
     from korrigo_backup.restore.method import RestoreRun
     from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.restore.planning import PartPlan
@@ -135,18 +136,22 @@ class DjangoLoad:
             copy = None
         if copy is None:
             loading.load_in_place(undo)
-            self._erase(run, run.site.postgres.database)
+            self._erase(run, run.site.postgres.database, media=run.site.media)
             return
-        self._erase(run, stage_database(run.site.postgres.database, self.context.stamp))
+        staged = run.site.media.aside("stage", self.context.stamp) if run.site.media else None
+        self._erase(run, stage_database(run.site.postgres.database, self.context.stamp), media=staged)
         copy.swap_database(undo)
         if self.media:
             copy.swap_media(undo)
 
-    def _erase(self, run: RestoreRun, database: str) -> None:
+    def _erase(self, run: RestoreRun, database: str, *, media: Tree | None) -> None:
         """Take out again what was erased on request, from the loaded data; the services are stopped."""
         if erasing := self.context.erasing:
-            report, server = self.context.report, run.site.postgres
-            erasing.erase_staged(run.site, self.backup.artifact, server, database=database, report=report)
+            artifact, report, server = self.backup.artifact, self.context.report, run.site.postgres
+            erasing.erase_staged(run.site, artifact, server, database=database, report=report)
+            if self.media and media:
+                with explained("erase files from the restored media"):
+                    erasing.erase_files(run.site, artifact, media, report=report)
 
     def _give_up(self, reason: str, loading: ManageLoad) -> None:
         """Go on in place: remove the staged data, and report the reason."""

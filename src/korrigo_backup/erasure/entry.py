@@ -111,6 +111,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What two entries about the same row or file have in common."""
         return self.scope, self.table, self.hash, self.of_row
 
+    def may_go(self, oldest: datetime | None) -> bool:
+        """Return whether no backup can hold it any more; `oldest` is the time of the oldest, None without any.
+
+        What was still in the site when it was recorded may be in younger backups, too.
+        """
+        return self.subject is not Subject.RULES and not self.live and (oldest is None or self.time < oldest)
+
     def sealed(self, key: Key) -> Entry:
         """Return the entry with its seal."""
         return msgspec.structs.replace(self, mac=self._mac(key))

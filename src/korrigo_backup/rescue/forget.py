@@ -20,7 +20,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Link, Subject, file_hash, row_hash, rules_hash
 from korrigo_backup.erasure.rows import files_of_rows
-from korrigo_backup.errors import Unreachable, UsageError
+from korrigo_backup.errors import NotFound, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.file_history import relative
@@ -92,7 +92,26 @@ def forget(
     if not options.objects and not options.files:
         raise UsageError("name what was erased", hint="korrigo-backup forget accounts.User:12, or --file scans/12.pdf")
     ledger.read()
-    named = _named_rows(site, catalog, options.objects)
+    named = named_rows(site, catalog, options.objects)
+    return record(site, catalog, ledger, options, named, now=now, listen=listen)
+
+
+def record(
+    site: Site,
+    catalog: Catalog,
+    ledger: ErasureLedger,
+    options: ForgetOptions,
+    named: NamedRows,
+    *,
+    now: datetime,
+    of_rows: Sequence[str] = (),
+    by: str = "",
+    listen: Listener = silent,
+) -> Forgotten:
+    """Record rows that were found, and files: those of `options`, and `of_rows` those that the rows have named.
+
+    `by` is who asked for it, besides the user of this command.
+    """
     key = _key(ledger, options)
     head = Entry(
         time=now,
@@ -100,17 +119,23 @@ def forget(
         subject=Subject.ROW,
         hash="",
         key=key.id,
-        by=journal.user(),
+        by=f"{journal.user()}, asked by {by}" if by else journal.user(),
         reason=on_one_line(options.reason),
     )
     made = list(_entries(head, key, named))
     if named.description:
         made = [_rules(head, key, site, named), *made]
     typed = _typed_files(site, options.files)
-    files = dict.fromkeys(typed, False) | dict.fromkeys(_files_of(site, ledger, made, key), True)
+    root = str(site.media.root) if site.media else ""
+    files = dict.fromkeys(typed, False) | dict.fromkeys((relative(one, root) for one in of_rows), True)
+    files |= dict.fromkeys(_files_of(site, ledger, made, key), True)
     made += [
         msgspec.structs.replace(
-            head, subject=Subject.FILE, hash=file_hash(key, path), of_row=of_row, live=of_row or typed[path]
+            head,
+            subject=Subject.FILE,
+            hash=file_hash(key, path),
+            of_row=of_row,
+            live=typed.get(path, bool(named.live)),
         )
         for path, of_row in files.items()
     ]
@@ -133,7 +158,7 @@ def forget(
 
 
 @dataclass(frozen=True)
-class _NamedRows:
+class NamedRows:
     """The rows that were named, those that are live among them, and the site as it is described."""
 
     rows: tuple[NamedRow, ...] = ()
@@ -143,17 +168,33 @@ class _NamedRows:
     not_asked: str = ""
 
 
-def _named_rows(site: Site, catalog: Catalog, objects: Sequence[str]) -> _NamedRows:
+def named_rows(
+    site: Site, catalog: Catalog, objects: Sequence[str], unknown: dict[str, str] | None = None
+) -> NamedRows:
+    """Return rows by the names that a person types; raises as `forget`.
+
+    With `unknown`, a name that means no table or key is put there with the reason, and passed over.
+    """
     if not objects:
-        return _NamedRows()
+        return NamedRows()
     with live_database(site) as live:
         if live.taken is None:
             raise Unreachable(live.away, hint="start the database: its server reads the key as the table has it")
         tables = SiteTables(site, read_points(catalog).dumps, live.taken)
-        rows = tuple(tables.row(text) for text in objects)
+        rows = tuple(row for text in objects if (row := _named_row(tables, text, unknown)))
         standing = tuple(row.name for row in rows if _is_live(live.taken, tables, row))
         description = tables.description
-        return _NamedRows(rows, standing, frozenset(tables.live), description, tables.not_asked)
+        return NamedRows(rows, standing, frozenset(tables.live), description, tables.not_asked)
+
+
+def _named_row(tables: SiteTables, text: str, unknown: dict[str, str] | None) -> NamedRow | None:
+    try:
+        return tables.row(text)
+    except (NotFound, UsageError) as problem:
+        if unknown is None:
+            raise
+        unknown[text] = problem.message
+        return None
 
 
 def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:
@@ -200,7 +241,7 @@ def _is_live(taken: Snapshot, tables: SiteTables, row: NamedRow) -> bool:
     return taken.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {place} WHERE {condition}))", bool)
 
 
-def _entries(head: Entry, key: Key, named: _NamedRows) -> Iterator[Entry]:
+def _entries(head: Entry, key: Key, named: NamedRows) -> Iterator[Entry]:
     found = {(row.table.table, tuple(row.key.items())): row.name in named.live for row in named.rows}
     for (table, cells), is_live in found.items():
         columns = tuple(name for name, _ in cells)
@@ -208,7 +249,7 @@ def _entries(head: Entry, key: Key, named: _NamedRows) -> Iterator[Entry]:
         yield msgspec.structs.replace(head, hash=hashed, table=table, columns=columns, live=is_live)
 
 
-def _rules(head: Entry, key: Key, site: Site, named: _NamedRows) -> Entry:
+def _rules(head: Entry, key: Key, site: Site, named: NamedRows) -> Entry:
     """Return the entry of the rules by which the site's code deletes, and of its columns of paths."""
     described = named.description
     links = tuple(link for one in described.relations if (link := _link(one, named.tables))) if described else ()

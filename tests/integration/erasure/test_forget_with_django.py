@@ -20,7 +20,9 @@ def test_the_rules_of_the_models_are_recorded_once(copied):
     copied.korrigo("forget", f"exams.Copy:{copied.key}")
     copied.korrigo("forget", f"exams.Exam:{copied.sql('SELECT min(id::text) FROM exams_exam')[0][0]}")
     entries = copied.wired().ledger().read()
-    assert [one.subject for one in entries] == ["rules", "row", "row"]
+    assert [one.subject for one in entries if one.subject != "file"] == ["rules", "row", "row"]
+    assert {one.of_row for one in entries if one.subject == "file"} == {True}
+    assert {f"{one.table}.{one.column}" for one in entries[0].paths} >= {"exams_copy.scan"}
     rules = {(link.table, *link.columns): link.rule for link in entries[0].links}
     assert rules["public.exams_booklet", "copy_id"] == "CASCADE"
     assert "PROTECT" in rules.values()

@@ -295,19 +295,3 @@ class _Triggers:
             for table, name, mode in self.found:
                 always = "ALWAYS " if mode == "A" else ""
                 self.session.run(f"ALTER TABLE {table} ENABLE {always}TRIGGER {identifier(name)}")
-
-
-def count_rows(session: Session) -> dict[str, int]:
-    """Return the rows of each table, those of its partitions among them."""
-    tables = [one for one in read_tables(session).values() if not one.part]
-    counts: dict[str, int] = {}
-    for begin in range(0, len(tables), _COUNTED):
-        parts = ", ".join(
-            f"{literal(one.name)}, (SELECT count(*) FROM {one.sql})" for one in tables[begin : begin + _COUNTED]
-        )
-        counts |= session.ask(f"SELECT json_build_object({parts})", dict[str, int])
-    return counts
-
-
-_COUNTED = 40
-"""Tables that one question counts: a function has at most a hundred arguments."""

@@ -18,7 +18,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line, printable
-from korrigo_backup.erasure.entry import Entry, Link, Subject, file_hash, row_hash, rules_hash
+from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
 from korrigo_backup.erasure.rows import files_of_rows
 from korrigo_backup.errors import NotFound, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
@@ -27,19 +27,19 @@ from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
+from korrigo_backup.rescue.steps.rules import rules_entry
 from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
-from korrigo_backup.site.path_columns import known_columns
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.core.site_description import DeclaredRelation, Description, TableName
+    from korrigo_backup.core.site_description import Description
     from korrigo_backup.erasure.ledger import ErasureLedger
     from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.rescue.site_tables import NamedRow
@@ -124,7 +124,7 @@ def record(
     )
     made = list(_entries(head, key, named))
     if named.description:
-        made = [_rules(head, key, site, named), *made]
+        made = [rules_entry(head, key, site, named.description, named.tables), *made]
     typed = _typed_files(site, options.files)
     root = str(site.media.root) if site.media else ""
     files = dict.fromkeys(typed, False) | dict.fromkeys((relative(one, root) for one in of_rows), True)
@@ -247,41 +247,6 @@ def _entries(head: Entry, key: Key, named: NamedRows) -> Iterator[Entry]:
         columns = tuple(name for name, _ in cells)
         hashed = row_hash(key, table, cells)
         yield msgspec.structs.replace(head, hash=hashed, table=table, columns=columns, live=is_live)
-
-
-def _rules(head: Entry, key: Key, site: Site, named: NamedRows) -> Entry:
-    """Return the entry of the rules by which the site's code deletes, and of its columns of paths."""
-    described = named.description
-    links = tuple(link for one in described.relations if (link := _link(one, named.tables))) if described else ()
-    known = known_columns(site, described)
-    return Entry(
-        time=head.time,
-        scope=head.scope,
-        subject=Subject.RULES,
-        hash=rules_hash(key, links, known.columns, known.roots),
-        key=key.id,
-        links=links,
-        paths=known.columns,
-        roots=known.roots,
-    )
-
-
-def _link(one: DeclaredRelation, tables: Collection[str]) -> Link | None:
-    table, to = _qualified(one.table, tables), _qualified(one.to, tables)
-    if not table or not to:
-        return None
-    return Link(
-        table, one.columns, to, one.to_columns, one.on_delete, one.parent_link, one.type_column, one.content_type
-    )
-
-
-def _qualified(named: TableName, tables: Collection[str]) -> str:
-    """Return the live table of a model; without a schema the one in `public`, else the only one; "" without one."""
-    found = [
-        name for name in tables if plain_parts(name)[1] == named.table and named.schema in {None, plain_parts(name)[0]}
-    ]
-    in_public = next((name for name in found if plain_parts(name)[0] == "public"), "")
-    return in_public or (found[0] if len(found) == 1 else "")
 
 
 def _by_table(rows: Sequence[NamedRow]) -> dict[str, int]:

@@ -48,7 +48,8 @@ from korrigo_backup.rescue.steps.transaction import (
     transaction_number,
 )
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, ConflictKind, EmptiedLink, UndeletePlan
-from korrigo_backup.restore.erasing import erased_among_files, erased_from, files_left_out
+from korrigo_backup.restore.erased_findings import files_left_out
+from korrigo_backup.restore.erasing import erased_among_files, erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, silent

@@ -13,21 +13,23 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.counted import counted
-from korrigo_backup.core.excerpt import first_of, listed
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import warning
-from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.entry import Scope, Subject
 from korrigo_backup.erasure.erased import erased_keys, journaled_hash
 from korrigo_backup.erasure.files import PathColumns, named_of_rows
-from korrigo_backup.erasure.rows import ErasedRows, count_rows, erase_rows
+from korrigo_backup.erasure.references import count_rows
+from korrigo_backup.erasure.rows import ErasedRows, erase_rows
 from korrigo_backup.errors import ProofFailed, Unreachable
 from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.restore.erased_findings import erased_finding, files_findings
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.site.path_columns import URL_ROOT
+from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
@@ -94,6 +96,22 @@ class Erasing:
             self._erase(session, entries, site)
             session.run("COMMIT")
         self._tell(report)
+
+    def erase_loaded(
+        self,
+        site: Site,
+        artifact: Artifact | None,
+        database: str | None,
+        media: Tree | None,
+        *,
+        report: Callable[[Finding], None],
+    ) -> None:
+        """Erase from a database of the site's server and from the media that belong to it; None for no such part."""
+        if database:
+            self.erase_staged(site, artifact, site.postgres, database=database, report=report)
+        if media:
+            with explained(f"erase files from {media.root}"):
+                self.erase_files(site, artifact, media, report=report)
 
     def erase_open(
         self, site: Site, artifact: Artifact, session: Session, *, report: Callable[[Finding], None]
@@ -176,10 +194,7 @@ def erase_copy(site: Site, catalog: Catalog, database: str | None, media: Tree |
     found: list[Finding] = []
     held = standing(holds.read(catalog.directory), datetime.now(UTC))
     erasing = Erasing(held.get(database) if database else None)
-    if database:
-        erasing.erase_staged(site, None, site.postgres, database=database, report=found.append)
-    if media:
-        erasing.erase_files(site, None, media, report=found.append)
+    erasing.erase_loaded(site, None, database, media, report=found.append)
     return tuple(found)
 
 
@@ -229,55 +244,9 @@ def _named_live(site: Site, erased: ErasedKeys) -> set[str]:
         return set()
 
 
-def files_left_out(paths: Collection[str]) -> Finding:
-    """Return the finding that names files which do not come back, since they were erased on request."""
-    names = first_of(sorted(map(printable, paths)), _SHOWN)
-    return warning(
-        "erasure.file",
-        f"erased on request, and so left out: {counted(len(paths), 'file')} ({names})",
-        "korrigo-backup forget --list",
-    )
-
-
 def scope_of(site: Site) -> Scope:
     """Return the site as an entry names it."""
     return Scope(site.name, site.environment, site.postgres.database)
-
-
-def erased_finding(rows: Mapping[str, int]) -> Finding:
-    """Return the finding that tells what was taken out again."""
-    tables = listed([f"{name} {number}" for name, number in sorted(rows.items())])
-    number = counted(sum(rows.values()), "row")
-    return warning(
-        "erasure.applied",
-        f"erased on request and taken out again: {number} ({tables})",
-        "right: the backup still has them, the site does not; korrigo-backup forget --list",
-    )
-
-
-def erased_files_finding(number: int) -> Finding:
-    """Return the finding that tells how many files were taken out again."""
-    return warning(
-        "erasure.files",
-        f"erased on request and taken out again: {counted(number, 'file')}",
-        "right: the backup still has them, the site does not; korrigo-backup forget --list",
-    )
-
-
-def files_findings(gone: Collection[str], left: Collection[str]) -> Iterator[Finding]:
-    """Yield the findings about files: how many were taken out again, and those that a row still names."""
-    if gone:
-        yield erased_files_finding(len(gone))
-    if left:
-        yield warning(
-            "erasure.named",
-            f"an erased row has named {counted(len(left), 'file')} that another row names, too: left as they are"
-            f" ({first_of(sorted(map(printable, left)), _SHOWN)})",
-            "erase them all the same: korrigo-backup forget --file PATH, and restore again",
-        )
-
-
-_SHOWN = 3
 
 
 def require_counts(before: Mapping[str, int], done: ErasedRows, after: Mapping[str, int]) -> None:

@@ -43,7 +43,8 @@ from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
 from korrigo_backup.rescue.steps.transaction import partly
-from korrigo_backup.restore.erasing import erased_among_files, files_left_out
+from korrigo_backup.restore.erased_findings import files_left_out
+from korrigo_backup.restore.erasing import erased_among_files
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent

@@ -1,8 +1,8 @@
 """Restore a Django backup (Method 2) by one command: the site's own manage.py loads what is served to it from here.
 
-It loads a copy of the database (`staged.py`), or where there can be none the live one. The load is one transaction
-of that process, which proves what it loaded and then waits for our word; before that we have made sure that it is our
-database and our media that it changes. In place the way back is a safety backup, made first (way_back.py).
+It loads a copy of the database (`staged.py`), or where there can be none the live one. The load is one transaction of
+that process, which proves what it loaded and waits for our word, after we have made sure that database and media are
+ours. In place the way back is a safety backup, made first (way_back.py).
 """
 
 from __future__ import annotations
@@ -119,8 +119,7 @@ class DjangoLoad:
 
     def plan(self) -> tuple[PartPlan, ...]:
         """Return the effect on the database, and on the media if the backup has some."""
-        database = self.staged or self.in_place
-        return (database, self.media) if self.media else (database,)
+        return tuple(part for part in (self.staged or self.in_place, self.media) if part)
 
     def carry_out(self, undo: UndoStack, run: RestoreRun) -> None:
         """Load a copy while the site serves, stop, copy again what was written meanwhile, swap; else load in place."""
@@ -129,6 +128,7 @@ class DjangoLoad:
         if isinstance(copy, str):
             self._give_up(copy, loading)
             copy = None
+        tree = run.site.media if self.media else None
         run.stop(undo)
         if copy and (reason := copy.catch_up(undo)):
             self._give_up(reason, loading)
@@ -136,10 +136,10 @@ class DjangoLoad:
             copy = None
         if copy is None:
             loading.load_in_place(undo)
-            self._erase(run, run.site.postgres.database, media=run.site.media)
+            self._erase(run, run.site.postgres.database, media=tree)
             return
-        staged = run.site.media.aside("stage", self.context.stamp) if run.site.media else None
-        self._erase(run, stage_database(run.site.postgres.database, self.context.stamp), media=staged)
+        live, stamp = run.site.postgres.database, self.context.stamp
+        self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
         copy.swap_database(undo)
         if self.media:
             copy.swap_media(undo)
@@ -147,11 +147,7 @@ class DjangoLoad:
     def _erase(self, run: RestoreRun, database: str, *, media: Tree | None) -> None:
         """Take out again what was erased on request, from the loaded data; the services are stopped."""
         if erasing := self.context.erasing:
-            artifact, report, server = self.backup.artifact, self.context.report, run.site.postgres
-            erasing.erase_staged(run.site, artifact, server, database=database, report=report)
-            if self.media and media:
-                with explained("erase files from the restored media"):
-                    erasing.erase_files(run.site, artifact, media, report=report)
+            erasing.erase_loaded(run.site, self.backup.artifact, database, media, report=self.context.report)
 
     def _give_up(self, reason: str, loading: ManageLoad) -> None:
         """Go on in place: remove the staged data, and report the reason."""

@@ -63,10 +63,9 @@ class ErasureRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 def waiting_finding(number: int) -> Finding:
     """Return the finding about requests that wait for a person."""
-    waits = "waits" if number == 1 else "wait"
     return warning(
         "erasure.waiting",
-        f"{counted(number, 'request')} to forget {waits} for a person: until then a restore brings back what the site"
+        f"waiting for a person: {counted(number, 'request')} to forget; until then a restore brings back what the site"
         " has erased",
         "korrigo-backup forget --requested, then --accept all",
     )

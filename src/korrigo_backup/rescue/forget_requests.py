@@ -58,7 +58,7 @@ class AcceptedErasures:
         if self.left:
             yield warning(
                 "erasure.left",
-                f"left waiting: {counted(len(self.left), 'request')} to forget: {_why(self.left[0])}",
+                f"left waiting: {counted(len(self.left), 'request')} to forget ({_why(self.left[0])})",
                 "korrigo-backup forget --requested shows them all; --remove ID drops one",
             )
 
@@ -94,8 +94,9 @@ def chosen_erasures(waiting: Sequence[WaitingErasure], ids: Sequence[str]) -> li
     for id_ in ids:
         found = [one for one in waiting if id_ and one.id.startswith(id_)]
         if len(found) != 1:
-            words = f"{len(found)} requests to forget begin" if found else "no request to forget begins"
-            raise NotFound(f"{words} with {id_}", hint="korrigo-backup forget --requested lists them")
+            raise NotFound(
+                f"{id_!r} does not name one request to forget", hint="korrigo-backup forget --requested lists them"
+            )
         chosen[found[0].id] = found[0]
     return list(chosen.values())
 

@@ -107,9 +107,9 @@ def test_without_the_directory_nothing_is_taken_for_asked(asking):
 def test_status_doctor_and_the_night_name_requests_that_wait(asking):
     delete(asking)
     assert asking.json("status", code=(0, 10))["erasures"] == 1
-    assert "1 request to forget waits" in asking.korrigo("status", code=(0, 10)).out
-    assert "1 request to forget waits" in asking.korrigo("doctor", code=(0, 4, 9, 10)).out
-    assert "1 request to forget waits" in asking.korrigo("nightly").out
+    assert "waiting for a person: 1 request to forget" in asking.korrigo("status", code=(0, 10)).out
+    assert "waiting for a person: 1 request to forget" in asking.korrigo("doctor", code=(0, 4, 9, 10)).out
+    assert "waiting for a person: 1 request to forget" in asking.korrigo("nightly").out
     assert entries(asking) == []
 
 

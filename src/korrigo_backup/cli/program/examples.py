@@ -61,7 +61,9 @@ EXAMPLES = {
     ),
     "forget": (
         ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
-        ("korrigo-backup forget --list", "the ledger"),
+        ("korrigo-backup forget --file scans/2026/17.pdf", "a file, also for media that are restored alone"),
+        ("korrigo-backup forget --requested", "what the site's own code asks to forget"),
+        ("korrigo-backup forget --list", "the ledger, and which entries may go"),
     ),
     "guard": (
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),

@@ -89,8 +89,12 @@ def command(
 def _say(done: Forgotten, *, dry_run: bool) -> None:
     recorded = [f"{table}, {counted(number, 'row')}" for table, number in done.rows.items()]
     recorded += [counted(done.files, "file")] if done.files else []
-    for one in recorded:
-        say(f"would be recorded: {one}" if dry_run else f"✅ recorded, so that every restore erases it again: {one}")
+    for number in recorded:
+        say(
+            f"would be recorded: {number}"
+            if dry_run
+            else f"✅ recorded, so that every restore erases it again: {number}"
+        )
     if done.known:
         say(f"   {done.known} of them stood in the ledger already")
     say(f"   ledger    {done.ledger}")

@@ -32,7 +32,9 @@ def show(wired: Wired, *, as_json: bool) -> None:
         return
     if waiting:
         say_table(("ID", "ASKED", "BY", "OBJECT", "FILES"), [_row(one) for one in waiting], data={"BY", "OBJECT"})
-    say(f"{counted(len(waiting), 'request')} to forget" + (": forget --accept ID, or all" if waiting else ""))
+    say(f"{counted(len(waiting), 'request')} to forget")
+    if waiting:
+        say("   record what is gone from the site: korrigo-backup forget --accept ID, or all")
 
 
 def accept(wired: Wired, ids: Sequence[str], *, as_json: bool, dry_run: bool) -> None:

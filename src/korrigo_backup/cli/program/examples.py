@@ -61,8 +61,6 @@ EXAMPLES = {
     ),
     "forget": (
         ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
-        ("korrigo-backup forget --file scans/2026/17.pdf", "a file, also for media that are restored alone"),
-        ("korrigo-backup forget --requested", "what the site's own code asks to forget"),
         ("korrigo-backup forget --list", "the ledger, and which entries may go"),
     ),
     "guard": (

@@ -11,6 +11,7 @@ import re
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from itertools import islice
 from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,9 @@ LARGEST = 16 * 1024
 
 FILES = 8
 """Files of a request; an object with more has several requests."""
+
+_LOOKED_AT = 10_000
+"""Entries of the directory that are looked at."""
 
 _FILE = re.compile(r"([0-9a-f]{32})\.json")
 
@@ -90,10 +94,10 @@ class ErasureSpool:
         return id_
 
     def pending(self) -> list[str]:
-        """Return the ids of the requests, oldest first; other files are passed over."""
+        """Return the ids of the requests, oldest first; other files are passed over, and what is behind too many."""
         found = list[tuple[float, str]]()
         with self._inside() as inside, os.scandir(inside) as entries:
-            for entry in entries:
+            for entry in islice(entries, _LOOKED_AT):
                 if match := _FILE.fullmatch(entry.name):
                     with suppress(FileNotFoundError):
                         found.append((entry.stat(follow_symlinks=False).st_mtime, match[1]))

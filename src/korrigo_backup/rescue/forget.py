@@ -202,6 +202,8 @@ def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:
     root = str(site.media.root) if site.media else ""
     paths = dict.fromkeys(relative(text, root) for text in files)
     here = site.media.root if isinstance(site.media, MediaTree) else None
+    if folder := next((path for path in paths if here and (here / path).is_dir()), None):
+        raise UsageError(f"{printable(folder)} is a directory", hint="name each of its files with --file")
     return {path: here is not None and os.path.lexists(here / path) for path in paths}
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.erasure.requests import waiting_finding
-from korrigo_backup.errors import NotFound
+from korrigo_backup.errors import NotFound, UsageError
+from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.forget import ForgetOptions, named_rows, record
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.run.step import Listener, silent
@@ -37,8 +39,8 @@ class WaitingErasure:
 
     @property
     def name(self) -> str:
-        """The object as a person writes it, by its model."""
-        return written_object(self.request.model, self.request.key) if self.request else ""
+        """The object as a person reads it: by the table, since only that is recorded."""
+        return on_one_line(self.typed.replace('"', ""))
 
     @property
     def typed(self) -> str:
@@ -125,7 +127,9 @@ def accept_erasures(
     rows = dict(zip((text for text in texts if text not in unknown), named.rows, strict=True))
     gone: dict[str, list[WaitingErasure]] = {}
     for one in asked:
-        if one.typed in unknown:
+        if one.request and (wrong := _wrong_path(site, one.request)):
+            done.left.append(replace(one, problem=wrong))
+        elif one.typed in unknown:
             done.left.append(replace(one, problem=unknown[one.typed]))
         elif rows[one.typed].name in named.live:
             done.left.append(replace(one, live=True))
@@ -140,6 +144,17 @@ def accept_erasures(
             spool.remove(one.id)
         done.accepted += requests
     return done
+
+
+def _wrong_path(site: Site, request: ErasureRequest) -> str:
+    """Return why a path of a request is none below the media root, "" if all are."""
+    root = str(site.media.root) if site.media else ""
+    try:
+        for path in request.files:
+            relative(path, root)
+    except UsageError as problem:
+        return problem.message
+    return ""
 
 
 def _why(one: WaitingErasure) -> str:

@@ -48,8 +48,8 @@ class Erasing:
     """The erasure of one restore. A `hold` on the artifact wins: its data come back as they were saved.
 
     `rows` are the erased rows by table, `emptied` the rows whose reference was emptied, once it is done. `files` are
-    the paths that only erased rows named, `named` those that an erased row had named and another row names; None until
-    a database was looked at. `gone` are the files that were erased.
+    the paths that only erased rows named, `named` those that an erased row had named and another row names, once a
+    database was looked at. `gone` are the files that were erased.
     """
 
     hold: Hold | None = None
@@ -193,7 +193,8 @@ def erase_copy(site: Site, catalog: Catalog, database: str | None, media: Tree |
     """
     found: list[Finding] = []
     held = standing(holds.read(catalog.directory), datetime.now(UTC))
-    erasing = Erasing(held.get(database) if database else None)
+    names = (database, media.root.name if media else None)
+    erasing = Erasing(next((held[name] for name in names if name in held), None))
     erasing.erase_loaded(site, None, database, media, report=found.append)
     return tuple(found)
 

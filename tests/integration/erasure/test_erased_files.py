@@ -1,8 +1,15 @@
 """The files of what was erased on request do not come back with the media, and no other file is lost by that."""
 
+import sys
+from dataclasses import replace
+
 import pytest
 
+from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.erasure.entry import Subject
+from korrigo_backup.media.remote.tree import RemoteTree
+from korrigo_backup.restore.restore import RestoreOptions, restore
+from korrigo_backup.system.run import Command
 from sandbox import drop_database
 
 SCHEMA = """
@@ -186,6 +193,22 @@ def test_an_undelete_leaves_out_files_that_were_erased(album):
     done = album.korrigo("undelete", "person:2", "--yes")
     assert "left out: 1 file (photos/2.jpg)" in done.out
     assert files(album) == FILES - {"photos/2.jpg"}
+
+
+def test_files_behind_a_container_are_erased_there(album):
+    album.sql("DELETE FROM person WHERE id = 2")
+    album.korrigo("forget", "person:2", "--file", "scans/3.pdf")
+    wired = album.wired()
+    site = replace(wired.site(), media=RemoteTree(album.media, lambda *words: Command((sys.executable, *words))))
+    options = RestoreOptions(safety_backup=False)
+    point = wired.catalog.find(album.point)
+    done = restore(site, wired.catalog, point, options, now=local_now(), confirm=lambda _: {})
+    assert "3 files" in next(one.message for one in done.findings if one.id == "erasure.files")
+    assert files(album) == FILES - {"photos/2.jpg", "scans/2.pdf", "scans/3.pdf"}
+
+
+def test_a_directory_is_no_file(album):
+    assert "is a directory" in album.korrigo("forget", "--file", "scans", code=2).err
 
 
 def test_a_file_outside_of_the_media_is_none(album):

@@ -150,12 +150,21 @@ def test_a_file_that_is_no_request_is_named_and_never_followed(asking, sort):
     assert entries(asking) == []
 
 
-def test_an_unknown_table_and_a_key_that_is_none_are_left(asking):
-    for number, (table, key) in enumerate([("nowhere", "1"), ("exams_copy", "'; DROP TABLE exams_copy")]):
-        request = {"asked": "2026-05-04T00:00:00Z", "model": "a.B", "table": table, "key": [key], "files": ["../x"]}
+def test_what_cannot_be_meant_is_left_and_keeps_no_other_request_waiting(asking):
+    nobody = "00000000-0000-0000-0000-000000000000"
+    for number, (table, key, path) in enumerate(
+        [
+            ("nowhere", "1", "x"),
+            ("exams_copy", "'; DROP TABLE exams_copy", "x"),
+            ("exams_copy", nobody, "../x"),
+            ("exams_copy", nobody, "x"),
+        ]
+    ):
+        request = {"asked": "2026-05-04T00:00:00Z", "model": "a.B", "table": table, "key": [key], "files": [path]}
         (asking.spool / f"{number:032x}.json").write_text(json.dumps(request))
     done = asking.json("forget", "--accept", "all")
-    assert (len(done["left"]), done["accepted"]) == (2, [])
+    assert [one["id"][-1] for one in done["accepted"]] == ["3"]
+    assert sorted(one["id"][-1] for one in done["left"]) == ["0", "1", "2"]
     assert asking.sql("SELECT count(*) > 0 FROM exams_copy") == [(True,)]
 
 

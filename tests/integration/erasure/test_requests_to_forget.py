@@ -76,7 +76,10 @@ def test_a_request_whose_row_is_still_live_is_left_waiting(asking):
     assert "still live" in done.out
     assert entries(asking) == []
     assert len(list(asking.spool.iterdir())) == 1
-    asking.korrigo("forget", "--remove", next(asking.spool.iterdir()).name[:8])
+    id_ = next(asking.spool.iterdir()).name[:8]
+    assert "The request stays" in asking.korrigo("forget", "--remove", id_, stdin="no\n", code=5).err
+    asking.korrigo("forget", "--remove", id_[:7], "--yes", code=6)
+    asking.korrigo("forget", "--remove", id_, stdin="yes\n")
     assert list(asking.spool.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from korrigo_backup.rescue.forget import ForgetOptions, forget
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import silent
+from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -156,7 +157,7 @@ def _remove(wired: Wired, id_: str, *, yes: bool, as_json: bool, dry_run: bool) 
     """Take out an entry of the ledger that a person has named, or drop a request of the site."""
     from korrigo_backup.cli.rescue import forget_requests  # noqa: PLC0415 - only this option needs it
 
-    if forget_requests.drop(wired, id_, as_json=as_json, dry_run=dry_run):
+    if forget_requests.drop(wired, id_, yes=yes, as_json=as_json, dry_run=dry_run):
         return
     ledger = wired.ledger()
     entry = ledger.find(id_)
@@ -164,6 +165,8 @@ def _remove(wired: Wired, id_: str, *, yes: bool, as_json: bool, dry_run: bool) 
     if not (dry_run or yes or ask_yes(f"A restore may bring back: {about}. Take it out of the ledger? (yes/no): ")):
         raise Cancelled("The entry stays", hint="to take it out, run it again and answer yes")
     if not dry_run:
+        with explained(f"use the backup directory {wired.catalog.directory}"):
+            private_directory(wired.catalog.directory)
         with journal.recorded(
             wired.catalog.directory, wired.site(), Verb.FORGET, f"remove {entry.hash[:_HASH]}", listener=silent
         ):

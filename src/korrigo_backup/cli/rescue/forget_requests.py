@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import say, say_findings, say_json, say_table
+from korrigo_backup.cli.output import ask_yes, say, say_findings, say_json, say_table
 from korrigo_backup.cli.program.dry_run import say_unchanged
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import Cancelled, UsageError
 from korrigo_backup.rescue.forget_requests import accept_erasures, chosen_erasures, waiting_erasures
 
 if TYPE_CHECKING:
@@ -54,19 +54,22 @@ def accept(wired: Wired, ids: Sequence[str], *, as_json: bool, dry_run: bool) ->
         say_unchanged()
 
 
-def drop(wired: Wired, id_: str, *, as_json: bool, dry_run: bool) -> bool:
-    """Drop a request that an id names, and return whether there is one."""
+def drop(wired: Wired, id_: str, *, yes: bool, as_json: bool, dry_run: bool) -> bool:
+    """Drop a request that an id names, and return whether there is one; raises Cancelled."""
     spool = wired.erasure_spool()
-    found = [one for one in waiting_erasures(spool) if id_ and one.id.startswith(id_)] if spool else []
+    waiting = waiting_erasures(spool) if spool and len(id_) >= _SHOWN else []
+    found = [one for one in waiting if one.id.startswith(id_)]
     if spool is None or len(found) != 1:
         return False
+    shown = found[0].name or found[0].id[:_SHOWN]
+    if not (dry_run or yes or ask_yes(f"A restore will bring back: {shown}. Drop the request? (yes/no): ")):
+        raise Cancelled("The request stays", hint="to drop it, run it again and answer yes")
     if not dry_run:
         spool.remove(found[0].id)
     if as_json:
         say_json("forget-remove", {"removed": _document(found[0]), "applied": not dry_run})
     else:
-        name = on_one_line(found[0].name) or found[0].id[:_SHOWN]
-        say(f"would be dropped: {name}" if dry_run else f"✅ dropped, and not recorded: {name}")
+        say(f"would be dropped: {shown}" if dry_run else f"✅ dropped, and not recorded: {shown}")
         if dry_run:
             say_unchanged()
     return True

@@ -131,9 +131,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_about_data_of(self, taken: datetime | None) -> bool:
         """Return whether data taken at a time, None if it is not known, may hold the row that was erased.
 
-        Later data cannot: a row with that key is another one, since numbers are given again after a restore.
+        Later data cannot: a row with that key is another one, since numbers are given again after a restore. A file
+        of a row is never taken for another one: it stays wherever a row names it.
         """
-        return self.subject is Subject.RULES or taken is None or self.time >= taken
+        return self.subject is Subject.RULES or self.of_row or taken is None or self.time >= taken
 
     def sealed(self, key: Key) -> Entry:
         """Return the entry with its seal."""

@@ -10,7 +10,7 @@ from korrigo_backup.core.excerpt import listed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.rescue.offers import Offer, TableState
+    from korrigo_backup.rescue.diagnosis.offers import Offer, TableState
 
 
 def say_table_state(state: TableState) -> None:

@@ -20,9 +20,9 @@ from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, Level, error
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Unreachable, UsageError
-from korrigo_backup.rescue.bisect import last_losses
-from korrigo_backup.rescue.diagnosis import LiveSite, diagnose_losses
-from korrigo_backup.rescue.offers import RescueFacts, offers
+from korrigo_backup.rescue.diagnosis.losses import LiveSite, diagnose_losses
+from korrigo_backup.rescue.diagnosis.moments import last_losses
+from korrigo_backup.rescue.diagnosis.offers import RescueFacts, offers
 from korrigo_backup.rescue.points import read_points, read_window
 from korrigo_backup.rescue.site_tables import live_database
 from korrigo_backup.validate.validate import validate
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.rescue.diagnosis import Diagnosis
+    from korrigo_backup.rescue.diagnosis.losses import Diagnosis
     from korrigo_backup.rescue.points import Points
 
 NAMED = 20

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from korrigo_backup.cli.output import say, say_json
 from korrigo_backup.cli.printed.history import say_file_history, say_row_history, say_table_history
 from korrigo_backup.cli.printed.offers import say_offers, say_table_state
+from korrigo_backup.rescue.diagnosis.symptoms import Surroundings, look_at, meanings
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
-from korrigo_backup.rescue.symptoms import Surroundings, look_at, meanings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.rescue.diagnosis import LiveSite
+    from korrigo_backup.rescue.diagnosis.losses import LiveSite
+    from korrigo_backup.rescue.diagnosis.symptoms import Symptom
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.site_tables import LiveDatabase
-    from korrigo_backup.rescue.symptoms import Symptom
 
 
 def say_symptoms(

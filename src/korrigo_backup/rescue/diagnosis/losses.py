@@ -20,8 +20,8 @@ from korrigo_backup.media import listing as archived
 from korrigo_backup.media.saved_files import listing_path
 from korrigo_backup.media.store import listing as stored
 from korrigo_backup.postgres import rows as site_rows
-from korrigo_backup.rescue.bisect import MomentKind, PointTables, TableMoment, last_losses, moments
-from korrigo_backup.rescue.offers import PASSING, FileState, TableState
+from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
+from korrigo_backup.rescue.diagnosis.offers import PASSING, FileState, TableState
 from korrigo_backup.rescue.row_changes import LIVE
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
 from korrigo_backup.rescue.table_history import live_tables, saved_tables

@@ -13,11 +13,8 @@ from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.diagnosis import diagnose_table
-from korrigo_backup.rescue.file_history import FileHistory, file_history, live_file, relative, saved_file
-from korrigo_backup.rescue.media_files.saved import near_files
-from korrigo_backup.rescue.objects import parse_object
-from korrigo_backup.rescue.offers import (
+from korrigo_backup.rescue.diagnosis.losses import diagnose_table
+from korrigo_backup.rescue.diagnosis.offers import (
     NONE,
     RESTORE_FILE,
     REVERT,
@@ -28,6 +25,9 @@ from korrigo_backup.rescue.offers import (
     TableState,
     offers,
 )
+from korrigo_backup.rescue.file_history import FileHistory, file_history, live_file, relative, saved_file
+from korrigo_backup.rescue.media_files.saved import near_files
+from korrigo_backup.rescue.objects import parse_object
 from korrigo_backup.rescue.points import before
 from korrigo_backup.rescue.row_changes import LIVE, RowEventKind
 from korrigo_backup.rescue.row_history import HistorySource, RowHistory, row_history
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.rescue.diagnosis import LiveSite
+    from korrigo_backup.rescue.diagnosis.losses import LiveSite
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.row_changes import RowEvent

@@ -13,7 +13,7 @@ import msgspec
 
 from korrigo_backup.compare.differences import Counted, FileChange, RowChange  # noqa: TC001 - msgspec reads them
 from korrigo_backup.core.counted import counted
-from korrigo_backup.rescue.bisect import TableMoment  # noqa: TC001 - msgspec reads it
+from korrigo_backup.rescue.diagnosis.moments import TableMoment  # noqa: TC001 - msgspec reads it
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.row_changes import LIVE
 

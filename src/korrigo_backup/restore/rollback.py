@@ -128,7 +128,8 @@ def rollback(
             if safety:
                 running.listen(LoadingSafety(safety.name))
                 load_before(site, safety, plan.stamp, running.listen)
-            erased = erase_copy(site, catalog, plan.database) if plan.database else ()
+            copy = site.media.aside(move.source, plan.stamp) if site.media and plan.media else None
+            erased = erase_copy(site, catalog, plan.database, copy)
             health = _carry_out(site, plan, move, running.listen, keep=options.keep)
     return RollbackResult(plan, (*erased, *health))
 

@@ -11,7 +11,7 @@ from korrigo_backup.cli.output import say, say_data
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.paths import printable
-from korrigo_backup.rescue.bisect import MomentKind
+from korrigo_backup.rescue.diagnosis.moments import MomentKind
 from korrigo_backup.rescue.row_changes import LIVE, RowEventKind
 from korrigo_backup.rescue.table_changes import ChangeKind
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from korrigo_backup.rescue.audit_tables import AuditEntry
-    from korrigo_backup.rescue.bisect import TableMoment
+    from korrigo_backup.rescue.diagnosis.moments import TableMoment
     from korrigo_backup.rescue.file_history import FileHistory
     from korrigo_backup.rescue.row_changes import FieldChange, RowEvent
     from korrigo_backup.rescue.row_history import RowHistory

@@ -43,6 +43,8 @@ from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
 from korrigo_backup.rescue.steps.transaction import partly
+from korrigo_backup.restore.erased_findings import files_left_out
+from korrigo_backup.restore.erasing import erased_among_files
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent
@@ -51,7 +53,7 @@ from korrigo_backup.system.files import explained, sha256_of
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -121,7 +123,17 @@ class _FilesRestore:
                 self._backups[backup.name] = backup
         if selection.missing:
             raise self._absent(selection.missing, backups)
-        same, conflicts = self._compare(selection)
+        by_backup = {name: [one.path for one in selection.files if one.artifact == name] for name in self._backups}
+        erased = erased_among_files(self._site, ((self._backups[name], paths) for name, paths in by_backup.items()))
+        if erased and len(erased) == len(selection.files):
+            raise Refused(
+                f"{printable(first_of(sorted(erased), _SHOWN))}: erased on request, and so not brought back",
+                hint="korrigo-backup forget --list; only a restore of a backup under a hold brings it back",
+                id_="erasure.file",
+            )
+        if erased:
+            findings = (*findings, files_left_out(erased))
+        same, conflicts = self._compare(selection, erased)
         over = [file for file, _ in self._over.values()]
         chosen = [*self._put, *over]
         hint = "move it away, or leave the file out; the saved files below a link are those of another place"
@@ -161,14 +173,18 @@ class _FilesRestore:
             raise Refused(bad.message, hint=bad.hint, id_=bad.id)
         return [backup], tuple(one for one in signs if one.level is not Level.OK)
 
-    def _compare(self, selection: Selection) -> tuple[int, list[str]]:
+    def _compare(self, selection: Selection, erased: Collection[str]) -> tuple[int, list[str]]:
         """Sort files by their live namesakes; return how many are the same, and the paths in conflict.
+
+        Files that were `erased` on request are left out.
 
         A live file that was not typed by its own name is not read if its size and time are those of the backup.
         """
         same, conflicts = 0, []
         for file in selection.files:
             live = self._tree.root / file.path
+            if file.path in erased:
+                continue
             if not os.path.lexists(live):
                 self._put.append(file)
             elif self._is_same(live, file, read=selection.is_named(file.path)):

@@ -33,7 +33,8 @@ from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_col
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
-from korrigo_backup.restore.erasing import erased_finding, erased_from
+from korrigo_backup.restore.erased_findings import erased_finding
+from korrigo_backup.restore.erasing import erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from korrigo_backup.rescue.bisect import MomentKind, PointTables, last_losses, moments, unknown_between
+from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, last_losses, moments, unknown_between
 from property_testing import given, st
 
 BEGIN = datetime(2026, 5, 1, 3, tzinfo=UTC)

@@ -1,9 +1,8 @@
 """Translation of a finished English text: its template is found again among the texts of the catalogue.
 
-Every text is made in English, and stays English in journals, JSON, manifests and on its way from a container to the
-host. It is translated where it is printed for a person (docs/decisions/0048). A template is a text of the source with
-named placeholders: `{rows} rows of {table}`. The values of its placeholders are translated in the same way, because
-one text often stands in another.
+Every text is English in journals, JSON, manifests and on its way from a container to the host. It is translated where
+it is printed for a person (docs/decisions/0048). A template is a text of the source with named placeholders: `{rows}
+rows of {table}`. The values of its placeholders are translated in the same way: one text often stands in another.
 """
 
 from __future__ import annotations
@@ -96,9 +95,8 @@ class Translator:
         """Return a text in this language; parts without a translation stay as they are."""
         if (known := self._known.get(text)) is not None:
             return known
-        translated = self._text(text, 0)
-        if translated != text:  # a line of the runbook, and data, stay as they are
-            translated = in_french(translated)
+        found = self._text(text, 0)
+        translated = in_french(found) if found != text else text  # a line of the runbook, and data, stay as they are
         if len(self._known) < _LONGEST:
             self._known[text] = translated
         return translated

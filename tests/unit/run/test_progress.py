@@ -187,11 +187,11 @@ def test_a_counter_that_cannot_be_read_keeps_its_last_number():
 def test_lines_that_are_drawn_again_after_other_output_leave_that_output_alone():
     stream = io.StringIO()
     terminal = Terminal(stream)
-    terminal.draw([("0:01",), ("dumping the database",)])
+    terminal.draw([["0:01"], ["dumping the database"]])
     screen.erase()
     stream.write("a line of the run\n")
     before = len(stream.getvalue())
-    terminal.draw([("0:02",), ("dumping the database",)])
+    terminal.draw([["0:02"], ["dumping the database"]])
     screen.erase()
     drawn = stream.getvalue()[before:]
     first, _, _ = drawn.partition("0:02")

@@ -145,6 +145,8 @@ class Translator:
             not any(map(is_quantity, values)) or any(re.search(r", \d", value) for value in values)
         ):
             return False
+        if any("(" in piece for piece in template.pieces) and any(one.count("(") != one.count(")") for one in values):
+            return False  # the brackets of several texts, one after the other
         if template.narrow:
             return all(
                 " " not in value.strip() or value in self._whole or _COUNTED.fullmatch(value) or piece[-2:] == "  "

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.anonymise.anonymise import Anonymiser
     from korrigo_backup.core.finding import Finding
-    from korrigo_backup.errors import KorrigoBackupError
     from korrigo_backup.drill.opened import PartLoad
+    from korrigo_backup.errors import KorrigoBackupError
     from korrigo_backup.postgres.access import Access
     from korrigo_backup.run.step import Listener
 

@@ -93,8 +93,10 @@ def test_scrubbers_become_rules_and_others_are_named():
 
 def table_with(name, length):
     kind = f"character varying({length})"
-    column = CopyColumn(name, kind, "varchar", "S", True, False, False, False, length)
-    return CopyTable("public", "device", "r", False, True, (column,))
+    column = CopyColumn(
+        name, kind, "varchar", "S", required=True, generated=False, unique=False, key=False, length=length
+    )
+    return CopyTable("public", "device", "r", partition=False, populated=True, columns=(column,))
 
 
 def test_a_column_too_short_for_a_hash_is_refused_so_that_no_hash_of_another_becomes_short():

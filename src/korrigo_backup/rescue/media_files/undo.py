@@ -17,6 +17,7 @@ from korrigo_backup.recovery.put_files import (
     write_files_record,
 )
 from korrigo_backup.recovery.undelete import DONE, UNDOING
+from korrigo_backup.recovery.undoable import touched_since
 from korrigo_backup.rescue.media_files.lock import files_lock
 from korrigo_backup.rescue.steps.transaction import partly
 from korrigo_backup.run import journal
@@ -65,6 +66,12 @@ def undo_restore_of_files(
         head = next((one for one in heads if one.stamp == named.stamp), None)
         if head is None:
             raise NotFound("that restore of files was undone meanwhile", hint="korrigo-backup status shows the others")
+        if later := touched_since(catalog.directory, site.name, named):
+            raise Refused(
+                f"the {later.verb} {later.stamp} came later and touched the same files",
+                hint=f"take that back first: korrigo-backup rollback --undo {later.stamp}",
+                id_="undo.touched",
+            )
         with explained("look at the files that were put"):
             changed = changed_since(tree_of(site, head), head)
         if changed:

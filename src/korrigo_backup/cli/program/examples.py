@@ -146,7 +146,6 @@ EXAMPLES = {
     "rollback": (
         ("korrigo-backup rollback", "the data before the last restore"),
         ("korrigo-backup rollback --to after", "undo the last rollback"),
-        ("korrigo-backup rollback --undo 20260504_140512", "one undelete or revert, by its id in the list"),
     ),
     "schedule": (
         ("korrigo-backup schedule install", "timers of systemd, or cron"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -91,7 +92,7 @@ def undo_restore_of_files(
             if left:
                 raise PartlyDone(
                     f"undone but for files that were changed meanwhile: {first_of(list(map(printable, left)), _SHOWN)}",
-                    hint="korrigo-backup history --file PATH shows how they stood",
+                    hint=f"korrigo-backup history --file {quote(left[0])} shows how it stood",
                     state="the restore of files is undone, except for these files",
                 )
     return plan

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
@@ -197,7 +198,7 @@ class _Revert:
         if after:
             again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
         refused = self.put_back.try_out(skip=not self._options.stop)
-        planned = self._planned(table)
+        planned = self._planned(table, dump)
         if accident and planned.newer_values:
             self._findings.append(
                 warning(
@@ -266,7 +267,7 @@ class _Revert:
         )
         return None
 
-    def _planned(self, table: JudgedTable) -> ValueTable:
+    def _planned(self, table: JudgedTable, dump: Artifact) -> ValueTable:
         name, session = table.staged.live.name, self._session
         there = table.staged.same("l", "t")
         missing = (
@@ -283,7 +284,7 @@ class _Revert:
                 warning(
                     "revert.deleted",
                     f"{gone} rows of {name} are in the backup and not live: a revert brings no row back",
-                    f"korrigo-backup undelete --table {name} --from ARTIFACT",
+                    f"korrigo-backup undelete --table {quote(name)} --from {dump.name}",
                 )
             )
         return ValueTable(

@@ -177,9 +177,8 @@ class _FilesRestore:
     def _compare(self, selection: Selection, erased: Collection[str]) -> tuple[int, list[str]]:
         """Sort files by their live namesakes; return how many are the same, and the paths in conflict.
 
-        Files that were `erased` on request are left out.
-
-        A live file that was not typed by its own name is not read if its size and time are those of the backup.
+        Files that were `erased` on request are left out. A live file that was not typed by its own name is not read if
+        its size and time are those of the backup.
         """
         same, conflicts = 0, []
         for file in selection.files:
@@ -228,10 +227,9 @@ class _FilesRestore:
 
     def _other_backup(self, path: str, asked: Sequence[Artifact]) -> Artifact | None:
         """Return the newest other media backup that has a file, or files below a directory, or of a pattern."""
-        names = {one.name for one in asked}
         for backup in in_order(read_points(self._catalog).media):
             selection = Selection((path,))
-            if backup.name not in names:
+            if backup.name not in {one.name for one in asked}:
                 with suppress(FileNotFoundError, ProofFailed):
                     selection.add(files_of(backup))
                     if not selection.missing:

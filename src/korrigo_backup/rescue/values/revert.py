@@ -142,11 +142,10 @@ def require_revertible(plan: ValuePlan) -> None:
             id_="revert.conflict",
         )
     if not plan.count:
-        newer = any(one.newer_values for one in plan.tables)
         raise NotFound(
             "no value is left to put back: the live rows have the values of the backup, or newer ones",
             hint=f"if the newer ones are the accident: --from {plan.accident}"
-            if newer and plan.accident
+            if plan.accident and any(one.newer_values for one in plan.tables)
             else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
             id_="revert.nothing",
         )
@@ -155,8 +154,8 @@ def require_revertible(plan: ValuePlan) -> None:
 def _several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
     """Return the error for a table that changed more than once since a dump, with the choices."""
     names = [dump.name, *(one.name for one in changed)]
-    last = f"--from {names[-1]}, if it happened after the newest backup"
-    choices = [*(f"--from {former} --accident {name}" for former, name in pairwise(names)), last]
+    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
+    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
     return Refused(
         f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
         f" {listed([f'until {one.name}' for one in changed])}",

@@ -58,10 +58,11 @@ _UNTOUCHED = "the older backups are untouched; the site is as it was"
 class Night:
     """Options of a run. `wait` is in seconds: so long another run may go on before this run gives up.
 
-    `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `settings`
-    saves the other files for a rebuild, if they have changed, and returns findings. Without `canary` the backup is not
-    compared with the history; findings of the ids in `accept` are no alarm. `copy` copies to the targets, after
-    the lock is given back: a slow target must not keep the next backup from being made.
+    `drill` also loads the backup into a scratch copy if none was proven so far, or none with its schema. `erasures`
+    looks at what the site asks to forget. `settings` saves the other files for a rebuild, if they have changed. Both
+    return findings. Without `canary` the backup is not compared with the history; findings of the ids in `accept` are
+    no alarm. `copy` copies to the targets, after the lock is given back: a slow target must not keep the next backup
+    from being made.
     """
 
     full: bool
@@ -70,6 +71,7 @@ class Night:
     depth: Depth = Depth.CONTENT
     wait: float = 0
     listen: Listener = silent
+    erasures: Callable[[], Sequence[Finding]] = tuple
     settings: Callable[[], Sequence[Finding]] = tuple
     drill: bool = False
     canary: bool = True
@@ -125,7 +127,7 @@ def _on_this_machine(site: Site, catalog: Catalog, night: Night, done: Done) -> 
         with _interruptible(done):
             if done.artifact:
                 _verify(site, catalog, night, running, done)
-            for step, act in (("canary", _canary), ("prune", _prune), ("settings", _settings)):
+            for step, act in _STEPS:
                 with _collected(done, step):
                     act(site, catalog, night, running, done)
         _require_all(done)
@@ -256,9 +258,18 @@ def _prune(site: Site, catalog: Catalog, night: Night, running: Running, done: D
         done.freed += retain.swept(catalog, listen=running.listen)
 
 
+def _erasures(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
+    del site, catalog, running
+    done.findings += night.erasures()
+
+
 def _settings(site: Site, catalog: Catalog, night: Night, running: Running, done: Done) -> None:
     del site, catalog, running
     done.findings += night.settings()
+
+
+_STEPS = (("canary", _canary), ("prune", _prune), ("forget", _erasures), ("settings", _settings))
+"""The kit of the settings holds the ledger, so what is forgotten comes before."""
 
 
 @contextmanager

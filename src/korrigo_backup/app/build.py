@@ -31,6 +31,7 @@ from korrigo_backup.core.secret import Secret
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.erasure.ledger import NAME as LEDGER
 from korrigo_backup.erasure.ledger import ErasureLedger
+from korrigo_backup.erasure.requests import ErasureSpool
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.notify import address
@@ -102,6 +103,11 @@ class Wired:
                 hint="set [erasure] ledger to a place outside BACKUP_DIR",
             )
         return ErasureLedger(path, self.keyring)
+
+    def erasure_spool(self) -> ErasureSpool | None:
+        """Return the requests to forget of the site's own code, None if no directory is configured for them."""
+        directory = self.config.erasure.requests
+        return ErasureSpool(directory) if directory else None
 
     def policy(self) -> Policy:
         """Return the retention policy."""

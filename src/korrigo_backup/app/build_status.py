@@ -5,6 +5,7 @@ A separate module, so that only the verbs that inspect a site import it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,9 +76,20 @@ def sources(wired: Wired, *, ask: bool) -> Sources:
     return Sources(
         media=config.media.root,
         stopped=config.backup.dir / STOPPED_FILE,
+        erasures=lambda: _waiting(wired),
         live=(lambda: _hurried(wired)) if ask else None,
         targets={name: section.is_off_site for name, section in config.targets.items()},
     )
+
+
+def _waiting(wired: Wired) -> int:
+    """Return how many requests to forget wait for a person; none where each night accepts them, or without a spool."""
+    spool = wired.erasure_spool()
+    if spool is None or wired.config.erasure.accept == "auto":
+        return 0
+    with suppress(KorrigoBackupError):  # doctor says what is wrong with the directory
+        return len(spool.pending())
+    return 0
 
 
 def facts(wired: Wired, *, now: datetime, ask: bool) -> Facts:

@@ -33,11 +33,12 @@ from korrigo_backup.compare.media import (
     save_listing,
 )
 from korrigo_backup.core.counted import counted
+from korrigo_backup.erasure.erased import ErasedPaths
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.databases import Databases
-from korrigo_backup.restore.erasing import erased_finding
+from korrigo_backup.restore.erased_findings import erased_files_finding, erased_finding
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import erased_by
+from korrigo_backup.run.record import erased_by, erased_files_by
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -111,6 +112,8 @@ def _say_erased(wired: Wired, comparison: Comparison) -> None:
     """Print which of the missing rows the newest restore has taken out, since they were erased on request."""
     if rows := erased_by(journal.read(wired.catalog.directory), {comparison.saved}):
         say_findings([erased_finding(rows)])
+    if comparison.files and comparison.files.erased:
+        say_findings([erased_files_finding(comparison.files.erased)])
 
 
 def _save(present: Present, file: Path, *, media: bool) -> None:
@@ -156,12 +159,14 @@ class _Parts:
     name: str
     dump: Artifact | None
     media: Artifact | None
+    erased: ErasedPaths
+    """The files that the newest restore of it has erased on request."""
 
 
 def _compare_artifact(present: Present, saved: _Parts) -> Comparison:
     files = None
     if saved.media and not present.database and not present.tables:
-        files = compare_archive(present.site, saved.media, shown=present.shown)
+        files = compare_archive(present.site, saved.media, shown=present.shown, erased=saved.erased)
     elif saved.dump is None:
         _refuse_tables(present)
     return _together(compare_artifact(present, saved.dump) if saved.dump else None, files, saved.name)
@@ -198,7 +203,11 @@ def _parts(wired: Wired, artifact: Artifact) -> _Parts:
         raise _of_django(artifact)
     parts = components(wired.catalog, artifact) if KINDS[artifact.kind].components else (artifact,)
     dump = next((one for one in parts if KINDS[one.kind].is_dump), None)
-    return _Parts(artifact.name, dump, next((one for one in parts if KINDS[one.kind].has_files_alone), None))
+    media = next((one for one in parts if KINDS[one.kind].has_files_alone), None)
+    records = journal.read(wired.catalog.directory)
+    return _Parts(
+        artifact.name, dump, media, ErasedPaths(wired.keyring.keys, erased_files_by(records, {artifact.name}))
+    )
 
 
 def _is_state(saved: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_json, say_table
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.retention.command import PruneOptions, Retention, applied, plan_removals
 from korrigo_backup.retention.prune import Meant
 from korrigo_backup.run.journal import SiteName
@@ -77,6 +78,23 @@ def command(
     else:
         _say_plan(plan, removed_only=removed_only or apply)
         _say_end(plan, count, applied=apply)
+        _say_erasures(wired)
+
+
+def _say_erasures(wired: Wired) -> None:
+    """Print how many entries of the erasure ledger no backup needs any more; none is removed here."""
+    ledger = wired.ledger()
+    if not ledger.path.exists():
+        return
+    from korrigo_backup.retention.erasures import UnknownOldestError, oldest_backup, that_may_go  # noqa: PLC0415
+
+    with suppress(UnknownOldestError, KorrigoBackupError):  # doctor says what is wrong with the ledger
+        going = that_may_go(ledger.read(), oldest_backup(wired.catalog, wired.site))
+        if going:
+            number = counted(len(going), "entry", "entries")
+            say(
+                f"ℹ️ {number} of the erasure ledger may go: korrigo-backup forget --list; nothing removes them by itself"
+            )
 
 
 def _prune_on(wired: Wired, on: str, meant: Meant, *, apply: bool, removed_only: bool, as_json: bool) -> None:

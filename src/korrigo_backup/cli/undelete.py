@@ -18,7 +18,6 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.points import read_moment, read_window
 from korrigo_backup.rescue.steps.possible import require_possible
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
-from korrigo_backup.rescue.undelete_plan import Why
 from korrigo_backup.run.step import UndeleteStep
 
 if TYPE_CHECKING:
@@ -164,16 +163,25 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
 
 def _say_rows(plan: UndeletePlan) -> None:
     linked = sum(len(link.keys) for link in plan.links) if plan.relink else 0
-    if live := len(plan.overwritten) + linked:
-        say(f"  rows      {counted(plan.count, 'row')} back, {counted(live, 'live row')} changed")
+    if plan.overwritten:
+        live = counted(len(plan.overwritten) + linked, "live row")
+        say(f"  rows      {counted(plan.count, 'row')} back, {live} changed")
+    elif linked:
+        say(
+            f"  rows      {counted(plan.count, 'row')} back, references of {counted(linked, 'live row')} are set again,"
+            " no other live row is changed"
+        )
     else:
         say(f"  rows      {counted(plan.count, 'row')} back, no live row is changed")
 
 
 def _numbers(table: PlannedTable) -> str:
-    reasons = {Why.ASKED: table.asked, Why.WITH: table.with_asked, Why.NEEDED: table.needed}
-    words = {Why.ASKED: "asked for", Why.WITH: "deleted with them", Why.NEEDED: "needed by them"}
-    return ", ".join(f"{number} {words[why]}" for why, number in reasons.items() if number)
+    words = (
+        f"{table.asked} asked for" if table.asked else "",
+        f"{table.with_asked} deleted with them" if table.with_asked else "",
+        f"{table.needed} needed by them" if table.needed else "",
+    )
+    return ", ".join(filter(None, words))
 
 
 def _conflict(conflict: Conflict) -> str:

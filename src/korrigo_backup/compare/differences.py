@@ -60,12 +60,13 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that differ, and how many are the same."""
+    """The files that differ, and how many are the same. `erased` counts those that a restore has erased on request."""
 
     added: Counted = Counted()
     changed: Counted = Counted()
     removed: Counted = Counted()
     same: int = 0
+    erased: int = 0
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

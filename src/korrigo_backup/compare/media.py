@@ -18,7 +18,7 @@ from korrigo_backup.system.progress import Unit, Work, under_way
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -31,11 +31,18 @@ if TYPE_CHECKING:
     """SHA-256 and path below the media root."""
 
 
-def compare_archive(site: Site, artifact: Artifact, *, shown: int) -> Comparison:
-    """Compare a media archive, which is verified first, with the live tree; UsageError when it has no checksums."""
+UNREAD = "-"
+"""Stands for the content of a live file that is not read: it counts as the saved content."""
+
+
+def compare_archive(site: Site, artifact: Artifact, *, shown: int, erased: Container[str] = frozenset()) -> Comparison:
+    """Compare a media archive, which is verified first, with the live tree; UsageError when it has no checksums.
+
+    Files that were `erased` on request are not missing.
+    """
     tree = site.required_media()
     with open_media(artifact) as source:
-        return _compared(artifact.name, tree, _listed(artifact, source), shown)
+        return _compared(artifact.name, tree, _listed(artifact, source), shown, erased)
 
 
 def compare_archives(first: Artifact, later: Artifact, *, shown: int) -> Comparison:
@@ -87,13 +94,18 @@ def save_listing(site: Site, file: Path) -> int:
 
 
 def file_changes(
-    saved: Iterable[Saved], tree: Tree, *, shown: int, knows: Callable[[TreeEntry], str | None] | None = None
+    saved: Iterable[Saved],
+    tree: Tree,
+    *,
+    shown: int,
+    knows: Callable[[TreeEntry], str | None] | None = None,
+    erased: Container[str] = frozenset(),
 ) -> FileChange:
     """Return which files of `tree` differ from the saved files, which are ordered by the parts of their paths.
 
-    `knows` returns the SHA-256 of a file that need not be read.
+    `knows` returns the SHA-256 of a file that need not be read, or UNREAD if it counts as saved.
     """
-    return _changes(saved, _shown(tree.digests(knows)), shown)
+    return _changes(saved, _shown(tree.digests(knows)), shown, erased)
 
 
 def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -105,20 +117,27 @@ def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
             yield path, digest
 
 
-def _changes(saved: Iterable[Saved], present_files: Iterable[tuple[str, str]], shown: int) -> FileChange:
+def _changes(
+    saved: Iterable[Saved],
+    present_files: Iterable[tuple[str, str]],
+    shown: int,
+    erased: Container[str] = frozenset(),
+) -> FileChange:
     """Return the differences to the present files, paths and SHA-256, which have the same order."""
     added, changed, removed = _Names(shown), _Names(shown), _Names(shown)
-    same = 0
+    same = gone = 0
     for path, digest, present in side_by_side(iter(saved), iter(present_files)):
-        if digest == present:
+        if digest == present or (present == UNREAD and digest is not None):
             same += digest is not None
         elif digest is None:
             added.add(path)
+        elif present is None and path in erased:
+            gone += 1
         elif present is None:
             removed.add(path)
         else:
             changed.add(path)
-    return FileChange(added=added.counted, changed=changed.counted, removed=removed.counted, same=same)
+    return FileChange(added=added.counted, changed=changed.counted, removed=removed.counted, same=same, erased=gone)
 
 
 class _Names:
@@ -137,9 +156,11 @@ class _Names:
         return Counted(self._count, tuple(self._first))
 
 
-def _compared(name: str, tree: Tree, saved: Iterable[Saved], shown: int) -> Comparison:
+def _compared(
+    name: str, tree: Tree, saved: Iterable[Saved], shown: int, erased: Container[str] = frozenset()
+) -> Comparison:
     with explained(f"read the media tree {tree.root}"):
-        files = file_changes(saved, tree, shown=shown)
+        files = file_changes(saved, tree, shown=shown, erased=erased)
     return Comparison(saved=name, now=f"media tree {tree.root}", files=files)
 
 

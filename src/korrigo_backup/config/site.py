@@ -196,9 +196,15 @@ class RescueSection(Section, frozen=True):
 
 
 class ErasureSection(Section, frozen=True):
-    """The ledger of what was erased on request (`forget`); by default `erasures.jsonl` next to the key file."""
+    """The ledger of what was erased on request (`forget`); by default `erasures.jsonl` next to the key file.
+
+    `requests` is the directory in which the site's own code asks to forget. `accept`: `ask` lets a person accept these
+    requests, with `auto` each night does.
+    """
 
     ledger: Path | None = None
+    requests: Path | None = None
+    accept: Literal["ask", "auto"] = "ask"
 
 
 class ValidateSection(Section, frozen=True):

@@ -26,6 +26,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "KORRIGO_BACKUP_ENVIRONMENT": ("site", "environment"),
     "KORRIGO_BACKUP_REVISION": ("site", "revision"),
     "KORRIGO_BACKUP_KEY_FILE": ("backup", "key_file"),
+    "KORRIGO_BACKUP_ERASURE": ("erasure", "requests"),
     "KORRIGO_BACKUP_ERASURE_LEDGER": ("erasure", "ledger"),
     "KORRIGO_BACKUP_CLIENT_DIR": ("database", "client_dir"),
     "KORRIGO_BACKUP_MANAGE": ("django", "manage"),

@@ -16,6 +16,9 @@ _OF_THE_COMMAND = "BACKUP_DIR"
 REQUESTS = "KORRIGO_BACKUP_REQUESTS_DIR"
 """The directory through which the host is asked to bring rows back: its `[requests] directory`, as seen from here."""
 
+ERASURE = "KORRIGO_BACKUP_ERASURE"
+"""The directory through which the host is asked to forget: its `[erasure] requests`, as seen from here."""
+
 MAX_AGE = "KORRIGO_BACKUP_MAX_AGE_HOURS"
 CANARY = "KORRIGO_BACKUP_CANARY"
 ACCEPT = "KORRIGO_BACKUP_STATUS_ACCEPT"
@@ -41,6 +44,11 @@ def backup_directory() -> Path | None:
 def requests_directory() -> Path | None:
     """Return the spool of requests, None if no setting and no variable names it; raises as `backup_directory`."""
     return _path(REQUESTS, getattr(settings, REQUESTS, None) or os.environ.get(REQUESTS))
+
+
+def erasure_directory() -> Path | None:
+    """Return the directory of requests to forget, None if none is named; raises as `backup_directory`."""
+    return _path(ERASURE, getattr(settings, ERASURE, None) or os.environ.get(ERASURE))
 
 
 def _path(setting: str, named: Any) -> Path | None:

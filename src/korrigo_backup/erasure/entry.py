@@ -1,7 +1,8 @@
-"""An entry of the ledger: a row that was erased on request, as a keyed hash.
+"""An entry of the ledger: a row or a file that was erased on request, as a keyed hash.
 
 A row is its table and the cells of its key as COPY writes them in UTF-8. Table and columns are in clear, so that a
-restore reads only the tables that entries name; the key itself is hashed with a key derived from the signing key.
+restore reads only the tables that entries name; the key itself is hashed with a key derived from the signing key. A
+file is its path below the media root.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.site_description import PathColumn  # noqa: TC001 - msgspec reads it when it decodes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,9 +26,10 @@ _CONTEXT = b"korrigo-backup erasure ledger 1\n"
 
 
 class Subject(StrEnum):
-    """The subject of an entry: an erased row, or the rules of the site's code at that time."""
+    """The subject of an entry: an erased row or file, or the rules of the site's code at that time."""
 
     ROW = "row"
+    FILE = "file"
     RULES = "rules"
 
 
@@ -78,10 +82,12 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An entry. `hash` is that of the row's key, `key` the id of the signing key behind it.
+    """An entry. `hash` is that of the row's key or of the file's path, `key` the id of the signing key behind it.
 
-    `mac` seals the whole line. `reason` is in clear: it must name nobody. An entry of rules has `links`; it is
-    written once for each change of the code.
+    `mac` seals the whole line. `reason` is in clear: it must name nobody. An entry of rules has `links`, and the
+    columns whose values are paths of files, with the prefixes of these values (`roots`); it is written once for each
+    change of the code. A file `of_row` was named by an erased row, and is erased unless another row names it. `live`:
+    the row or file was still in the site when it was recorded.
     """
 
     time: datetime
@@ -94,12 +100,23 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     table: str = ""
     columns: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    paths: tuple[PathColumn, ...] = ()
+    roots: tuple[str, ...] = ()
+    of_row: bool = False
+    live: bool = False
     mac: str = ""
 
     @property
-    def identity(self) -> tuple[Scope, str, str]:
-        """The values that two entries about the same row have in common."""
-        return self.scope, self.table, self.hash
+    def identity(self) -> tuple[Scope, str, str, bool]:
+        """The values that two entries about the same row or file have in common."""
+        return self.scope, self.table, self.hash, self.of_row
+
+    def may_go(self, oldest: datetime | None) -> bool:
+        """Return whether no backup can hold it any more; `oldest` is the time of the oldest, None without any.
+
+        A row that was still in the site when it was recorded may be in younger backups, too.
+        """
+        return self.subject is not Subject.RULES and not self.live and (oldest is None or self.time < oldest)
 
     def is_newer_than(self, others: Sequence[Entry]) -> bool:
         """Return whether the entry says more than others: none is about the same row at this time or later.
@@ -114,9 +131,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_about_data_of(self, taken: datetime | None) -> bool:
         """Return whether data taken at a time, None if it is not known, may hold the row that was erased.
 
-        Later data cannot: a row with that key is another one, since numbers are given again after a restore.
+        Later data cannot: a row with that key is another one, since numbers are given again after a restore. A file
+        of a row is never taken for another one: it stays wherever a row names it.
         """
-        return self.subject is Subject.RULES or taken is None or self.time >= taken
+        return self.subject is Subject.RULES or self.of_row or taken is None or self.time >= taken
 
     def sealed(self, key: Key) -> Entry:
         """Return the entry with its seal."""
@@ -137,9 +155,14 @@ def row_hash(key: Key, table: str, cells: Sequence[tuple[str, bytes]]) -> str:
     return _keyed(key, b"\t".join(parts))  # no cell of COPY and no name that is hashed here holds a tab unescaped
 
 
-def rules_hash(key: Key, links: Sequence[Link]) -> str:
+def file_hash(key: Key, path: str) -> str:
+    """Return the hash of a file by its path below the media root."""
+    return _keyed(key, b"file\t" + path.encode(errors="surrogateescape"))
+
+
+def rules_hash(key: Key, links: Sequence[Link], paths: Sequence[PathColumn], roots: Sequence[str]) -> str:
     """Return the hash of rules: equal rules have one entry."""
-    return _keyed(key, b"rules\t" + msgspec.json.encode(links, order="sorted"))
+    return _keyed(key, b"rules\t" + msgspec.json.encode((links, paths, roots), order="sorted"))
 
 
 def _keyed(key: Key, content: bytes) -> str:

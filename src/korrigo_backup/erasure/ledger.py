@@ -1,7 +1,7 @@
 """The ledger: a private file of JSON lines next to the signing key, outside of the database and of the backups.
 
-A line is added by one write, forced to disk, under a lock; nothing is ever removed here. A line that is cut, altered or
-of an unknown key is an error: a ledger that is read in part would bring erased persons back.
+A line is added by one write, forced to disk, under a lock; nothing is removed but what a person has named. A line that
+is cut, altered or of an unknown key is an error: a ledger that is read in part would bring erased persons back.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from korrigo_backup.erasure.entry import Entry
-from korrigo_backup.errors import Refused
-from korrigo_backup.system.files import FILE_MODE, explained, fsync_directory, open_own, open_plain, private_directory
+from korrigo_backup.erasure.entry import Entry, Subject
+from korrigo_backup.errors import NotFound, Refused
+from korrigo_backup.system.files import (
+    FILE_MODE,
+    explained,
+    fsync_directory,
+    open_own,
+    open_plain,
+    private_directory,
+    replace_whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,6 +35,9 @@ if TYPE_CHECKING:
 
 NAME = "erasures.jsonl"
 """The name of the ledger next to the key file."""
+
+_SHORTEST = 8
+"""Digits of a hash that name an entry."""
 
 
 class UnreadableLedger(Refused):
@@ -68,18 +79,52 @@ class ErasureLedger:
             fsync_directory(self.path.parent)
         return tuple(new)
 
+    def find(self, id_: str) -> Entry:
+        """Return the newest entry whose hash begins with an id of 8 digits or more.
+
+        Raises NotFound unless all such entries have the same hash.
+        """
+        found = [one for one in self.read() if one.subject is not Subject.RULES and one.hash.startswith(id_.lower())]
+        if len(id_) < _SHORTEST or len({one.hash for one in found}) != 1:
+            raise NotFound(
+                f"{id_!r} does not name one entry of the erasure ledger",
+                hint=f"korrigo-backup forget --list shows the hashes; give {_SHORTEST} digits of one, or more",
+            )
+        return found[-1]
+
+    def remove(self, entry: Entry) -> None:
+        """Take an entry out, and the older ones with its hash.
+
+        A new file takes the place of the former one; a crash leaves one of both, whole.
+        """
+        with self._locked():
+            left = [one for one in self.read() if one.hash != entry.hash]
+            replace_whole(self.path, b"".join(msgspec.json.encode(one) + b"\n" for one in left))
+            fsync_directory(self.path.parent)
+
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Yield the open ledger while no other process adds to it; the lock ends with its process."""
+        """Yield the open ledger while no other process changes it; the lock ends with its process."""
         with explained(f"write the erasure ledger {self.path}"):
             private_directory(self.path.parent)
-            descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND)
+            descriptor = self._opened()
             try:
-                os.fchmod(descriptor, FILE_MODE)  # the umask may have removed bits
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                while not self._is_here(descriptor):  # another process has taken an entry out meanwhile
+                    os.close(descriptor)
+                    descriptor = self._opened()
                 yield descriptor
             finally:
                 os.close(descriptor)
+
+    def _opened(self) -> int:
+        descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND)
+        os.fchmod(descriptor, FILE_MODE)  # the umask may have removed bits
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return descriptor
+
+    def _is_here(self, descriptor: int) -> bool:
+        ours, there = os.fstat(descriptor), os.lstat(self.path)
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
     def _entries(self, content: bytes) -> Iterator[Entry]:
         *lines, rest = content.split(b"\n")

@@ -14,7 +14,7 @@ import msgspec
 
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.entry import OnDelete
-from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -142,6 +142,22 @@ def read_tables(session: Session) -> dict[str, LoadedTable]:
     """Return the tables of the database of a session by name."""
     found = session.ask(_TABLES, tuple[LoadedTable, ...])
     return {normal_name(one.name): msgspec.structs.replace(one, name=normal_name(one.name)) for one in found}
+
+
+def count_rows(session: Session) -> dict[str, int]:
+    """Return the rows of each table, those of its partitions among them."""
+    tables = [one for one in read_tables(session).values() if not one.part]
+    counts: dict[str, int] = {}
+    for begin in range(0, len(tables), _COUNTED):
+        parts = ", ".join(
+            f"{literal(one.name)}, (SELECT count(*) FROM {one.sql})" for one in tables[begin : begin + _COUNTED]
+        )
+        counts |= session.ask(f"SELECT json_build_object({parts})", dict[str, int])
+    return counts
+
+
+_COUNTED = 40
+"""Tables that one question counts: a function has at most a hundred arguments."""
 
 
 def read_references(

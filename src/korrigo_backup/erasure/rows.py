@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.erasure.erased import erased_keys
+from korrigo_backup.erasure.files import NO_PATHS, PathColumns, named_among, paths_of
 from korrigo_backup.erasure.references import Fate, read_references, read_tables
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.session_settings import PROVING
@@ -53,10 +54,14 @@ class CannotErase(Refused):
 
 @dataclass(frozen=True)
 class ErasedRows:
-    """The result of an erasure, by table: erased rows, and rows whose reference was emptied."""
+    """The result of an erasure, by table: erased rows, and rows whose reference was emptied.
+
+    `files` are the paths that only erased rows named.
+    """
 
     rows: Mapping[str, int] = field(default_factory=dict)
     emptied: Mapping[str, int] = field(default_factory=dict)
+    files: frozenset[str] = frozenset()
 
     @property
     def count(self) -> int:
@@ -65,24 +70,21 @@ class ErasedRows:
 
 
 @phase("erasure")
-def erase_rows(session: Session, entries: Sequence[Entry], keys: Mapping[str, Key]) -> ErasedRows:
-    """Erase in the open transaction of a session the rows that entries name; return the numbers of rows.
+def erase_rows(
+    session: Session, entries: Sequence[Entry], keys: Mapping[str, Key], columns: PathColumns = NO_PATHS
+) -> ErasedRows:
+    """Erase in the open transaction of a session the rows that entries name; return the numbers of rows, and files.
 
-    `keys` are the signing keys by id. Raises CannotErase for a row that a rule of the site protects, ProofFailed for a
-    row that is still there afterwards.
+    `keys` are the signing keys by id, `columns` those that name files. Raises CannotErase for a row that a rule of the
+    site protects, ProofFailed for a row that is still there afterwards.
     """
-    session.run(PROVING)
-    erasing = _Erasing(session, read_tables(session))
-    erased = erased_keys(entries, keys)
-    for table, by_columns in erased.tables.items():
-        for columns in by_columns:
-            if (there := erasing.tables.get(table)) and set(columns) <= set(there.columns):
-                erasing.mark_named(there, columns, erased)
+    erasing = _marked(session, entries, keys)
     if not erasing.marked:
         return ErasedRows()
     references = read_references(session, erasing.tables, entries)
     erasing.close(references)
     erasing.require_allowed(references)
+    files = erasing.files(columns)
     with erasing.without_triggers(references):
         emptied = erasing.empty(references)
         rows = erasing.delete()
@@ -90,7 +92,30 @@ def erase_rows(session: Session, entries: Sequence[Entry], keys: Mapping[str, Ke
     erasing.drop()
     for view in session.ask(_FILLED_VIEWS, list[str]):
         session.run(f"REFRESH MATERIALIZED VIEW {view}")
-    return ErasedRows(rows, emptied)
+    return ErasedRows(rows, emptied, files)
+
+
+def files_of_rows(
+    session: Session, entries: Sequence[Entry], keys: Mapping[str, Key], columns: PathColumns
+) -> frozenset[str]:
+    """Return the paths that only rows name which entries would erase; nothing is changed, the caller rolls back."""
+    erasing = _marked(session, entries, keys)
+    if not erasing.marked:
+        return frozenset()
+    erasing.close(read_references(session, erasing.tables, entries))
+    return erasing.files(columns)
+
+
+def _marked(session: Session, entries: Sequence[Entry], keys: Mapping[str, Key]) -> _Erasing:
+    """Mark the rows that entries name."""
+    session.run(PROVING)
+    erasing = _Erasing(session, read_tables(session))
+    erased = erased_keys(entries, keys)
+    for table, by_columns in erased.tables.items():
+        for columns in by_columns:
+            if (there := erasing.tables.get(table)) and set(columns) <= set(there.columns):
+                erasing.mark_named(there, columns, erased)
+    return erasing
 
 
 @dataclass
@@ -138,6 +163,21 @@ class _Erasing:
                 f" them: {names}",
                 hint=f"forget those rows, too (korrigo-backup forget {stand[0][0].table.name}:KEY), and run this again",
             )
+
+    def files(self, columns: PathColumns) -> frozenset[str]:
+        """Return the paths that marked rows name and no other row."""
+        found = set(paths_of(self.session, columns, lambda name: self._rows_of(name, marked=True)))
+        return frozenset(found - named_among(self.session, columns, found, self._rows_of))
+
+    def _rows_of(self, name: str, *, marked: bool = False) -> str:
+        """Return the source of the marked rows of a table, or of the others; "" for none."""
+        table, number = self.tables.get(name), self.marked.get(name)
+        if table is None or (marked and number is None):
+            return ""
+        if number is None:
+            return table.sql if table.parted else f"(SELECT c.* FROM {table.sql} c)"
+        gone = f"SELECT FROM pg_temp.gone_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
+        return f"(SELECT c.* FROM {table.sql} c WHERE {'' if marked else 'NOT '}EXISTS ({gone}))"
 
     def without_triggers(self, references: Sequence[LoadedReference]) -> _Triggers:
         """Return the triggers of the tables that are changed, to be off in a block."""
@@ -255,19 +295,3 @@ class _Triggers:
             for table, name, mode in self.found:
                 always = "ALWAYS " if mode == "A" else ""
                 self.session.run(f"ALTER TABLE {table} ENABLE {always}TRIGGER {identifier(name)}")
-
-
-def count_rows(session: Session) -> dict[str, int]:
-    """Return the rows of each table, those of its partitions among them."""
-    tables = [one for one in read_tables(session).values() if not one.part]
-    counts: dict[str, int] = {}
-    for begin in range(0, len(tables), _COUNTED):
-        parts = ", ".join(
-            f"{literal(one.name)}, (SELECT count(*) FROM {one.sql})" for one in tables[begin : begin + _COUNTED]
-        )
-        counts |= session.ask(f"SELECT json_build_object({parts})", dict[str, int])
-    return counts
-
-
-_COUNTED = 40
-"""Tables that one question counts: a function has at most a hundred arguments."""

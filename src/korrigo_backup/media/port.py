@@ -187,6 +187,10 @@ class Tree(Protocol):
         """Remove the stage of `stamp`."""
         ...
 
+    def remove_files(self, paths: Sequence[str]) -> int:
+        """Remove files and symbolic links, forced to disk; return how many were there. Directories keep their times."""
+        ...
+
     def record(self, stamp: str) -> bytes:
         """Return the record of a Method 2 restore."""
         ...

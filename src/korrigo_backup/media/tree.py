@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.media.reuse import READ
 from korrigo_backup.media.stable import open_stable
-from korrigo_backup.media.staging import OURS, Staging
+from korrigo_backup.media.staging import OURS, Staging, safe_parts
 from korrigo_backup.media.walk import LOST_AND_FOUND, root_entry, walk
 from korrigo_backup.system.files import (
     DIRECTORY_MODE,
@@ -45,7 +45,7 @@ from korrigo_backup.system.files import (
 from korrigo_backup.system.mounts import file_system_of, mounts_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from korrigo_backup.media.stable import Steady
@@ -359,6 +359,27 @@ class MediaTree:
             absent.rmdir()
             with suppress(OSError):  # there is a new file: the root is in use
                 self.root.rmdir()
+
+    def remove_files(self, paths: Sequence[str]) -> int:
+        """Remove files and symbolic links, forced to disk; return how many were there. Directories keep their times."""
+        removed = 0
+        for path in paths:
+            *above, name = safe_parts(path)
+            try:
+                directory = self._enter(above)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            try:
+                before = os.fstat(directory)
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=directory)
+                    removed += 1
+                with suppress(OSError):  # of another owner
+                    os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        return removed
 
     def record(self, stamp: str) -> bytes:
         """Return the record of a Method 2 restore; OSError or ValueError when it is no readable file."""

@@ -12,7 +12,7 @@ from korrigo_backup.postgres.sequences import Numbered, SequenceState
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from korrigo_backup.postgres.client import Postgres
+    from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.postgres.digest import Snapshot
 
 # Tables alone: a view that came with a dump would run functions of its own, perhaps with a superuser's rights.
@@ -66,7 +66,7 @@ class _SequenceRow(msgspec.Struct, frozen=True):
     columns: tuple[tuple[str, str], ...]
 
 
-def relation(server: Postgres | Snapshot, table: str, schema: str | None = None) -> Relation | None:
+def relation(server: Postgres | Session | Snapshot, table: str, schema: str | None = None) -> Relation | None:
     """Return a table by its plain name, None when there is none.
 
     Without a schema, first the table that our role sees, then that of the schema `public`.
@@ -74,7 +74,7 @@ def relation(server: Postgres | Snapshot, table: str, schema: str | None = None)
     return next(iter(relations(server, table, schema)), None)
 
 
-def relations(server: Postgres | Snapshot, table: str, schema: str | None = None) -> list[Relation]:
+def relations(server: Postgres | Session | Snapshot, table: str, schema: str | None = None) -> list[Relation]:
     """Return all tables of a plain name, in this order: seen by our role, in the schema `public`, in others."""
     wanted = _RELATION.format(table=literal(table), schema=literal(schema) if schema else "NULL::text")
     return server.ask(wanted, list[Relation])

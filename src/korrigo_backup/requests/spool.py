@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from secrets import token_hex
@@ -28,6 +27,7 @@ from korrigo_backup.requests.model import (
     encode_answer,
 )
 from korrigo_backup.system.files import explained
+from korrigo_backup.system.spool import NoPlainFileError, opened_directory, read_untrusted, write_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +39,6 @@ REQUESTS, ANSWERS = "requests", "answers"
 _FILE = re.compile(r"([0-9a-f]{32})\.json")
 _LOOKED_AT = 1000
 """Entries of `requests` that a run looks at."""
-
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_MODE = 0o640
 
 
 @dataclass(frozen=True)
@@ -134,53 +130,26 @@ class Spool:
     @contextmanager
     def _inside(self, name: str) -> Iterator[int]:
         """Yield the descriptor of one of the two directories, which is no link."""
-        try:
-            descriptor = os.open(self.directory / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as problem:
-            raise Refused(
-                f"the spool of requests has no directory {self.directory / name}: {problem.strerror}",
-                hint="make both directories as docs/how-to/bring-back-from-the-admin.md shows",
-                id_="requests.spool",
-            ) from None
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        with ExitStack() as stack:
+            try:
+                inside = stack.enter_context(opened_directory(self.directory / name))
+            except OSError as problem:
+                raise Refused(
+                    f"the spool of requests has no directory {self.directory / name}: {problem.strerror}",
+                    hint="make both directories as docs/how-to/bring-back-from-the-admin.md shows",
+                    id_="requests.spool",
+                ) from None
+            yield inside
 
     def _write(self, name: str, id_: str, raw: bytes) -> None:
-        fresh, path = f".{id_}.new", f"{id_}.json"
+        path = f"{id_}.json"
         with self._inside(name) as inside, explained(f"write {self.directory / name / path}"):
-            with suppress(FileNotFoundError):
-                os.unlink(fresh, dir_fd=inside)
-            descriptor = os.open(fresh, _NEW, _MODE, dir_fd=inside)
-            try:
-                os.fchmod(descriptor, _MODE)
-                with suppress(PermissionError):
-                    os.fchown(descriptor, -1, os.fstat(inside).st_gid)
-                view = memoryview(raw)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.rename(fresh, path, src_dir_fd=inside, dst_dir_fd=inside)
+            write_for_others(inside, path, raw)
 
 
 def _content(inside: int, name: str, largest: int) -> bytes:
     """Return the content of a plain file with a single name; WrongRequestError for any other."""
     try:
-        descriptor = os.open(name, _READ, dir_fd=inside)
-    except FileNotFoundError:
-        raise
-    except OSError as problem:
-        raise WrongRequestError(f"it cannot be opened as a file: {problem.strerror}") from None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
-            raise WrongRequestError("it is no plain file with a single name")
-        if facts.st_size > largest:
-            raise WrongRequestError("it is too large")
-        raw = b""
-        while len(raw) <= largest and (chunk := file.read(largest + 1 - len(raw))):
-            raw += chunk
-        return raw
+        return read_untrusted(inside, name, largest)
+    except NoPlainFileError as problem:
+        raise WrongRequestError(str(problem)) from None

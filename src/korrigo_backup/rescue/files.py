@@ -29,7 +29,7 @@ from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -60,6 +60,18 @@ class FilesOfRows:
     def paths(self) -> dict[str, str]:
         """The SHA-256 of each file that comes back, by path."""
         return {path: sha256 for files in self.sources.values() for path, sha256 in files.items()}
+
+    def saved(self, backups: Iterable[Artifact]) -> Iterator[tuple[Artifact, Collection[str]]]:
+        """Yield each of some media backups with the paths that come from it."""
+        return ((one, self.sources[one.name]) for one in backups if one.name in self.sources)
+
+    def leave_out(self, paths: Collection[str]) -> None:
+        """Let some files stay away."""
+        self.sources = {
+            name: kept
+            for name, files in self.sources.items()
+            if (kept := {path: sha256 for path, sha256 in files.items() if path not in paths})
+        }
 
 
 @phase("files of the rows")

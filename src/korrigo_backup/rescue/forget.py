@@ -1,11 +1,13 @@
 """Record erasures on request in the ledger, so that no restore brings the rows back. Nothing is deleted here.
 
 A row that is still live is recorded all the same, with a warning: the site's own deletion, with its signals, files and
-other systems, is the site's matter, and may come in a moment.
+other systems, is the site's matter, and may come in a moment. The files that only it and its dependents name are
+recorded with it, so that media that are restored alone lack them, too.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,25 +17,29 @@ from korrigo_backup.artifact.signature import Key
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
-from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.erasure.entry import Entry, Link, Subject, row_hash, rules_hash
-from korrigo_backup.errors import Unreachable, UsageError
+from korrigo_backup.core.paths import on_one_line, printable
+from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
+from korrigo_backup.erasure.rows import files_of_rows
+from korrigo_backup.errors import NotFound, Unreachable, UsageError
+from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
-from korrigo_backup.restore.erasing import scope_of
+from korrigo_backup.rescue.steps.rules import rules_entry
+from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.core.site_description import DeclaredRelation, Description, TableName
+    from korrigo_backup.core.site_description import Description
     from korrigo_backup.erasure.ledger import ErasureLedger
     from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.rescue.site_tables import NamedRow
@@ -42,9 +48,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ForgetOptions:
-    """The erased objects, as a person writes them; the reason, which names nobody."""
+    """The erased objects, as a person writes them, paths of files; the reason, which names nobody."""
 
     objects: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     reason: str = ""
     dry_run: bool = False
 
@@ -52,10 +59,11 @@ class ForgetOptions:
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that `forget` has recorded, or would record. `live` are the rows that are still in the live database.
 
-    `known` counts the rows that the ledger had already.
+    `files` counts the files, those of live rows among them; `known` the rows and files that the ledger had already.
     """
 
     rows: dict[str, int]
+    files: int
     known: int
     live: tuple[str, ...]
     ledger: str
@@ -63,8 +71,8 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
-        """How many rows are new in the ledger."""
-        return sum(self.rows.values()) - self.known
+        """How many rows and files are new in the ledger."""
+        return sum(self.rows.values()) + self.files - self.known
 
 
 def forget(
@@ -76,33 +84,70 @@ def forget(
     now: datetime,
     listen: Listener = silent,
 ) -> Forgotten:
-    """Record rows in the ledger; return their numbers, and which of them are still live.
+    """Record rows and files in the ledger; return their numbers, and which of them are still live.
 
-    Raises UsageError without an object and for a key that is none, NotFound for an unknown table, Unreachable without
-    the database, UnreadableLedger.
+    Raises UsageError without an object or file and for a key that is none, NotFound for an unknown table, Unreachable
+    for a row without the database, UnreadableLedger.
     """
-    if not options.objects:
-        raise UsageError("name what was erased", hint="korrigo-backup forget accounts.User:12, or auth_user:12")
+    if not options.objects and not options.files:
+        raise UsageError("name what was erased", hint="korrigo-backup forget accounts.User:12, or --file scans/12.pdf")
     ledger.read()
-    with live_database(site) as live:
-        if live.taken is None:
-            raise Unreachable(live.away, hint="start the database: its server reads the key as the table has it")
-        tables = SiteTables(site, read_points(catalog).dumps, live.taken)
-        rows = [tables.row(text) for text in options.objects]
-        standing = tuple(row.name for row in rows if _is_live(live.taken, tables, row))
-        description = tables.description
-        names = frozenset(tables.live)
+    named = named_rows(site, catalog, options.objects)
+    return record(site, catalog, ledger, options, named, now=now, listen=listen)
+
+
+def record(
+    site: Site,
+    catalog: Catalog,
+    ledger: ErasureLedger,
+    options: ForgetOptions,
+    named: NamedRows,
+    *,
+    now: datetime,
+    of_rows: Sequence[str] = (),
+    by: str = "",
+    listen: Listener = silent,
+) -> Forgotten:
+    """Record rows that were found, and files: those of `options`, and `of_rows` those that the rows have named.
+
+    `by` is who asked for it, besides the user of this command.
+    """
     key = _key(ledger, options)
-    made = list(_entries(site, key, rows, options, now))
-    if description:
-        made = [_rules(site, key, description, names, now), *made]
+    head = Entry(
+        time=now,
+        scope=scope_of(site),
+        subject=Subject.ROW,
+        hash="",
+        key=key.id,
+        by=f"{journal.user()}, asked by {by}" if by else journal.user(),
+        reason=on_one_line(options.reason),
+    )
+    made = list(_entries(head, key, named))
+    if named.description:
+        made = [rules_entry(head, key, site, named.description, named.tables), *made]
+    typed = _typed_files(site, options.files)
+    root = str(site.media.root) if site.media else ""
+    files = dict.fromkeys(typed, False) | dict.fromkeys((relative(one, root) for one in of_rows), True)
+    files |= dict.fromkeys(_files_of(site, ledger, made, key), True)
+    made += [
+        msgspec.structs.replace(
+            head,
+            subject=Subject.FILE,
+            hash=file_hash(key, path),
+            of_row=of_row,
+            live=typed.get(path, bool(named.live)),
+        )
+        for path, of_row in files.items()
+    ]
     known = {one.identity for one in ledger.read()}
+    standing = (*named.live, *(printable(path) for path, is_live in typed.items() if is_live))
     done = Forgotten(
-        rows=_by_table(rows),
+        rows=_by_table(named.rows),
+        files=len(files),
         known=sum(1 for one in made if one.subject is not Subject.RULES and one.identity in known),
         live=standing,
         ledger=str(ledger.path),
-        findings=tuple(_findings(standing, tables.not_asked)),
+        findings=tuple(_findings(standing, named.not_asked)),
     )
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):
@@ -110,6 +155,71 @@ def forget(
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
     return done
+
+
+@dataclass(frozen=True)
+class NamedRows:
+    """The rows that were named, those that are live among them, and the site as it is described."""
+
+    rows: tuple[NamedRow, ...] = ()
+    live: tuple[str, ...] = ()
+    tables: frozenset[str] = frozenset()
+    description: Description | None = None
+    not_asked: str = ""
+
+
+def named_rows(
+    site: Site, catalog: Catalog, objects: Sequence[str], unknown: dict[str, str] | None = None
+) -> NamedRows:
+    """Return rows by the names that a person types; raises as `forget`.
+
+    With `unknown`, a name that means no table or key is put there with the reason, and passed over.
+    """
+    if not objects:
+        return NamedRows()
+    with live_database(site) as live:
+        if live.taken is None:
+            raise Unreachable(live.away, hint="start the database: its server reads the key as the table has it")
+        tables = SiteTables(site, read_points(catalog).dumps, live.taken)
+        rows = tuple(row for text in objects if (row := _named_row(tables, text, unknown)))
+        standing = tuple(row.name for row in rows if _is_live(live.taken, tables, row))
+        description = tables.description
+        return NamedRows(rows, standing, frozenset(tables.live), description, tables.not_asked)
+
+
+def _named_row(tables: SiteTables, text: str, unknown: dict[str, str] | None) -> NamedRow | None:
+    try:
+        return tables.row(text)
+    except (NotFound, UsageError) as problem:
+        if unknown is None:
+            raise
+        unknown[text] = problem.message
+        return None
+
+
+def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:
+    """Return the paths below the media root, and for each whether it is live, as far as this machine sees it."""
+    root = str(site.media.root) if site.media else ""
+    paths = dict.fromkeys(relative(text, root) for text in files)
+    here = site.media.root if isinstance(site.media, MediaTree) else None
+    if folder := next((path for path in paths if here and (here / path).is_dir()), None):
+        raise UsageError(f"{printable(folder)} is a directory", hint="name each of its files with --file")
+    return {path: here is not None and os.path.lexists(here / path) for path in paths}
+
+
+def _files_of(site: Site, ledger: ErasureLedger, made: Sequence[Entry], key: Key) -> frozenset[str]:
+    """Return the files that only live rows name which the new entries would erase."""
+    if not any(one.live for one in made):
+        return frozenset()
+    rules = [one for one in entries_about(site, None) if one.subject is Subject.RULES]
+    entries = [*rules, *made]
+    with site.postgres.session() as session:
+        session.run("BEGIN")
+        session.adapt()
+        try:
+            return files_of_rows(session, entries, {**ledger.keyring.by_id, key.id: key}, path_columns(site, entries))
+        finally:
+            session.run("ROLLBACK")
 
 
 def _key(ledger: ErasureLedger, options: ForgetOptions) -> Key:
@@ -133,52 +243,12 @@ def _is_live(taken: Snapshot, tables: SiteTables, row: NamedRow) -> bool:
     return taken.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {place} WHERE {condition}))", bool)
 
 
-def _entries(site: Site, key: Key, rows: Sequence[NamedRow], options: ForgetOptions, now: datetime) -> Iterator[Entry]:
-    head = Entry(
-        time=now,
-        scope=scope_of(site),
-        subject=Subject.ROW,
-        hash="",
-        key=key.id,
-        by=journal.user(),
-        reason=on_one_line(options.reason),
-    )
-    for row in dict.fromkeys((one.table.table, tuple(one.key.items())) for one in rows):
-        table, cells = row
+def _entries(head: Entry, key: Key, named: NamedRows) -> Iterator[Entry]:
+    found = {(row.table.table, tuple(row.key.items())): row.name in named.live for row in named.rows}
+    for (table, cells), is_live in found.items():
         columns = tuple(name for name, _ in cells)
-        found = row_hash(key, table, cells)
-        yield msgspec.structs.replace(head, hash=found, table=table, columns=columns)
-
-
-def _rules(site: Site, key: Key, description: Description, tables: Collection[str], now: datetime) -> Entry:
-    """Return the entry of the rules by which the site's code deletes."""
-    links = tuple(link for one in description.relations if (link := _link(one, tables)))
-    return Entry(
-        time=now,
-        scope=scope_of(site),
-        subject=Subject.RULES,
-        hash=rules_hash(key, links),
-        key=key.id,
-        links=links,
-    )
-
-
-def _link(one: DeclaredRelation, tables: Collection[str]) -> Link | None:
-    table, to = _qualified(one.table, tables), _qualified(one.to, tables)
-    if not table or not to:
-        return None
-    return Link(
-        table, one.columns, to, one.to_columns, one.on_delete, one.parent_link, one.type_column, one.content_type
-    )
-
-
-def _qualified(named: TableName, tables: Collection[str]) -> str:
-    """Return the live table of a model, "" if there is none: without a schema that in `public`, else the only table."""
-    found = [
-        name for name in tables if plain_parts(name)[1] == named.table and named.schema in {None, plain_parts(name)[0]}
-    ]
-    in_public = next((name for name in found if plain_parts(name)[0] == "public"), "")
-    return in_public or (found[0] if len(found) == 1 else "")
+        hashed = row_hash(key, table, cells)
+        yield msgspec.structs.replace(head, hash=hashed, table=table, columns=columns, live=is_live)
 
 
 def _by_table(rows: Sequence[NamedRow]) -> dict[str, int]:
@@ -205,5 +275,6 @@ def _findings(standing: Sequence[str], not_asked: str) -> Iterator[Finding]:
 
 
 def _subject(done: Forgotten) -> str:
-    """Return the numbers of recorded rows, for the journal: without keys, which are personal data."""
-    return ", ".join(f"{counted(number, 'row')} of {table}" for table, number in done.rows.items())
+    """Return the numbers of recorded rows and files, for the journal: without keys, which are personal data."""
+    rows = [f"{counted(number, 'row')} of {table}" for table, number in done.rows.items()]
+    return ", ".join([*rows, *([counted(done.files, "file")] if done.files else [])])

@@ -50,7 +50,8 @@ from korrigo_backup.rescue.steps.transaction import (
     transaction_number,
 )
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
-from korrigo_backup.restore.erasing import erased_from
+from korrigo_backup.restore.erased_findings import files_left_out
+from korrigo_backup.restore.erasing import erased_among_files, erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, silent
@@ -119,6 +120,11 @@ def undelete(
     """
     if not options.objects and not options.table and options.since is None:
         raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
+    if options.objects and options.table:
+        raise UsageError(
+            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
+            hint="name the objects without --table, or choose the rows of the table with --where",
+        )
     held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
         if options.dry_run:
@@ -186,6 +192,9 @@ class _Undeletion:
         conflicts.require_taken()
         if self._options.files:
             self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
+            if gone := erased_among_files(self._site, self._files.saved(points.media)):
+                self._files.leave_out(gone)
+                self._findings.append(files_left_out(gone))
             left = self._options.skip
             conflicts.found += [msgspec.structs.replace(one, left=left) for one in self._files.conflicts]
             self._findings += self._files.findings

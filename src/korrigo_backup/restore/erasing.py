@@ -1,7 +1,8 @@
 """Rows that the ledger names are taken out of restored data again: after the proof, before the swap.
 
-The backup itself stays as it is; it was proven before. Afterwards the rows of every table are counted: those of the
-backup without the erased rows must be there.
+The backup itself stays as it is; it was proven before. Afterwards the rows of every table and the files are counted:
+those of the backup without the erased ones must be there. A file is erased if an entry names it, or if only erased rows
+did; a file that an erased row had named stays where a row names it that is restored with it, or is live.
 """
 
 from __future__ import annotations
@@ -15,22 +16,29 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import warning
 from korrigo_backup.erasure.entry import Scope, Subject
-from korrigo_backup.erasure.erased import erased_keys
-from korrigo_backup.erasure.rows import count_rows, erase_rows
-from korrigo_backup.errors import ProofFailed
+from korrigo_backup.erasure.erased import erased_keys, journaled_hash
+from korrigo_backup.erasure.files import PathColumns, named_of_rows
+from korrigo_backup.erasure.references import count_rows
+from korrigo_backup.erasure.rows import ErasedRows, erase_rows
+from korrigo_backup.errors import ProofFailed, Unreachable
+from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.restore.erased_findings import erased_finding, files_findings
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import own_clock
+from korrigo_backup.site.path_columns import URL_ROOT
+from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.artifact.signature import Key
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
-    from korrigo_backup.erasure.rows import ErasedRows
+    from korrigo_backup.media.port import Tree
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.retention.hold import Hold
     from korrigo_backup.site.site import Site
@@ -44,18 +52,22 @@ _STAMP = 15
 class Erasing:
     """The erasure of one restore. A `hold` on the artifact wins: its data come back as they were saved.
 
-    `rows` are the erased rows by table, `emptied` the rows whose reference was emptied, once it is done.
+    `rows` are the erased rows by table, `emptied` the rows whose reference was emptied, once it is done. `files` are
+    the paths that only erased rows named, `named` those that an erased row had named and another row names, once a
+    database was looked at. `gone` are the files that were erased.
     """
 
     hold: Hold | None = None
     rows: dict[str, int] = field(default_factory=dict)
     emptied: dict[str, int] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    named: list[set[str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
 
     def planned(self, site: Site, artifact: Artifact) -> list[Finding]:
         """Return the finding that says, before anything is changed, that the ledger will be applied or why not."""
-        if KINDS[artifact.kind].has_files_alone:
-            return []
-        entries = [one for one in entries_about(site, artifact) if one.subject is not Subject.RULES]
+        left_out = {Subject.RULES, *((Subject.ROW,) if KINDS[artifact.kind].has_files_alone else ())}
+        entries = [one for one in entries_about(site, artifact) if one.subject not in left_out]
         if not entries:
             return []
         number = counted(len(entries), "entry", "entries")
@@ -91,6 +103,23 @@ class Erasing:
             session.run("COMMIT")
         self._tell(report)
 
+    def erase_loaded(
+        self,
+        site: Site,
+        artifact: Artifact | None,
+        database: str | None,
+        media: Tree | None,
+        *,
+        report: Callable[[Finding], None],
+        copied: datetime | None = None,
+    ) -> None:
+        """Erase from a database of the site's server and from the media that belong to it; None for no such part."""
+        if database:
+            self.erase_staged(site, artifact, site.postgres, database=database, report=report, copied=copied)
+        if media:
+            with explained(f"erase files from {media.root}"):
+                self.erase_files(site, artifact, media, report=report, copied=copied)
+
     def erase_open(
         self, site: Site, artifact: Artifact, session: Session, *, report: Callable[[Finding], None]
     ) -> None:
@@ -99,36 +128,104 @@ class Erasing:
             self._erase(session, entries, site)
             self._tell(report)
 
+    def erase_files(
+        self,
+        site: Site,
+        artifact: Artifact | None,
+        tree: Tree,
+        *,
+        report: Callable[[Finding], None],
+        copied: datetime | None = None,
+    ) -> None:
+        """Erase from a media tree that was loaded and proven, or from a copy of the site's.
+
+        Where files come without a database, the live one shows which of them a row names. Raises ProofFailed if the
+        remaining files are not those of before without the erased ones.
+        """
+        erased = erased_keys(self._wanted(site, artifact, copied), _keys(site))
+        if not (self.files or erased.files or erased.files_of_rows):
+            return
+        typed, of_rows, before = set[str](), set[str](), 0
+        for path in _files(tree):
+            before += 1
+            if erased.holds_file(path):
+                typed.add(path)
+            elif path in self.files or erased.holds_file_of_row(path):
+                of_rows.add(path)
+        left = of_rows & self._named(site, erased) if of_rows else set[str]()
+        gone = sorted(typed | (of_rows - left))
+        if gone:
+            tree.remove_files(gone)
+            if (after := sum(1 for _ in _files(tree))) != before - len(gone):
+                raise ProofFailed(
+                    f"the erasure has left {after} files, not {before - len(gone)}",
+                    hint="find the program that writes to the media tree; nothing was swapped in",
+                    id_="erasure.protected",
+                )
+        self.gone[:] = gone
+        for finding in files_findings(gone, left):
+            report(finding)
+
+    def hashed_files(self, site: Site) -> tuple[str, ...]:
+        """Return the files that were erased as the journal keeps them, so that checks do not miss them."""
+        key = next(iter(_keys(site).values()), None)
+        return tuple(journaled_hash(key, path) for path in self.gone) if key else ()
+
+    def _named(self, site: Site, erased: ErasedKeys) -> set[str]:
+        """Return the files that an erased row had named and a row names that is restored with them, or is live."""
+        return self.named[-1] if self.named else _named_live(site, erased)
+
     def _wanted(self, site: Site, artifact: Artifact | None, copied: datetime | None = None) -> tuple[Entry, ...]:
         return () if self.hold else entries_about(site, artifact, copied=copied)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
-        ledger = site.ledger
-        before = count_rows(session)
-        done = erase_rows(session, entries, ledger.keyring.by_id if ledger else {})
-        if done.count:
-            require_counts(before, done, count_rows(session))
+        columns, keys = path_columns(site, entries), _keys(site)
+        done = ErasedRows()
+        if any(one.subject is Subject.ROW for one in entries):
+            before = count_rows(session)
+            done = erase_rows(session, entries, keys, columns)
+            if done.count:
+                require_counts(before, done, count_rows(session))
         self.rows.clear()
         self.rows.update(done.rows)
         self.emptied.clear()
         self.emptied.update(done.emptied)
+        self.files.clear()
+        self.files.update(done.files)
+        self.named[:] = [named_of_rows(session, columns, erased_keys(entries, keys))]
 
     def _tell(self, report: Callable[[Finding], None]) -> None:
         if self.rows:
             report(erased_finding(self.rows))
 
 
-def erase_copy(site: Site, catalog: Catalog, database: str) -> tuple[Finding, ...]:
-    """Take the rows erased on request out of a previous copy, before it is swapped in; a hold on the copy wins.
+def erase_copy(site: Site, catalog: Catalog, database: str | None, media: Tree | None) -> tuple[Finding, ...]:
+    """Take rows and files erased on request out of a previous copy, before it is swapped in; a hold on the copy wins.
 
-    A copy is younger than most backups, and still holds rows that were erased since.
+    A copy is younger than most backups, and still holds rows that were erased since. None for a part that stays.
     """
     found: list[Finding] = []
-    hold = standing(holds.read(catalog.directory), datetime.now(UTC)).get(database)
-    made = own_clock(database[-_STAMP:])
-    copied = made.astimezone() if made else None
-    Erasing(hold).erase_staged(site, None, site.postgres, database=database, report=found.append, copied=copied)
+    held = standing(holds.read(catalog.directory), datetime.now(UTC))
+    names = (database, media.root.name if media else None)
+    erasing = Erasing(next((held[name] for name in names if name in held), None))
+    clocks = (own_clock(name[-_STAMP:]) for name in names if name)
+    copied = next((made.astimezone() for made in clocks if made), None)
+    erasing.erase_loaded(site, None, database, media, report=found.append, copied=copied)
     return tuple(found)
+
+
+def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:
+    """Return the path columns of the site's configuration, and those of its code at the erasures."""
+    root = (str(site.media.root),) if site.media else ()
+    return PathColumns(site.columns, (URL_ROOT, site.archive_root, *root)).with_entries(entries)
+
+
+def _keys(site: Site) -> Mapping[str, Key]:
+    return site.ledger.keyring.by_id if site.ledger else {}
+
+
+def _files(tree: Tree) -> Iterable[str]:
+    return (entry.path for entry in tree.walk() if not entry.is_directory)
 
 
 def entries_about(site: Site, artifact: Artifact | None, *, copied: datetime | None = None) -> tuple[Entry, ...]:
@@ -149,23 +246,37 @@ def entries_about(site: Site, artifact: Artifact | None, *, copied: datetime | N
 
 def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:
     """Return the rows of an artifact that were erased on request; raises UnreadableLedger."""
-    return erased_keys(entries_about(site, artifact), site.ledger.keyring.by_id if site.ledger else {})
+    return erased_keys(entries_about(site, artifact), _keys(site))
+
+
+def erased_among_files(site: Site, saved: Iterable[tuple[Artifact, Collection[str]]]) -> set[str]:
+    """Return those of the files of some backups that were erased on request.
+
+    A live row keeps the file that only an erased row had named.
+    """
+    found: set[str] = set()
+    for artifact, paths in saved:
+        erased = erased_keys(entries_about(site, artifact), _keys(site))
+        typed = {path for path in paths if erased.holds_file(path)}
+        of_rows = {path for path in paths if path not in typed and erased.holds_file_of_row(path)}
+        found |= typed | (of_rows - _named_live(site, erased)) if of_rows else typed
+    return found
+
+
+def _named_live(site: Site, erased: ErasedKeys) -> set[str]:
+    """Return the files that an erased row had named and a live row names; none where the database does not answer."""
+    try:
+        with site.postgres.session() as session:
+            session.run(PROVING)
+            session.adapt()
+            return named_of_rows(session, path_columns(site, entries_about(site, None)), erased)
+    except Unreachable:
+        return set()
 
 
 def scope_of(site: Site) -> Scope:
     """Return the site as an entry names it."""
     return Scope(site.name, site.environment, site.postgres.database)
-
-
-def erased_finding(rows: Mapping[str, int]) -> Finding:
-    """Return the finding that tells the numbers of rows that were taken out again."""
-    tables = listed([f"{name} {number}" for name, number in sorted(rows.items())])
-    number = counted(sum(rows.values()), "row")
-    return warning(
-        "erasure.applied",
-        f"erased on request and taken out again: {number} ({tables})",
-        "right: the backup still has them, the site does not; korrigo-backup forget --list",
-    )
 
 
 def require_counts(before: Mapping[str, int], done: ErasedRows, after: Mapping[str, int]) -> None:

@@ -377,6 +377,10 @@ class MediaPart:
             self.context.report(finding)
         proven = MediaProven(loaded.files, loaded.bytes, content=self.source.by_content, unread=loaded.unread)
         self.context.listen(proven)
+        if erasing := self.context.erasing:
+            staged = tree.aside("stage", stamp)
+            with explained("erase files from the staged media"):
+                erasing.erase_files(self.context.site, self.artifact, staged, report=self.context.report)
 
     @phase("swap of the media")
     def swap(self, undo: UndoStack) -> None:

@@ -146,8 +146,10 @@ def restore(
         with journal.recorded(catalog.directory, site, method.verb, artifact.name, listener=listen, why=why) as running:
             run = RestoreRun(site, catalog, now, running, Downtime(site, "restore", running.listen))
             found += _carry_out(run, method, keep=options.keep)
-            if erasing.rows:
-                running.note(erased=dict.fromkeys(erasing.emptied, 0) | erasing.rows)
+            if erasing.rows or erasing.gone:
+                running.note(
+                    erased=dict.fromkeys(erasing.emptied, 0) | erasing.rows, erased_files=erasing.hashed_files(site)
+                )
             if any(finding.id == "site.moved" for finding in plan.findings):
                 run.site = moved_in(site, catalog, artifact)
             plan = _as_carried_out(plan, method)

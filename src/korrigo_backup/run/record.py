@@ -110,7 +110,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     are its seconds by `Phase`. `error` is the id of the error that ended it (`korrigo-backup explain`), "" for an error
     without an id. `damaged` names the artifact that a night made and found bad, `host` is the machine of the run. Lines
     of the development versions before 0.1.0 have neither. `erased` are the rows that a restore has taken out again, by
-    table, 0 for a table of which only references were emptied.
+    table, 0 for a table of which only references were emptied; `erased_files` are hashes of the files.
     """
 
     id: str
@@ -137,6 +137,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     host: str | UnsetType = UNSET
     error: str | UnsetType = UNSET
     erased: dict[str, int] | UnsetType = UNSET
+    erased_files: tuple[str, ...] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a time that cannot be compared with others (ValueError, to a decoder ValidationError)."""
@@ -145,9 +146,21 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 def erased_by(records: Iterable[Record], names: Collection[str]) -> Mapping[str, int]:
     """Return the rows that the newest restore has erased again, by table, if it was of an artifact of these names."""
-    restores = [one for one in records if one.verb in RESTORES and one.outcome in {Outcome.DONE, Outcome.PARTLY}]
-    newest = restores[-1] if restores else None
+    newest = _newest_restore(records)
     return newest.erased if newest and newest.subject in names and newest.erased is not UNSET else {}
+
+
+def erased_files_by(records: Iterable[Record], names: Collection[str] | None = None) -> frozenset[str]:
+    """Return the hashes of the files that the newest restore has erased, if it was of an artifact of these names."""
+    newest = _newest_restore(records)
+    if newest is None or newest.erased_files is UNSET or not (names is None or newest.subject in names):
+        return frozenset()
+    return frozenset(newest.erased_files)
+
+
+def _newest_restore(records: Iterable[Record]) -> Record | None:
+    restores = [one for one in records if one.verb in RESTORES and one.outcome in {Outcome.DONE, Outcome.PARTLY}]
+    return restores[-1] if restores else None
 
 
 def downtime(steps: Iterable[Timed]) -> float | None:

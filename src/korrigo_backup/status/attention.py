@@ -20,6 +20,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, Level, error, warning
 from korrigo_backup.core.size import human
+from korrigo_backup.erasure.requests import waiting_finding
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.run.record import Verb
 from korrigo_backup.status.good import CLOCKS_DIFFER, good_artifacts, rows_of
@@ -75,6 +76,7 @@ def attention(status: Status) -> tuple[Finding, ...]:
         *_other_key(facts),
         *_copies(status),
         *_targets(status),
+        *_erasures(facts),
     ]
     wanted = [one for one in found if one.level is Level.ERROR or one.id not in status.goals.accepted]
     return tuple(sorted(wanted, key=lambda finding: finding.level is not Level.ERROR))
@@ -98,6 +100,11 @@ def _surroundings(facts: Facts) -> Iterator[Finding]:
     if facts.open_mode is not None:
         yield warning("status.mode", f"others can look into the backup directory (mode {facts.open_mode:o})",
                       f"chmod 700 {facts.directory}")  # fmt: skip
+
+
+def _erasures(facts: Facts) -> Iterator[Finding]:
+    if facts.erasures:
+        yield waiting_finding(facts.erasures)
 
 
 def _age(status: Status) -> Iterator[Finding]:

@@ -49,12 +49,13 @@ class Sources:
 
     `targets` names the targets, with True for those off site. `media` is the site's media directory, `stopped` the file
     that exists while the services are stopped; `live` returns the live site if its database may be asked for previous
-    copies.
+    copies. `erasures` counts the requests to forget that wait.
     """
 
     media: Path | None = None
     stopped: Path | None = None
     live: Callable[[], Site] | None = None
+    erasures: Callable[[], int] = int
     targets: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -78,6 +79,7 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
         holder=lock.holder(directory / LOCK_FILE) or _elsewhere(records, given.taken),
         stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
         undoable=_undoable(directory, given.site),
+        erasures=sources.erasures(),
         targets=tuple(target_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
     )
     return _with_disk(_with_previous_copies(with_holds(facts, directory), sources.live), directory, sources.media)

@@ -159,7 +159,8 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     `journal_unread` why the journal cannot be read. `kept` is None if the database was not asked, or did not answer.
     `scheduled` is None if the schedule was not read; `schedule` holds the obstacles to an installed schedule. `canary`
     holds the differences between the newest backups and the site's own history that need a person. `undoable` are the
-    undeletes and restores of files that `rollback` takes back, the newest first.
+    undeletes and restores of files that `rollback` takes back, the newest first. `erasures` counts the
+    requests to forget that wait for a person.
 
     The order of the fields is that of the published document.
     """
@@ -190,6 +191,7 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     targets: tuple[TargetCopies, ...] = ()
     canary: tuple[Finding, ...] = ()
     undoable: tuple[Undoable, ...] = ()
+    erasures: int = 0
 
 
 Facts = CollectedFacts[Artifact]
@@ -250,6 +252,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             "holds": self.holds,
             "kept": facts.kept,
             "undoable": facts.undoable,
+            "erasures": facts.erasures,
             "others": self.others,
             "strangers": [NamedArtifact(stranger.name, stranger.why) for stranger in facts.strangers],
             "problems": self.problems,

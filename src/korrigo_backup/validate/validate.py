@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.core.site_description import Description, Probe
+from korrigo_backup.erasure.erased import ErasedPaths
 from korrigo_backup.errors import KorrigoBackupError, NotConfigured, Unreachable
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import erased_by
+from korrigo_backup.run.record import erased_by, erased_files_by
 from korrigo_backup.run.step import Checking, FindingMade, Listener, silent
 from korrigo_backup.site.health import Health
 from korrigo_backup.site.manage import DESCRIBE, PROBE
@@ -182,12 +183,21 @@ def _erased(given: ValidationInputs) -> Mapping[str, int]:
     return erased_by(journal.read(given.artifact.directory), names)
 
 
+def _erased_files(given: ValidationInputs) -> ErasedPaths:
+    """Return the files that the newest restore has erased."""
+    known = next(filter(None, (given.artifact, given.point, given.saved)), None)
+    if known is None or given.site.ledger is None:
+        return ErasedPaths()
+    hashes = erased_files_by(journal.read(known.directory))
+    return ErasedPaths(given.site.ledger.keyring.keys, hashes)
+
+
 def _users(given: ValidationInputs) -> Iterator[Finding]:
     return validate_database.users(given.site, given.description, given.saved)
 
 
 def _media(given: ValidationInputs) -> Iterator[Finding]:
-    return validate_media.tree(given.site, given.artifact, given.description, given.point)
+    return validate_media.tree(given.site, given.artifact, given.description, given.point, erased=_erased_files(given))
 
 
 def _migrations(given: ValidationInputs) -> Iterator[Finding]:
@@ -216,7 +226,7 @@ def _same_database(ours: str, described: Description) -> Finding:
 
 
 def _media_against_database(given: ValidationInputs) -> Iterator[Finding]:
-    return validate_media.references(given.answering, given.point, given.description)
+    return validate_media.references(given.answering, given.point, given.description, erased=_erased_files(given))
 
 
 def _probe(given: ValidationInputs) -> Iterator[Finding]:

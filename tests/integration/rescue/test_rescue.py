@@ -1,9 +1,14 @@
 """`rescue`: what a site has lost, since when, and the ways back."""
 
+import os
 import shlex
 
 import pytest
 
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.rescue.diagnosis import live_files
+from korrigo_backup.rescue.points import read_points
 from rescue_days import days
 
 
@@ -57,7 +62,7 @@ def test_a_site_that_grows_has_lost_nothing(site):
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_files_that_are_missing_are_found_without_reading_any(site, stored):
+def test_files_that_are_missing_or_changed_are_found(site, stored):
     (site.home / "korrigo-backup.toml").write_text(f"[media]\nstore = {str(stored).lower()}\n")
     days(site)
     media = site.backup_media()
@@ -65,8 +70,35 @@ def test_files_that_are_missing_are_found_without_reading_any(site, stored):
     site.write("pages/p1.jpg", b"changed")
     change = rescue(site)["losses"]["files"]["change"]
     assert change["removed"] == {"count": 1, "first": ["copies/2026/scan 1.pdf"]}
-    assert change["changed"]["count"] == int(stored)
+    assert change["changed"] == {"count": 1, "first": ["pages/p1.jpg"]}
     assert media.name in str(rescue(site)["offers"])
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_content_that_changed_in_silence_is_found(site, stored):
+    (site.home / "korrigo-backup.toml").write_text(f"[media]\nstore = {str(stored).lower()}\n")
+    days(site)
+    media = site.backup_media()
+    path = site.media / "pages/p1.jpg"
+    content, before = path.read_bytes(), path.stat()
+    path.write_bytes(bytes(len(content)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = rescue(site, "--contents") if stored else rescue(site)
+    assert found["losses"]["files"]["change"]["changed"]["first"] == ["pages/p1.jpg"]
+    command = commands(found)[0]
+    assert command == ["restore", "--file", "pages/p1.jpg", "--overwrite", media.name]
+    site.korrigo(*command, "--yes")
+    assert path.read_bytes() == content
+
+
+def test_of_a_large_archive_only_files_touched_since_are_read(site, monkeypatch):
+    site.backup_media()
+    site.write("pages/p1.jpg", b"other")
+    monkeypatch.setattr(live_files, "READ_WHOLE", 0)
+    points, tree = read_points(Catalog(site.backups)), MediaTree(site.media)
+    found = [live_files.file_state(points, tree, (), contents=contents) for contents in (False, True)]
+    assert [one and (one.change.changed.count, one.change.removed.count) for one in found] == [(1, 0), (1, 0)]
+    assert [one and bool(one.unread_bytes) for one in found] == [True, False]
 
 
 def test_a_table_that_is_gone_is_named_with_the_restore_point(site):
@@ -129,3 +161,50 @@ def test_the_newest_backup_before_a_time_is_no_safety_backup(site):
     site.sql("DELETE FROM annotation WHERE id = 5")
     plan = site.json("undelete", "annotation:5", "--at", "2099-01-01", "--yes")["plan"]
     assert plan["artifact"] == point.name
+
+
+def test_a_mass_change_before_the_newest_dump_is_found_with_its_way_back(site):
+    before, after, _ = days(site, "UPDATE annotation SET body = 'wiped'", "INSERT INTO exam (name) VALUES ('new')")
+    kept = site.sql("SELECT count(*) FROM annotation WHERE body <> 'wiped'")
+    assert kept == [(0,)]
+    found = rescue(site)
+    (step,) = found["losses"]["steps"]
+    assert (step["moment"]["former"], step["moment"]["source"], step["change"]["changed"]) == (before, after, 300)
+    assert found["losses"]["ordinary"] == ["public.exam"]
+    revert = commands(found)[0]
+    assert revert == ["revert", "--table", "public.annotation", "--from", before, "--accident", after]
+    out = site.korrigo("rescue", "--only-data").out
+    assert "public.annotation: 300 changed, 0 removed, 0 added, of 300 rows" in out
+    site.korrigo(*revert, "--yes")
+    assert site.sql("SELECT count(*) FROM annotation WHERE body = 'wiped'") == [(0,)]
+    assert rescue(site)["offers"] == []
+
+
+def test_a_mass_change_with_honest_changes_before_and_after_is_found_in_its_step(site):
+    names = days(
+        site,
+        "UPDATE annotation SET body = 'mine' WHERE id = 1",
+        "UPDATE annotation SET body = 'wiped' WHERE id > 5",
+        "UPDATE annotation SET body = 'ours' WHERE id = 2",
+        "UPDATE annotation SET body = 'yours' WHERE id = 3",
+    )
+    found = rescue(site)
+    assert [one["moment"]["source"] for one in found["losses"]["steps"]] == [names[2]]
+    assert commands(found)[0][-4:] == ["--from", names[1], "--accident", names[2]]
+
+
+def test_rows_that_an_older_loss_took_are_offered_beside_those_of_a_newer(site):
+    first, _, third, _ = days(
+        site, "DELETE FROM annotation WHERE id <= 100", "SELECT 1", "DELETE FROM annotation WHERE id = 200"
+    )
+    found = [one for one in commands(rescue(site)) if one[0] == "undelete"]
+    assert [one[-1] for one in found] == [third, first]
+    assert len(rescue(site)["losses"]["steps"]) == 1
+
+
+def test_a_dump_that_cannot_be_read_is_named_and_its_step_is_not_compared(site):
+    _, second, _ = days(site, "UPDATE annotation SET body = 'wiped'", "UPDATE annotation SET body = 'again'")
+    path = site.backups / second
+    path.write_bytes(path.read_bytes()[:-20] + b"x" * 20)
+    found = rescue(site)
+    assert any(second in one for one in found["losses"]["unseen"])

@@ -4,17 +4,18 @@ import errno
 import multiprocessing
 import os
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from korrigo_backup.artifact import keyring
 from korrigo_backup.artifact.keyring import Keyring
 from korrigo_backup.artifact.signature import Key
-from korrigo_backup.erasure.entry import Entry, Scope, Subject, row_hash
+from korrigo_backup.erasure.entry import Entry, Scope, Subject, file_hash, row_hash
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.ledger import ErasureLedger, UnreadableLedger
-from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.errors import KorrigoBackupError, NotFound
 
 SCOPE = Scope("korrigo", "production", "viatique")
 KEY = Key(bytes(range(32)))
@@ -173,3 +174,53 @@ def test_the_scope_is_that_of_the_site_and_its_database():
     assert SCOPE.holds(None, SCOPE)
     assert not SCOPE.holds(None, other)
     assert not SCOPE.holds(None, Scope("korrigo", "production", "another"))
+
+
+def test_an_entry_that_is_named_is_taken_out_and_no_other(ledger):
+    ledger.append([entry(number) for number in range(5)])
+    ledger.remove(ledger.find(entry(3).hash[:8]))
+    assert [one.hash for one in ledger.read()] == [entry(number).hash for number in (0, 1, 2, 4)]
+    assert ledger.path.stat().st_mode & 0o777 == 0o600
+    for id_ in (entry(3).hash, entry(1).hash[:7], ""):
+        with pytest.raises(NotFound):
+            ledger.find(id_)
+
+
+def _remove(ledger, numbers):
+    for number in numbers:
+        ledger.remove(ledger.find(entry(number).hash))
+
+
+def test_a_removal_loses_no_entry_that_another_process_adds_at_the_same_time(ledger):
+    ledger.append([entry(number) for number in range(20)])
+    context = multiprocessing.get_context("fork")
+    others = [
+        context.Process(target=_remove, args=(ledger, range(20))),
+        context.Process(target=_add, args=(ledger, range(100, 140))),
+    ]
+    for one in others:
+        one.start()
+    for one in others:
+        one.join()
+    assert {one.hash for one in ledger.read()} == {entry(number).hash for number in range(100, 140)}
+
+
+def test_an_entry_may_go_when_no_backup_is_as_old_unless_it_was_live():
+    made = entry(1)
+    assert made.may_go(None)
+    assert made.may_go(made.time + timedelta(seconds=1))
+    assert not made.may_go(made.time)
+    assert not msgspec.structs.replace(made, live=True).may_go(None)
+    assert not msgspec.structs.replace(made, subject=Subject.RULES).may_go(None)
+
+
+def test_files_are_known_by_their_path_and_those_of_rows_apart():
+    typed, named = (
+        msgspec.structs.replace(entry(1), subject=Subject.FILE, hash=file_hash(KEY, path), of_row=path == "b/2")
+        for path in ("a/\udce9", "b/2")
+    )
+    erased = erased_keys([typed, named], {KEY.id: KEY})
+    assert erased.holds_file("a/\udce9")
+    assert not erased.holds_file("b/2")
+    assert erased.holds_file_of_row("b/2")
+    assert not erased.holds_file_of_row("a/\udce9")

@@ -115,6 +115,22 @@ def test_questions_have_the_same_answers(root, tree):
     assert tree.record(STAMP) == b"\xff record"
 
 
+@pytest.mark.parametrize("make", [MediaTree, lambda root: RemoteTree(root, python)])
+def test_files_are_removed_and_their_directories_keep_their_times(root, make):
+    before = (root / "scans").stat().st_mtime_ns
+    tree = make(root)
+    gone = ["scans/1.jpg", "scans/never there", "nowhere/1.jpg", "link", os.fsdecode(b"caf\xe9")]
+    assert tree.remove_files(gone) == 3
+    left = {entry.path for entry in tree.walk() if not entry.is_directory}
+    assert left == {"scans/2 é\n.jpg", "private", "large", "pipe"}
+    assert (root / "scans").stat().st_mtime_ns == before
+    with pytest.raises(Refused):
+        tree.remove_files(["../outside"])
+    (root / "inside").symlink_to(root / "scans")
+    assert tree.remove_files(["inside/2 é\n.jpg"]) == 0
+    assert (root / "scans" / "2 é\n.jpg").exists()
+
+
 @pytest.mark.parametrize("where", ["", "inner/"])
 def test_previous_copies_do_not_come_out_of_the_container(root, tree, where):
     previous = root / f"{where}.before-{STAMP}"

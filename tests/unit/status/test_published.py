@@ -82,6 +82,7 @@ FACTS = Facts(
     targets=(TargetCopies(name="cloud", copies=(ArtifactCopy(name="db_backup", sent=NOW, read=NOW, bad="cut"),)),),
     canary=(warning("canary.emptied", "no row", "restore it"),),
     undoable=(Undoable(verb="undelete", stamp="S", created=NOW, artifact="dump", asked=("exam:1",)),),
+    erasures=2,
 )
 
 GOALS = Goals(

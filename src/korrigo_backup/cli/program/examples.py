@@ -61,7 +61,7 @@ EXAMPLES = {
     ),
     "forget": (
         ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
-        ("korrigo-backup forget --list", "the ledger"),
+        ("korrigo-backup forget --list", "the ledger, and which entries may go"),
     ),
     "guard": (
         ("korrigo-backup guard -- python manage.py migrate", "asks before it goes back"),

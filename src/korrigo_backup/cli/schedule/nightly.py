@@ -69,6 +69,7 @@ def command(
             drill=configured.drill,
             canary=configured.canary,
             accept=wired.config.status.accept,
+            erasures=lambda: _erasures(wired),
             settings=lambda: save_if_changed(wired.catalog, wired.kit_source(), now=now),
             copy=lambda: _copy(wired),
         )
@@ -89,6 +90,16 @@ def command(
         if done.recovery is not None:
             say(f"⏱️  Recovery time measured: {done.recovery:.1f} s")
             telling.facts["recovery time"] = f"{done.recovery:.1f} s"
+
+
+def _erasures(wired: Wired) -> Sequence[Finding]:
+    """Look at what the site's own code asks to forget; the ledger takes it only where the configuration says `auto`."""
+    if (spool := wired.erasure_spool()) is None:
+        return ()
+    from korrigo_backup.rescue.forget_requests import accept_by_night  # noqa: PLC0415 - only such a site needs it
+
+    auto = wired.config.erasure.accept == "auto"
+    return accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())
 
 
 def _copy(wired: Wired) -> Sequence[Finding]:

@@ -13,6 +13,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import error, first_error, ok, warning
 from korrigo_backup.erasure.entry import Subject
+from korrigo_backup.erasure.requests import waiting_finding
 from korrigo_backup.errors import Locked, NotFound, Unreachable
 from korrigo_backup.kit.kit import state
 from korrigo_backup.places.local import left
@@ -53,6 +54,7 @@ def checks(wired: Wired) -> list[Finding]:
     own = guarded(warning("scripts.foreign", ""), lambda: scripts.findings(wired.directory))
     staging = guarded(warning("recover.left", ""), lambda: _on_staging(wired))
     erased = guarded(error("erasure.ledger", ""), lambda: _ledger(wired))
+    erased += guarded(error("erasure.spool", ""), lambda: _requests(wired))
     return [
         *looked,
         *_path_columns(wired, looked),
@@ -68,7 +70,7 @@ def checks(wired: Wired) -> list[Finding]:
 def _ledger(wired: Wired) -> list[Finding]:
     """Return whether the erasure ledger can be read; none if nothing was ever recorded."""
     ledger = wired.ledger()
-    entries = [one for one in ledger.read() if one.subject is Subject.ROW]
+    entries = [one for one in ledger.read() if one.subject is not Subject.RULES]
     if entries:
         return [ok("erasure.ledger", f"the erasure ledger can be read: {counted(len(entries), 'entry', 'entries')}")]
     recorded = [one for one in journal.read(wired.catalog.directory) if one.verb == Verb.FORGET]
@@ -76,6 +78,13 @@ def _ledger(wired: Wired) -> list[Finding]:
         words = f"the erasure ledger {ledger.path} is gone: {counted(len(recorded), 'run')} of forget wrote into it"
         return [error("erasure.ledger", words, "take it from the newest recovery kit, or from your copy")]
     return []
+
+
+def _requests(wired: Wired) -> list[Finding]:
+    """Return the finding about what the site's own code asks to forget, and nobody has accepted."""
+    spool = wired.erasure_spool()
+    waiting = spool.pending() if spool else []
+    return [waiting_finding(len(waiting))] if waiting else []
 
 
 def _path_columns(wired: Wired, looked: list[Finding]) -> list[Finding]:

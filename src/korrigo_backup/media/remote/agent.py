@@ -245,6 +245,7 @@ _CHANGES: dict[str, Callable[..., object]] = {
     "undo_announce": MediaTree.undo_announce,
     "discard_stage": MediaTree.discard_stage,
     "discard_kept": MediaTree.discard_kept,
+    "remove_files": MediaTree.remove_files,
 }
 _QUESTIONS: dict[str, Callable[..., object]] = {
     "require": MediaTree.require,

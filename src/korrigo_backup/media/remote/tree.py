@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_BATCH = 500
+"""Paths of a request."""
+
 
 class RemoteTree:
     """A media tree behind a container. `python` makes the command that runs Python there with the words given.
@@ -182,6 +185,11 @@ class RemoteTree:
     def discard_stage(self, stamp: str) -> None:
         """Remove the stage of `stamp`."""
         self._ask(type(None), "discard_stage", stamp=stamp)
+
+    def remove_files(self, paths: Sequence[str]) -> int:
+        """Remove files and symbolic links there; return how many were there."""
+        batches = [paths[begin : begin + _BATCH] for begin in range(0, len(paths), _BATCH)]
+        return sum(self._ask(int, "remove_files", paths=list(batch)) for batch in batches)
 
     def record(self, stamp: str) -> bytes:
         """Return the record of a Method 2 restore."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,10 +19,10 @@ import msgspec
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.components import authenticity
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import Finding, Level, warning
 from korrigo_backup.core.paths import printable
-from korrigo_backup.errors import Cancelled, NotFound, Refused
+from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
 from korrigo_backup.media.put import missing_directories, put
 from korrigo_backup.recovery.put_files import (
     REPLACED,
@@ -43,6 +44,8 @@ from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
 from korrigo_backup.rescue.steps.transaction import partly
+from korrigo_backup.restore.erased_findings import files_left_out
+from korrigo_backup.restore.erasing import erased_among_files
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent
@@ -51,7 +54,7 @@ from korrigo_backup.system.files import explained, sha256_of
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -90,7 +93,7 @@ def restore_files(
         ) as running:
             work.carry_out(now, running)
             if plan.conflict_count:
-                raise left_as_they_are(plan)
+                raise left_as_they_are(plan, overwrite=options.overwrite)
     return plan
 
 
@@ -121,7 +124,17 @@ class _FilesRestore:
                 self._backups[backup.name] = backup
         if selection.missing:
             raise self._absent(selection.missing, backups)
-        same, conflicts = self._compare(selection)
+        by_backup = {name: [one.path for one in selection.files if one.artifact == name] for name in self._backups}
+        erased = erased_among_files(self._site, ((self._backups[name], paths) for name, paths in by_backup.items()))
+        if erased and len(erased) == len(selection.files):
+            raise Refused(
+                f"{printable(first_of(sorted(erased), _SHOWN))}: erased on request, and so not brought back",
+                hint="korrigo-backup forget --list; only a restore of a backup under a hold brings it back",
+                id_="erasure.file",
+            )
+        if erased:
+            findings = (*findings, files_left_out(erased))
+        same, conflicts = self._compare(selection, erased)
         over = [file for file, _ in self._over.values()]
         chosen = [*self._put, *over]
         hint = "move it away, or leave the file out; the saved files below a link are those of another place"
@@ -161,14 +174,17 @@ class _FilesRestore:
             raise Refused(bad.message, hint=bad.hint, id_=bad.id)
         return [backup], tuple(one for one in signs if one.level is not Level.OK)
 
-    def _compare(self, selection: Selection) -> tuple[int, list[str]]:
+    def _compare(self, selection: Selection, erased: Collection[str]) -> tuple[int, list[str]]:
         """Sort files by their live namesakes; return how many are the same, and the paths in conflict.
 
-        A live file that was not typed by its own name is not read if its size and time are those of the backup.
+        Files that were `erased` on request are left out. A live file that was not typed by its own name is not read if
+        its size and time are those of the backup.
         """
         same, conflicts = 0, []
         for file in selection.files:
             live = self._tree.root / file.path
+            if file.path in erased:
+                continue
             if not os.path.lexists(live):
                 self._put.append(file)
             elif self._is_same(live, file, read=selection.is_named(file.path)):
@@ -193,6 +209,12 @@ class _FilesRestore:
         return any((self._tree.root / "/".join(parts[: n + 1])).is_symlink() for n in range(len(parts)))
 
     def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:
+        if other := self._other_backup(missing[0], backups):
+            return NotFound(
+                f"{printable(first_of(missing, _SHOWN))}: not found in {listed([one.name for one in backups])}",
+                hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {other.name}",
+                id_="rescue.no_file",
+            )
         near = near_files(missing[0], backups)
         where = backups[0].name if len(backups) == 1 else f"any of {len(backups)} media backups"
         return NotFound(
@@ -202,6 +224,17 @@ class _FilesRestore:
             else "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'",
             id_="rescue.no_file",
         )
+
+    def _other_backup(self, path: str, asked: Sequence[Artifact]) -> Artifact | None:
+        """Return the newest other media backup that has a file, or files below a directory, or of a pattern."""
+        for backup in in_order(read_points(self._catalog).media):
+            selection = Selection((path,))
+            if backup.name not in {one.name for one in asked}:
+                with suppress(FileNotFoundError, ProofFailed):
+                    selection.add(files_of(backup))
+                    if not selection.missing:
+                        return backup
+        return None
 
     @phase("restore files")
     def carry_out(self, now: datetime, running: journal.Running) -> None:

@@ -33,7 +33,8 @@ from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_col
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
-from korrigo_backup.restore.erasing import erased_finding, erased_from
+from korrigo_backup.restore.erased_findings import erased_finding
+from korrigo_backup.restore.erasing import erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
@@ -122,7 +123,9 @@ def _hint(plan: ValuePlan) -> str:
         return f"{erased.message}: korrigo-backup forget --list"
     newer = any(one.newer for one in plan.tables)
     return (
-        "newer rows stay; --exact removes them" if newer else "korrigo-backup history --table TABLE shows its changes"
+        "newer rows stay; --exact removes them"
+        if newer
+        else f"korrigo-backup history --table {quote(plan.asked[0])} shows its changes"
     )
 
 
@@ -137,7 +140,7 @@ class _TableRestore:
         self._live = read_tables(session)
         self._relations = described_relations(site, session, self._live)
         self._rows = StagedRows(session, self._live)
-        self.put_back = PutBack(site, session, [])
+        self.put_back = PutBack(site, session, [], require_removable=self._require_no_children)
 
     def plan(self, dump: Artifact, names: tuple[str, ...]) -> ValuePlan:
         """Stage and compare the tables, look at their references, try the change, and return the plan."""

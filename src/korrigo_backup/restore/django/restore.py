@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.core.finding import Finding
+    from korrigo_backup.media.port import Tree
     from korrigo_backup.restore.method import RestoreRun
     from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.restore.planning import PartPlan
@@ -118,8 +119,7 @@ class DjangoLoad:
 
     def plan(self) -> tuple[PartPlan, ...]:
         """Return the effect on the database, and on the media if the backup has some."""
-        database = self.staged or self.in_place
-        return (database, self.media) if self.media else (database,)
+        return tuple(part for part in (self.staged or self.in_place, self.media) if part)
 
     def carry_out(self, undo: UndoStack, run: RestoreRun) -> None:
         """Load a copy while the site serves, stop, copy later changes, swap; else load in place."""
@@ -128,6 +128,7 @@ class DjangoLoad:
         if isinstance(copy, str):
             self._give_up(copy, loading)
             copy = None
+        tree = run.site.media if self.media else None
         run.stop(undo)
         if copy and (reason := copy.catch_up(undo)):
             self._give_up(reason, loading)
@@ -135,18 +136,18 @@ class DjangoLoad:
             copy = None
         if copy is None:
             loading.load_in_place(undo)
-            self._erase(run, run.site.postgres.database)
+            self._erase(run, run.site.postgres.database, media=tree)
             return
-        self._erase(run, stage_database(run.site.postgres.database, self.context.stamp))
+        live, stamp = run.site.postgres.database, self.context.stamp
+        self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
         copy.swap_database(undo)
         if self.media:
             copy.swap_media(undo)
 
-    def _erase(self, run: RestoreRun, database: str) -> None:
-        """Take the rows erased on request out of the loaded data again; the services are stopped."""
+    def _erase(self, run: RestoreRun, database: str, *, media: Tree | None) -> None:
+        """Take out of the loaded data again the rows and files erased on request; the services are stopped."""
         if erasing := self.context.erasing:
-            report, server = self.context.report, run.site.postgres
-            erasing.erase_staged(run.site, self.backup.artifact, server, database=database, report=report)
+            erasing.erase_loaded(run.site, self.backup.artifact, database, media, report=self.context.report)
 
     def _give_up(self, reason: str, loading: ManageLoad) -> None:
         """Go on in place: remove the staged data, and report the reason."""

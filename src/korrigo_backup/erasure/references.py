@@ -161,19 +161,28 @@ _COUNTED = 40
 
 
 def read_references(
-    session: Session, tables: Mapping[str, LoadedTable], entries: Iterable[Entry]
+    session: Session,
+    tables: Mapping[str, LoadedTable],
+    entries: Iterable[Entry],
+    *,
+    live: Mapping[str, LoadedTable] | None = None,
 ) -> tuple[LoadedReference, ...]:
-    """Return every reference, held by the database or named by an entry; of two rules the newer decides."""
+    """Return every reference, held by the database or named by an entry; of two rules the newer decides.
+
+    With `live`, all tables of the database, `tables` are copies of some, whose content types are those of the database.
+    """
     links = {(one.table, one.columns, one.to, one.content_type): one for entry in entries for one in entry.links}
     found = []
     for key in session.ask(_FOREIGN_KEYS, tuple[_ForeignKey, ...]):
         table, to = normal_name(key.table), normal_name(key.to)
         if table not in tables or to not in tables:
             continue
+        if not set(key.columns) <= set(tables[table].columns) or not set(key.to_columns) <= set(tables[to].columns):
+            continue
         link = links.pop((table, key.columns, to, ("", "")), None)
         made = LoadedReference(tables[table], key.columns, tables[to], key.to_columns, key.operators, Fate.ERASED)
         found.append(_decided(made, link, key.action))
-    types = _content_types(session, tables) if any(link.type_column for link in links.values()) else {}
+    types = _content_types(session, live or tables) if any(link.type_column for link in links.values()) else {}
     return (*found, *_of_code(links.values(), tables, types))
 
 

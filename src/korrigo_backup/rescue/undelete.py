@@ -30,9 +30,11 @@ from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.recovery.undelete import PutFile, RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.closure import close, linked
 from korrigo_backup.rescue.conflicts import Conflicts
+from korrigo_backup.rescue.erased_rows import erased_among_picked
 from korrigo_backup.rescue.files import FilesOfRows, find_files, stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
 from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
+from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.staged_rows import StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import Choice
@@ -48,8 +50,8 @@ from korrigo_backup.rescue.steps.transaction import (
     transaction_number,
 )
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, ConflictKind, EmptiedLink, UndeletePlan
-from korrigo_backup.restore.erased_findings import files_left_out
-from korrigo_backup.restore.erasing import erased_among_files, erased_from
+from korrigo_backup.restore.erased_findings import files_left_out, rows_left_out
+from korrigo_backup.restore.erasing import erased_among_files
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, silent
@@ -151,6 +153,12 @@ def require_possible(plan: UndeletePlan) -> None:
     if bad := plan.refused:
         first = bad[0]
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        if first.kind is ConflictKind.ERASED:
+            raise Refused(
+                f"{written_object(first.table, first.key)} was erased on request, so it is not brought back{more}",
+                hint="leave it out: korrigo-backup forget --list shows the ledger",
+                id_="erasure.row",
+            )
         of = "a file" if first.kind is ConflictKind.FILE else f"a row of {first.table}"
         raise Refused(
             f"the live site does not take {of}: {first.message}{more}",
@@ -158,7 +166,9 @@ def require_possible(plan: UndeletePlan) -> None:
             id_="undelete.conflict",
         )
     if not plan.count:
-        raise Refused("no row is left to bring back", hint="see the conflicts above")
+        erased = next((one.message for one in plan.findings if one.id == "erasure.left_out"), "")
+        hint = f"{erased}: korrigo-backup forget --list" if erased else "see the conflicts above"
+        raise Refused("no row is left to bring back", hint=hint)
 
 
 class _Undeletion:
@@ -185,12 +195,20 @@ class _Undeletion:
         artifact = choice.choose(catalog, points)
         self._findings += choice.findings
         close(self._rows, self._relations)
-        erased = erased_from(self._site, artifact)
-        conflicts = Conflicts(self._rows, self._relations, self._options.skip, erased)
+        erased = erased_among_picked(self._site, artifact, self._rows)
+        conflicts = Conflicts(
+            self._rows,
+            self._relations,
+            self._options.skip,
+            erased,
+            bool(self._roots.rows) and self._roots.table is None,
+        )
         conflicts.typed += self._roots.typed
         conflicts.require_free()
         counts = conflicts.settle()
         conflicts.require_taken()
+        if conflicts.left_out:
+            self._findings.append(rows_left_out(conflicts.left_out))
         if self._options.files:
             self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
             if gone := erased_among_files(self._site, self._files.saved(points.media)):

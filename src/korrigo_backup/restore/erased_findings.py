@@ -50,6 +50,16 @@ def files_findings(gone: Collection[str], left: Collection[str]) -> Iterator[Fin
         )
 
 
+def rows_left_out(rows: Mapping[str, int]) -> Finding:
+    """Return the finding that tells how many rows do not come back, since they or their parents were erased."""
+    tables = listed([f"{name} {number}" for name, number in sorted(rows.items())])
+    return warning(
+        "erasure.left_out",
+        f"erased on request, and so left out: {counted(sum(rows.values()), 'row')} ({tables})",
+        "korrigo-backup forget --list",
+    )
+
+
 def files_left_out(paths: Collection[str]) -> Finding:
     """Return the finding that names files which do not come back, since they were erased on request."""
     names = first_of(sorted(map(printable, paths)), _SHOWN)

@@ -142,7 +142,7 @@ class Erasing:
         Where files come without a database, the live one shows which of them a row names. Raises ProofFailed if the
         remaining files are not those of before without the erased ones.
         """
-        erased = erased_keys(self._wanted(site, artifact, copied), _keys(site))
+        erased = erased_keys(self._wanted(site, artifact, copied), ledger_keys(site))
         if not (self.files or erased.files or erased.files_of_rows):
             return
         typed, of_rows, before = set[str](), set[str](), 0
@@ -168,7 +168,7 @@ class Erasing:
 
     def hashed_files(self, site: Site) -> tuple[str, ...]:
         """Return the files that were erased as the journal keeps them, so that checks do not miss them."""
-        key = next(iter(_keys(site).values()), None)
+        key = next(iter(ledger_keys(site).values()), None)
         return tuple(journaled_hash(key, path) for path in self.gone) if key else ()
 
     def _named(self, site: Site, erased: ErasedKeys) -> set[str]:
@@ -179,7 +179,7 @@ class Erasing:
         return () if self.hold else entries_about(site, artifact, copied=copied)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
-        columns, keys = path_columns(site, entries), _keys(site)
+        columns, keys = path_columns(site, entries), ledger_keys(site)
         done = ErasedRows()
         if any(one.subject is Subject.ROW for one in entries):
             before = count_rows(session)
@@ -220,7 +220,8 @@ def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:
     return PathColumns(site.columns, (URL_ROOT, site.archive_root, *root)).with_entries(entries)
 
 
-def _keys(site: Site) -> Mapping[str, Key]:
+def ledger_keys(site: Site) -> Mapping[str, Key]:
+    """Return the keys of the ledger by id."""
     return site.ledger.keyring.by_id if site.ledger else {}
 
 
@@ -246,7 +247,7 @@ def entries_about(site: Site, artifact: Artifact | None, *, copied: datetime | N
 
 def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:
     """Return the rows of an artifact that were erased on request; raises UnreadableLedger."""
-    return erased_keys(entries_about(site, artifact), _keys(site))
+    return erased_keys(entries_about(site, artifact), ledger_keys(site))
 
 
 def erased_among_files(site: Site, saved: Iterable[tuple[Artifact, Collection[str]]]) -> set[str]:
@@ -256,7 +257,7 @@ def erased_among_files(site: Site, saved: Iterable[tuple[Artifact, Collection[st
     """
     found: set[str] = set()
     for artifact, paths in saved:
-        erased = erased_keys(entries_about(site, artifact), _keys(site))
+        erased = erased_keys(entries_about(site, artifact), ledger_keys(site))
         typed = {path for path in paths if erased.holds_file(path)}
         of_rows = {path for path in paths if path not in typed and erased.holds_file_of_row(path)}
         found |= typed | (of_rows - _named_live(site, erased)) if of_rows else typed

@@ -158,6 +158,7 @@ def _confirm(plan: RollbackPlan, *, yes: bool, dry_run: bool) -> bool:
             say(f"  {part:<9} {back} becomes live, the present {part} is kept as {kept}")
         else:
             say(f"  {part:<9} stays as it is")
+    say_findings(plan.findings)
     if dry_run:
         add_to_document(plan=plan)
         raise PlanShown

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def erased_finding(rows: Mapping[str, int]) -> Finding:
-    """Return the finding that tells what was taken out again."""
+def erased_finding(rows: Mapping[str, int], *, of_copy: bool = False) -> Finding:
+    """Return the finding that tells what was taken out again, of a backup or of a previous copy."""
     tables = listed([f"{name} {number}" for name, number in sorted(rows.items())])
     number = counted(sum(rows.values()), "row")
     return warning(
         "erasure.applied",
         f"erased on request and taken out again: {number} ({tables})",
-        "right: the backup still has them, the site does not; korrigo-backup forget --list",
+        "forget has recorded them since that copy was made; korrigo-backup forget --list"
+        if of_copy
+        else "right: the backup still has them, the site does not; korrigo-backup forget --list",
     )
 
 

@@ -63,6 +63,7 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.points import Points
@@ -210,13 +211,7 @@ class _Undeletion:
         if conflicts.left_out:
             self._findings.append(rows_left_out(conflicts.left_out))
         if self._options.files:
-            self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
-            if gone := erased_among_files(self._site, self._files.saved(points.media)):
-                self._files.leave_out(gone)
-                self._findings.append(files_left_out(gone))
-            left = self._options.skip
-            conflicts.found += [msgspec.structs.replace(one, left=left) for one in self._files.conflicts]
-            self._findings += self._files.findings
+            self._find_files(points, artifact, conflicts)
         self._links = emptied_links(self._rows, self._relations)
         self._findings += changed_parents(self._rows, self._relations)
         if self._links and not self._options.relink:
@@ -242,6 +237,16 @@ class _Undeletion:
             tuple(self._findings),
             tuple(conflicts.new_values),
         )
+
+    def _find_files(self, points: Points, artifact: Artifact, conflicts: Conflicts) -> None:
+        """Find the files of the rows, without those that were erased on request."""
+        self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
+        if gone := erased_among_files(self._site, self._files.saved(points.media)):
+            self._files.leave_out(gone)
+            self._findings.append(files_left_out(gone))
+        left = self._options.skip
+        conflicts.found += [msgspec.structs.replace(one, left=left) for one in self._files.conflicts]
+        self._findings += self._files.findings
 
     @phase("insert")
     def carry_out(self, plan: UndeletePlan, place: RecordPlace, running: journal.Running) -> None:

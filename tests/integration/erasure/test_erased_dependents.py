@@ -84,7 +84,7 @@ def test_a_rollback_does_not_bring_back_a_removed_row_that_was_erased_meanwhile(
     school.sql("INSERT INTO note (id, words) VALUES (77, 'a'), (78, 'b')")
     school.korrigo("restore", "--table", "note", "--exact", str(school.made), "--yes")
     assert school.sql("SELECT count(*) FROM note WHERE id > 70") == [(0,)]
-    school.korrigo("forget", "note:77")
+    school.korrigo("forget", "note:77", "--yes")
     done = school.korrigo("rollback", "--yes")
     assert "erased on request, and so left out: 1 row (public.note 1)" in done.out
     assert school.sql("SELECT id FROM note") == [(78,)]

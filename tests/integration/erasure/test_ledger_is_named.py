@@ -28,7 +28,7 @@ def test_a_ledger_that_cannot_be_read_is_an_error_of_the_status_and_of_the_night
     found = next(one for one in school.json("status", code=10)["attention"] if one["id"] == "erasure.ledger")
     assert found["level"] == "error"
     assert "erasure ledger" in school.korrigo("status", "--nagios", code=2).out
-    assert "erasure ledger" in school.korrigo("nightly", code=10).err
+    assert "erasure ledger" in school.korrigo("nightly", code=3).err
 
 
 def test_a_ledger_that_is_gone_is_an_error_of_the_status(school):

@@ -69,6 +69,7 @@ def main() -> None:
                 admin.execute(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{USER_PASSWORD}'")
             measure_history(Sandbox(server, "history", home / "history"), given.rows, given.dumps)
             measure_search(Sandbox(server, "search", home / "search"), given.points)
+            measure_look_back(Sandbox(server, "look", home / "look"), given.points)
     finally:
         shutil.rmtree(home)
 
@@ -98,6 +99,19 @@ def measure_search(site: Sandbox, points: int) -> None:
     print(f"when a table changed, {points} points: {seconds}: {len(found['moments'])} found")  # type: ignore[arg-type]
     seconds, _ = timed(site, "rescue", "--only-data")
     print(f"rescue --only-data, {points} points of {83} tables: {seconds}")
+
+
+def measure_look_back(site: Sandbox, points: int) -> None:
+    """Print the seconds of the search for a mass change in a table that changes a little between all points."""
+    site.create(f"{SCHEMA.format(rows=10_000)}; {MANY}")
+    for number in range(points):
+        site.sql(f"UPDATE exams_mark SET note = note || '.' WHERE id % 100 = {number}")
+        if number == points // 3:
+            site.sql("UPDATE exams_mark SET points = 0")
+        save(site, (points - number) / 4)
+    seconds, found = timed(site, "rescue", "--only-data")
+    steps = found["losses"]["steps"]  # type: ignore[index]
+    print(f"rescue --only-data, a mass change of 10,000 rows among {points - 1} small: {seconds}: {len(steps)} found")
 
 
 if __name__ == "__main__":

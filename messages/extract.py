@@ -28,7 +28,7 @@ _SQL = re.compile(
     r"|REASSIGN|REINDEX|REFRESH|RETURNING|LIMIT|ON|USING|AS|NULL|CAST|SAVEPOINT|RELEASE|DO|ARRAY|pg_\w+)\b(?! an? )"
 )
 _CODE = re.compile(
-    r"::\w|\bpg_catalog\.|[$]\{|[\\][a-zA-Z.(\[]|;;|==|\bWHERE\b|\bFROM\b|\bSELECT\b|^\s*[#<\[%-]|^[a-z_]+\(|\t"
+    r"::\w|\bpg_catalog\.|[$]\{|[\\][a-zA-Z.(\[]|;;|==|\bWHERE\b|\bFROM\b|\bSELECT\b|^\s*(?:[#<\[%]|-[A-Za-z0-9])|^[a-z_]+\(|\t"
 )
 _WORD = re.compile(r"[A-Za-z][a-z']+")
 _FORMAT = re.compile(r"\{([a-z_]*)\}")
@@ -280,7 +280,7 @@ def _named(pieces: list[_Piece]) -> tuple[str, tuple[str, ...]]:
 def _is_prose(text: str) -> bool:
     literal = re.sub(r"(?<!\{)\{[^{}]*\}", " ", text)
     words = _WORD.findall(literal)
-    if len(words) < 2 and not (words and "{" in text and re.search(r"(^| )[A-Za-z][a-z]{2,}( |$|[.,;:])", literal)):  # noqa: PLR2004
+    if len(words) < 2 and not (words and "{" in text and re.search(r"(^| )[A-Za-z][a-z]+( |$|[.,;:])", literal)):  # noqa: PLR2004
         return False
     is_script = text.startswith("\n") or text.count("\n") > MOST_LINES
     return not (is_script or _SQL.search(text) or _CODE.search(text)) and " " in text

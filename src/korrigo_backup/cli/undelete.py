@@ -16,7 +16,6 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.points import read_moment, read_window
 from korrigo_backup.rescue.undelete import UndeleteOptions, require_possible, undelete
-from korrigo_backup.rescue.undelete_plan import Why
 from korrigo_backup.run.step import UndeleteStep
 
 if TYPE_CHECKING:
@@ -140,9 +139,12 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
 
 
 def _numbers(table: PlannedTable) -> str:
-    reasons = {Why.ASKED: table.asked, Why.WITH: table.with_asked, Why.NEEDED: table.needed}
-    words = {Why.ASKED: "asked for", Why.WITH: "deleted with them", Why.NEEDED: "needed by them"}
-    return ", ".join(f"{number} {words[why]}" for why, number in reasons.items() if number)
+    words = (
+        f"{table.asked} asked for" if table.asked else "",
+        f"{table.with_asked} deleted with them" if table.with_asked else "",
+        f"{table.needed} needed by them" if table.needed else "",
+    )
+    return ", ".join(filter(None, words))
 
 
 def _conflict(conflict: Conflict) -> str:

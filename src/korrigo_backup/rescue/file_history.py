@@ -94,7 +94,8 @@ def relative(named: str, root: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
         raise UsageError(
-            f"{printable(named)} is no file below the media root", hint="give its path below MEDIA_ROOT: copies/1.pdf"
+            f"{printable(named) or repr(named)} is no file below the media root",
+            hint="give its path below MEDIA_ROOT: copies/1.pdf",
         )
     return "/".join(part for part in parts if part != ".")
 

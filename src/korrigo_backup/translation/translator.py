@@ -1,9 +1,8 @@
 """Translation of a finished English text: its template is found again among the texts of the catalogue.
 
-Every text is made in English, and stays English in journals, JSON, manifests and on its way from a container to the
-host. It is translated where it is printed for a person (docs/decisions/0048). A template is a text of the source with
-named placeholders: `{rows} rows of {table}`. The values of its placeholders are translated in the same way, because
-one text often stands in another.
+Every text is English in journals, JSON, manifests and on its way from a container to the host. It is translated where
+it is printed for a person (docs/decisions/0048). A template is a text of the source with named placeholders: `{rows}
+rows of {table}`. The values of its placeholders are translated in the same way: one text often stands in another.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from korrigo_backup.translation.agreement import PLACEHOLDER, agreeing, agrees, is_quantity
 from korrigo_backup.translation.numbers import in_french
 
 if TYPE_CHECKING:
@@ -25,17 +25,16 @@ _LONGEST = 4000
 
 _WORDS = frozenset(
     {"doing", "word", "words", "part", "verb", "unit", "state", "outcome", "emptied", "kind", "level", "label", "hands",
-     "authenticity", "problem", "origin", "how"}
+     "authenticity", "problem", "origin", "how", "at", "later", "place", "until", "stays", "does", "now"}
 )  # fmt: skip
 """Placeholders whose value may be a single word of ours."""
 
 _VOWELS = frozenset("aeiouyhâàéèêëîïôûœ")
 _ELIDED = re.compile(r"(?<=\b[dD])e $|(?<=\bqu)e $")
-_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 _WORD = re.compile(r"[A-Za-z]+")
 _DECORATION = re.compile(r"^((?:\s*\[[ x]\] )?[^\w(\"'`]*)(.*?)(\s*)$", re.DOTALL)
-_COUNTED = re.compile(r"\d[\d,]* [a-z]+")
-"""A number with its noun, which stands for a word in a text."""
+_COUNTED = re.compile(r"\d[\d,]* [a-z]+(?: [a-z]+){0,2}(?: of [\w.]+)?,?|\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?")
+"""A number with its noun, or a time, which stands for a word in a text."""
 
 _LABEL = re.compile(r"^\W*\w+(?:: |  +)$")
 _MESSAGE_LABEL = re.compile(r"^\W*(?:error|warning|hint|state|detail|contact): ")
@@ -55,12 +54,14 @@ class _Template(NamedTuple):
     """A text with placeholders. `literal` counts the characters outside of them.
 
     The values of a `narrow` template are single words, or numbers with a noun: its constant part is a single word,
-    too, which stands in many other texts. A `fixed` template stays English.
+    too, which stands in many other texts. A `fixed` template stays English. Words of an `agreeing` translation follow a
+    number among the values.
     """
 
     literal: int
     narrow: bool
     fixed: bool
+    agreeing: bool
     pieces: tuple[str, ...]
     names: tuple[str, ...]
     translation: str
@@ -73,6 +74,7 @@ class Translator:
         self._whole: dict[str, str] = {}
         self._by_anchor: dict[str, list[_Template]] = {}
         self._known: dict[str, str] = {}
+        texts = {**_without_a_first_constant(texts), **texts}
         templates = []
         for text, translation in texts.items():
             pieces, names = split(text)
@@ -83,7 +85,9 @@ class Translator:
         frequent = Counter(word for _, pieces, _, _ in templates for word in set(_bounded_words(pieces)))
         for text, pieces, names, translation in templates:
             literal, fixed = sum(map(len, pieces)), translation == text
-            template = _Template(literal, _is_narrow(pieces), fixed, tuple(pieces), names, translation)
+            template = _Template(
+                literal, _is_narrow(pieces), fixed, agrees(translation), tuple(pieces), names, translation
+            )
             anchor = min(_bounded_words(pieces), key=lambda word: (frequent[word], -len(word)), default="")
             self._by_anchor.setdefault(anchor, []).append(template)
 
@@ -91,9 +95,8 @@ class Translator:
         """Return a text in this language; parts without a translation stay as they are."""
         if (known := self._known.get(text)) is not None:
             return known
-        translated = self._text(text, 0)
-        if translated != text:  # a line of the runbook, and data, stay as they are
-            translated = in_french(translated)
+        found = self._text(text, 0)
+        translated = in_french(found) if found != text else text  # a line of the runbook, and data, stay as they are
         if len(self._known) < _LONGEST:
             self._known[text] = translated
         return translated
@@ -104,21 +107,29 @@ class Translator:
             return whole
         if "\n" in text:
             return "\n".join(self._text(line, depth) for line in text.split("\n"))
-        return self._parts(text, depth)
+        parts = self._parts(text, depth)
+        if parts == text and (whole := self._one(text, depth, with_marks=True)) is not None:
+            return whole  # a value that looks like a mark: a pattern of files, nothing
+        return parts
 
-    def _one(self, text: str, depth: int) -> str | None:
-        """Return the translation of a text that is one text of the catalogue, None if there is none."""
+    def _one(self, text: str, depth: int, *, with_marks: bool = False) -> str | None:
+        """Return the translation of a text that is one text of the catalogue, None if there is none.
+
+        `with_marks`: a first value may be a mark.
+        """
         if depth > _DEEPEST or len(text) > _LONGEST or not text:
             return None
         if (whole := self._whole.get(text)) is not None:
             return whole
-        marked = bool((match := _DECORATION.match(text)) and match[1]) or bool(_MESSAGE_LABEL.match(text))
+        marked = not with_marks and (
+            bool((match := _DECORATION.match(text)) and match[1]) or bool(_MESSAGE_LABEL.match(text))
+        )
         several = None
         for template in self._candidates(text):
             if marked and not template.pieces[0]:
                 continue  # a mark, a label or a space before a text is no part of its first value
             found = _values(text, template.pieces)
-            if found is not None and _are_values(found, template) and not self._joins_texts(text, template):
+            if found is not None and self._fits(found, template) and not self._joins_texts(text, template):
                 if not _holds_a_join(found, template.pieces):
                     return self._from(template, found, depth)
                 several = several or (template, found)
@@ -127,6 +138,24 @@ class Translator:
         parts = [self._one(part, depth + 1) for part in text.split("; ")]
         known = [part for part in parts if part is not None]
         return self._whole.get("; ", "; ").join(known) if len(known) == len(parts) else self._from(*several, depth)
+
+    def _fits(self, values: Sequence[str], template: _Template) -> bool:
+        """Return whether values can be those of a template: single words, or at least not a label with its value."""
+        if template.agreeing and (
+            not any(map(is_quantity, values)) or any(re.search(r", \d", value) for value in values)
+        ):
+            return False
+        if template.narrow:
+            return all(
+                " " not in value.strip() or value in self._whole or _COUNTED.fullmatch(value) or piece[-2:] == "  "
+                for piece, value in zip(template.pieces, values, strict=False)
+            )
+        return not any(
+            "  " in value.strip()
+            or (value[:1] == " " == piece[-1:])
+            or (template.fixed and ("; " in value or " (" in value))
+            for piece, value in zip(template.pieces, values, strict=False)
+        )
 
     def _joins_texts(self, text: str, template: _Template) -> bool:
         """Return whether the first value of a template would begin with a whole text, to which others are joined."""
@@ -142,7 +171,10 @@ class Translator:
     def _value(self, name: str, value: str, depth: int) -> str:
         """Return the translation of a value. A single word is mostly a name, of a table or a file: it stays."""
         if " " not in value.strip():
-            return self._whole.get(value, value) if name.rstrip("0123456789") in _WORDS else value
+            word = value.rstrip()
+            is_ours = name.rstrip("0123456789") in _WORDS and word in self._whole
+            padded = len(value) if word != value else 0
+            return self._whole[word].ljust(padded) if is_ours else value
         return self._text(value, depth)
 
     def _candidates(self, text: str) -> list[_Template]:
@@ -189,7 +221,7 @@ class Translator:
 def split(text: str) -> tuple[list[str], tuple[str, ...]]:
     """Return the constant parts of a template and the names of the placeholders between them."""
     pieces, names, last = [""], [], 0
-    for match in _PLACEHOLDER.finditer(text):
+    for match in PLACEHOLDER.finditer(text):
         pieces[-1] += text[last : match.start()]
         last = match.end()
         if name := match[1]:
@@ -204,7 +236,8 @@ def split(text: str) -> tuple[list[str], tuple[str, ...]]:
 def _filled(translation: str, values: Mapping[str, str], translated: Collection[str] = ()) -> str:
     """Return a translation with its values; `de` and `que` are elided before one that is a word of ours."""
     parts, last = [], 0
-    for match in _PLACEHOLDER.finditer(translation):
+    translation = agreeing(translation, values)
+    for match in PLACEHOLDER.finditer(translation):
         parts.append(translation[last : match.start()])
         last = match.end()
         value = values.get(match[1], "") if match[1] else match[0][0]
@@ -214,11 +247,21 @@ def _filled(translation: str, values: Mapping[str, str], translated: Collection[
     return "".join([*parts, translation[last:]])
 
 
+def _without_a_first_constant(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the rests of texts that begin with a constant of the source, which is a text, too: `{HOW}; the rest`."""
+    found = {}
+    for text, translation in texts.items():
+        begin, _, rest = text.partition("; ")
+        if re.fullmatch(r"\{[A-Z_]+\}", begin) and translation.startswith(f"{begin} ; "):
+            found[rest] = translation.removeprefix(f"{begin} ; ")
+    return found
+
+
 def _is_narrow(pieces: Sequence[str]) -> bool:
     literal = "|".join(pieces)
     if _MARKED.match(pieces[0]):
         return False
-    return len(re.findall(r"[A-Za-z]{2,}", literal)) <= 1 and not _LABEL.match(pieces[0]) and ": " not in literal
+    return len(set(re.findall(r"[A-Za-z]{2,}", literal))) <= 1 and not _LABEL.match(pieces[0]) and ": " not in literal
 
 
 def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:
@@ -238,16 +281,6 @@ def _values(text: str, pieces: tuple[str, ...]) -> list[str] | None:
         begin = at + len(piece)
     values.append(text[begin:end])
     return values if begin <= end and not any("\n" in value for value in values) else None
-
-
-def _are_values(values: Sequence[str], template: _Template) -> bool:
-    """Return whether values can be those of a template: single words, or at least not a label with its value."""
-    if template.narrow:
-        return not any(" " in value.strip() and not _COUNTED.fullmatch(value) for value in values)
-    return not any(
-        "  " in value.strip() or (value[:1] == " " == piece[-1:]) or (template.fixed and "; " in value)
-        for piece, value in zip(template.pieces, values, strict=False)
-    )
 
 
 def _holds_a_join(values: Sequence[str], pieces: Sequence[str]) -> bool:

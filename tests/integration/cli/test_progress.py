@@ -45,17 +45,21 @@ def slow_site(site, tmp_path):
     return site, site.env | {"KORRIGO_BACKUP_CLIENT_DIR": str(clients)}
 
 
+def drawn_now(seen):
+    """The lines of progress that are on the screen; none between two drawings."""
+    return [line for line in seen.lines if line.startswith("step no. 1 ") or "dumping the database" in line]
+
+
 @pytest.mark.parametrize("columns", [80, 60])
 def test_a_backup_shows_its_table_bytes_and_tables_on_a_terminal_and_leaves_it_clean(slow_site, columns):
     site, env = slow_site
     with terminal([KORRIGO, "backup"], env=env, cwd=site.home, columns=columns) as seen:
-        seen.until(lambda: "public.page" in seen.text)
-        work = next(line for line in seen.lines if "dumping the database" in line)
-        head = next(line for line in seen.lines if line.startswith("step no. 1 "))
+        seen.until(lambda: "public.page" in seen.text and len(drawn_now(seen)) == 2)
+        head, work = drawn_now(seen)
         assert seen.wait() == 0
     assert re.search(r"\d(\.\d)?[KM]B?  ", work)
     assert re.search(r"tables: \d of 5", work) or columns == 60
-    assert re.fullmatch(r"step no\. 1  0:0\d", head)
+    assert re.fullmatch(r"step no\. 1  0:\d\d", head)
     assert all(
         len(CONTROL.sub("", line)) < columns for line in re.findall(r"(?:step no|dumping)[^\r\n\x1b]*", seen.text)
     )
@@ -138,16 +142,25 @@ def test_a_quiet_backup_and_one_in_a_log_show_none_in_their_first_minute(slow_si
 DRAWING = """
 from korrigo_backup.run.progress import display
 
+from korrigo_backup.system import screen
+
 display.DELAY, display.REDRAWN = 0.0, 0.01
-begin = display.Display.begin
+begin, show = display.Display.begin, display.Display.show
+
+def show_alone(self):
+    with screen._Drawn.lock:
+        show(self)
 
 def begin_and_draw(self):
     begin(self)
     self.show()
 
-display.Display.begin = begin_and_draw
+display.Display.begin, display.Display.show = begin_and_draw, show_alone
 """
-"""A process draws at the begin of each work and many times a second: the data of a test are few."""
+"""A process draws at the begin of each work and many times a second: the data of a test are few.
+
+The working thread draws beside that of the display here, which alone draws otherwise: one of them at a time.
+"""
 
 AT_ONCE = f"{DRAWING}\nimport sys\nfrom korrigo_backup.cli.main import guarded\nsys.exit(guarded(sys.argv[1:]))"
 

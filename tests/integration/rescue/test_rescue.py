@@ -129,3 +129,50 @@ def test_the_newest_backup_before_a_time_is_no_safety_backup(site):
     site.sql("DELETE FROM annotation WHERE id = 5")
     plan = site.json("undelete", "annotation:5", "--at", "2099-01-01", "--yes")["plan"]
     assert plan["artifact"] == point.name
+
+
+def test_a_mass_change_before_the_newest_dump_is_found_with_its_way_back(site):
+    before, after, _ = days(site, "UPDATE annotation SET body = 'wiped'", "INSERT INTO exam (name) VALUES ('new')")
+    kept = site.sql("SELECT count(*) FROM annotation WHERE body <> 'wiped'")
+    assert kept == [(0,)]
+    found = rescue(site)
+    (step,) = found["losses"]["steps"]
+    assert (step["moment"]["former"], step["moment"]["source"], step["change"]["changed"]) == (before, after, 300)
+    assert found["losses"]["ordinary"] == ["public.exam"]
+    revert = commands(found)[0]
+    assert revert == ["revert", "--table", "public.annotation", "--from", before, "--accident", after]
+    out = site.korrigo("rescue", "--only-data").out
+    assert "public.annotation: 300 changed, 0 removed, 0 added, of 300 rows" in out
+    site.korrigo(*revert, "--yes")
+    assert site.sql("SELECT count(*) FROM annotation WHERE body = 'wiped'") == [(0,)]
+    assert rescue(site)["offers"] == []
+
+
+def test_a_mass_change_with_honest_changes_before_and_after_is_found_in_its_step(site):
+    names = days(
+        site,
+        "UPDATE annotation SET body = 'mine' WHERE id = 1",
+        "UPDATE annotation SET body = 'wiped' WHERE id > 5",
+        "UPDATE annotation SET body = 'ours' WHERE id = 2",
+        "UPDATE annotation SET body = 'yours' WHERE id = 3",
+    )
+    found = rescue(site)
+    assert [one["moment"]["source"] for one in found["losses"]["steps"]] == [names[2]]
+    assert commands(found)[0][-4:] == ["--from", names[1], "--accident", names[2]]
+
+
+def test_rows_that_an_older_loss_took_are_offered_beside_those_of_a_newer(site):
+    first, _, third, _ = days(
+        site, "DELETE FROM annotation WHERE id <= 100", "SELECT 1", "DELETE FROM annotation WHERE id = 200"
+    )
+    found = [one for one in commands(rescue(site)) if one[0] == "undelete"]
+    assert [one[-1] for one in found] == [third, first]
+    assert len(rescue(site)["losses"]["steps"]) == 1
+
+
+def test_a_dump_that_cannot_be_read_is_named_and_its_step_is_not_compared(site):
+    _, second, _ = days(site, "UPDATE annotation SET body = 'wiped'", "UPDATE annotation SET body = 'again'")
+    path = site.backups / second
+    path.write_bytes(path.read_bytes()[:-20] + b"x" * 20)
+    found = rescue(site)
+    assert any(second in one for one in found["losses"]["unseen"])

@@ -103,3 +103,25 @@ def test_without_the_database_the_backups_are_looked_at(site):
     out = site.korrigo("rescue", "annotation:5", env={"POSTGRES_PORT": "1"}).out
     assert "gone" in out
     assert "not looked at" in out
+
+
+def test_a_table_that_is_as_in_the_newest_backup_shows_the_steps_that_changed_it(site):
+    first, second, third = days(
+        site, "UPDATE annotation SET body = 'wiped'", "DELETE FROM annotation WHERE id IN (5, 6)"
+    )
+    (symptom,) = look(site, "annotation")
+    changed, removed = symptom["steps"]
+    assert (changed["change"]["changed"], removed["change"]["removed"]) == (300, 2)
+    offered = [shlex.split(one["command"])[1:] for one in symptom["offers"]]
+    assert ["revert", "--table", "public.annotation", "--from", first, "--accident", second] in offered
+    assert any(one[0] == "undelete" and one[-1] == second for one in offered)
+    out = site.korrigo("rescue", "annotation").out
+    assert "✅" not in out
+    assert third not in str(offered)
+
+
+def test_growth_of_a_table_is_named_as_ordinary(site):
+    days(site, "INSERT INTO exam (name) VALUES ('new')")
+    out = site.korrigo("rescue", "exam").out
+    assert "ordinary growth" in out
+    assert "✅ exam is live as in the newest backup" in out

@@ -12,8 +12,9 @@ from korrigo_backup.run.progress.estimate import Rate, former_run, time_left, wo
 from korrigo_backup.run.progress.lines import Bar, RunPosition, clock, cut, plain_line, terminal_lines, width
 from korrigo_backup.run.progress.operation import Operation, under_way
 from korrigo_backup.run.progress.style import Style, style
+from korrigo_backup.run.progress.terminal import Terminal
 from korrigo_backup.run.record import Outcome, Record, Timed
-from korrigo_backup.system import progress
+from korrigo_backup.system import progress, screen
 from korrigo_backup.system.progress import Unit, Work
 from korrigo_backup.translation.catalogue import translator
 
@@ -181,3 +182,17 @@ def test_a_counter_that_cannot_be_read_keeps_its_last_number():
         raise ValueError("I/O operation on closed file")
 
     assert Work(name="reading the dump", size=5, look=look).updated().size == 5
+
+
+def test_lines_that_are_drawn_again_after_other_output_leave_that_output_alone():
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    terminal.draw([["0:01"], ["dumping the database"]])
+    screen.erase()
+    stream.write("a line of the run\n")
+    before = len(stream.getvalue())
+    terminal.draw([["0:02"], ["dumping the database"]])
+    screen.erase()
+    drawn = stream.getvalue()[before:]
+    first, _, _ = drawn.partition("0:02")
+    assert "\x1b[1A" not in first

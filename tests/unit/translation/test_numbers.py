@@ -40,4 +40,4 @@ def test_a_line_of_the_runbook_stays_as_it_is(line):
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_one_has_no_plural(number):
     french = translator(Language.FRENCH)(f"{number} day{'' if number == 1 else 's'} old")
-    assert french == f"âge {number} jour{'' if number == 1 else 's'}"
+    assert french == f"âge {number} jour{'' if number < 2 else 's'}"

@@ -114,3 +114,72 @@ def test_texts_that_the_program_has_joined_are_taken_apart(english, french):
 
 def test_the_rest_of_many_joined_texts_is_translated_to_its_end():
     assert JOINED("; ".join(["a step"] * 12)) == " ; ".join(["une étape"] * 12)
+
+
+AGREEING = Translator(
+    {
+        "{number} rows": "{number} [ligne|lignes]",
+        "1 row": "1 ligne",
+        "✅ {count} brought back": "✅ {count} [ramenée|ramenées]",
+        "{read} read": "[lue|lues] : {read}",
+        "{asked} asked for": "{asked} [demandée|demandées]",
+        "{others} deleted with them": "{others} [supprimée|supprimées] avec elles",
+        "{rows} of {table}": "{rows} de {table}",
+        "and what was deleted with them": "et ce qui a été supprimé avec elles",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("✅ 1 row brought back", "✅ 1 ligne ramenée"),
+        ("✅ 2 rows brought back", "✅ 2 lignes ramenées"),
+        ("✅ 0 rows brought back", "✅ 0 ligne ramenée"),
+        ("1 read", "lue : 1"),
+        ("3 read", "lues : 3"),
+        ("1 asked for, 160 deleted with them", "1 demandée, 160 supprimées avec elles"),
+        (
+            "3 rows of public.exam, and what was deleted with them",
+            "3 lignes de public.exam, et ce qui a été supprimé avec elles",
+        ),
+    ],
+)
+def test_words_agree_with_their_number(english, french):
+    assert AGREEING(english) == french
+
+
+ODD = Translator(
+    {
+        "error: {message}": "erreur : {message}",
+        "{path}: not found in {place}": "{path} : introuvable dans {place}",
+        "{HOW}; show lists them": "{HOW} ; show les donne",
+        "write a:b": "écrivez a:b",
+        "history --table {table}": "history --table {table}",
+        "history --table T shows its changes": "history --table T montre ses changements",
+        "now": "maintenant",
+        "{at}  gone{since}: {place}": "{at}  disparu{since} : {place}",
+        " since {time}": " depuis {time}",
+        "{from_} to {until}  {words}": "{from_} à {until}  {words}",
+        "changed, {rows} rows": "changée, {rows} lignes",
+        "{name} or {name2} or {name3}": "{name}, {name2} ou {name3}",
+        "did you mean {names}?": "vouliez-vous dire {names} ?",
+        "; ": " ; ",
+        ": ": " : ",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("error: [: not found in media", "erreur : [ : introuvable dans media"),
+        ("write a:b; show lists them (explain x)", "écrivez a:b ; show les donne (explain x)"),
+        ("history --table T shows its changes (explain x)", "history --table T montre ses changements (explain x)"),
+        ("now               gone since 2026-05-04 10:00: x", "maintenant        disparu depuis 2026-05-04 10:00 : x"),
+        ("2026-05-04 10:00 to now  changed, 30 rows", "2026-05-04 10:00 à maintenant  changée, 30 lignes"),
+        ("did you mean a or b or c?", "vouliez-vous dire a, b ou c ?"),
+    ],
+)
+def test_odd_values_leave_no_english_between(english, french):
+    assert ODD(english) == french

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.cli.output import say, say_data
+from korrigo_backup.cli.printed.history import minute
 from korrigo_backup.core.excerpt import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.rescue.diagnosis.offers import Offer, TableState
+    from korrigo_backup.rescue.diagnosis.steps import TableStep
 
 
 def say_table_state(state: TableState) -> None:
@@ -28,6 +30,22 @@ def say_table_state(state: TableState) -> None:
         say_data(f"    - {listed(change.removed_keys)}")
     if state.is_changed_as_a_whole:
         say("    ⚠️ most of its rows changed: see whether one statement did it")
+
+
+def say_step(step: TableStep, name: str = "") -> None:
+    """Print the rows that changed in a step from dump to dump, with the table's name if that does not stand above."""
+    moment, change = step.moment, step.change
+    least = "" if change.exact else "at least "
+    say(
+        f"{minute(moment.after)} to {minute(moment.at)}  {f'{name}: ' if name else ''}{least}{change.changed} changed,"
+        f" {change.removed} removed, {change.added} added, of {moment.rows_before} rows"
+    )
+    if step.is_large:
+        say("    ⚠️ many of its rows at once: one statement, an import or a restore")
+    elif step.is_growth:
+        say("    new rows only: ordinary growth")
+    if not step.is_growth and step.live is not None and not step.is_open:
+        say("    its rows are as before this step again")
 
 
 def say_offers(made: Sequence[Offer]) -> None:

@@ -180,8 +180,8 @@ def _round(wired: Wired, spool: Spool) -> None:
 
 
 def _words(record: RequestRecord) -> str:
-    about = on_one_line(f"of {first_of(record.objects, 3)}") if record.objects else ""
-    return " ".join(filter(None, (f"request {record.id[:_SHOWN]} by {record.by or 'nobody'}", about)))
+    by = f"request {record.id[:_SHOWN]} by {record.by or 'nobody'}"
+    return f"{by} about {on_one_line(first_of(record.objects, 3))}" if record.objects else by
 
 
 def _row(record: RequestRecord) -> tuple[str, ...]:

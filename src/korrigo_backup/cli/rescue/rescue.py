@@ -12,15 +12,17 @@ from korrigo_backup.artifact.components import saved_database
 from korrigo_backup.cli import restore as restore_verb
 from korrigo_backup.cli.output import CommandContext, say, say_data, say_findings, say_json
 from korrigo_backup.cli.printed.history import minute, say_moment
-from korrigo_backup.cli.printed.offers import say_offers, say_table_state
+from korrigo_backup.cli.printed.offers import say_offers, say_step, say_table_state
 from korrigo_backup.cli.program.verbs import VERBS
 from korrigo_backup.cli.rescue.history import SINCE, UNTIL
 from korrigo_backup.cli.rescue.symptoms import say_symptoms
 from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Unreachable, UsageError
-from korrigo_backup.rescue.diagnosis.losses import LiveSite, diagnose_losses
+from korrigo_backup.rescue.diagnosis.live_site import LiveSite
+from korrigo_backup.rescue.diagnosis.losses import diagnose_losses
 from korrigo_backup.rescue.diagnosis.moments import last_losses
 from korrigo_backup.rescue.diagnosis.offers import RescueFacts, offers
 from korrigo_backup.rescue.points import read_points, read_window
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.rescue.diagnosis.losses import Diagnosis
+    from korrigo_backup.rescue.diagnosis.offers import FileState
     from korrigo_backup.rescue.points import Points
 
 NAMED = 20
@@ -115,10 +118,11 @@ def _commands() -> frozenset[str]:
 
 
 def _facts(points: Points, found: Diagnosis) -> RescueFacts:
-    reference = found.tables[0].reference if found.tables else ""
+    still = [one.moment for one in found.steps if one.is_open]
+    reference = found.tables[0].reference if found.tables else still[0].former if still else ""
     dump = next((one for one in points.dumps if one.name == reference), points.dumps[-1])
     point: Artifact = points.point_of(dump) or dump
-    return RescueFacts(found.tables, found.files, point.name, minute(dump.created), found.replaced)
+    return RescueFacts(found.tables, found.files, point.name, minute(dump.created), found.replaced, found.steps)
 
 
 def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
@@ -132,18 +136,33 @@ def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
         say(f"  and {len(found.moments) - NAMED} earlier losses (--json, --since)")
     for one in found.file_moments[-NAMED:]:
         say(f"  {minute(one.after)} to {minute(one.at)}  {one.rows_before} → {one.rows} media files")
+    _say_steps(found)
     for table in (*found.tables, *found.replaced):
         say_table_state(table)
     if found.files:
-        change = found.files.change
-        for sign, names in (("-", change.removed), ("~", change.changed)):
-            for name in names.first:
-                say_data(f"  {sign} {name}")
-        if found.files.are_contents_compared:
-            say(f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
-                f" since {found.files.reference}")  # fmt: skip
-        else:
-            say(f"  files: {change.removed.count} missing, {change.added.count} new since {found.files.reference}")
-            say("    the content of files is not compared in an archive: korrigo-backup history --file PATH")
+        _say_files(found.files)
     for words in (*found.unseen, *away):
         say(f"⚠️ not looked at: {words}")
+
+
+def _say_steps(found: Diagnosis) -> None:
+    """Print the steps in which many rows changed, and the tables that changed in the ordinary way."""
+    for step in found.steps:
+        say_step(step, step.moment.table)
+    if found.often:
+        say(f"  many rows change in most steps, so not listed: {listed(found.often)} (korrigo-backup rescue TABLE)")
+    if found.ordinary:
+        say(f"  few rows at a time, or new rows only, from backup to backup: {listed(found.ordinary)}")
+
+
+def _say_files(files: FileState) -> None:
+    change = files.change
+    for sign, names in (("-", change.removed), ("~", change.changed)):
+        for name in names.first:
+            say_data(f"  {sign} {name}")
+    if files.are_contents_compared:
+        say(f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
+            f" since {files.reference}")  # fmt: skip
+    else:
+        say(f"  files: {change.removed.count} missing, {change.added.count} new since {files.reference}")
+        say("    the content of files is not compared in an archive: korrigo-backup history --file PATH")

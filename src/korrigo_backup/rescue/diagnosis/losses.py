@@ -1,54 +1,52 @@
 """The losses of a site, and their times: the live tables and files against the saved states. Reads only, loads nothing.
 
 The manifests tell when a table lost rows. Each such table is then compared, row by row, with the last dump before its
-newest loss; a table that has only changed since the newest dump, with that.
+newest loss; a table that has only changed since the newest dump, with that. Tables that changed between dumps are
+looked at in `look_back.py`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from korrigo_backup.compare.media import file_changes
-from korrigo_backup.compare.present import LiveRows
-from korrigo_backup.compare.rows import dump_rows, narrow_under
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.media import listing as archived
 from korrigo_backup.media.saved_files import listing_path
 from korrigo_backup.media.store import listing as stored
-from korrigo_backup.postgres import rows as site_rows
+from korrigo_backup.rescue.diagnosis.live_site import SHOWN, rows_since
+from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
 from korrigo_backup.rescue.diagnosis.offers import PASSING, FileState, TableState
+from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.row_changes import LIVE
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
 from korrigo_backup.rescue.table_history import live_tables, saved_tables
 from korrigo_backup.system.files import explained, open_plain
-from korrigo_backup.verify.dump_source import open_unread
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Iterator, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.compare.differences import RowChange
     from korrigo_backup.media.port import Tree
     from korrigo_backup.media.walk import TreeEntry
-    from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.rescue.diagnosis.live_site import LiveSite
+    from korrigo_backup.rescue.diagnosis.steps import FoundSteps
     from korrigo_backup.rescue.points import Points
-    from korrigo_backup.site.site import Site
-
-SHOWN = 5
-"""Keys and files of each kind that are named."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """The losses of a site: `moments` are those of its tables in time, `tables` the live tables that differ.
 
     `returned` names tables whose newest loss is no loss any more: all its rows are live again. `replaced` are tables of
-    which a safety backup has rows that are not live: a restore has replaced them. `unseen` names parts that could not
+    which a safety backup has rows that are not live: a restore has replaced them. `steps` are those between two dumps
+    in which many rows of a table changed or vanished, newest first; `often` tables have many of them, and `ordinary`
+    tables changed by few rows at a time. `unseen` names parts that could not
     be looked at, each with the reason.
     """
 
@@ -57,30 +55,27 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     moments: tuple[TableMoment, ...] = ()
     tables: tuple[TableState, ...] = ()
     returned: tuple[str, ...] = ()
+    steps: tuple[TableStep, ...] = ()
+    often: tuple[str, ...] = ()
+    ordinary: tuple[str, ...] = ()
     replaced: tuple[TableState, ...] = ()
     files: FileState | None = None
     file_moments: tuple[TableMoment, ...] = ()
     unseen: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class LiveSite:
-    """The live side: a snapshot and the media tree, None where they cannot be read; `now` is their time."""
-
-    site: Site
-    taken: Snapshot | None
-    tree: Tree | None
-    now: datetime
-
-
 def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
     """Return the losses since the first of the points; raises ProofFailed for a dump that is not as it was saved."""
     unseen = [f"{name} {why}" for name, why in points.passed_over]
-    newest = deque[PointTables](maxlen=1)
-    changes = moments(_states(of_the_site(points.dumps), live, newest))
-    present = newest[0] if newest and newest[0].source == LIVE else None
+    seen = _SeenStates()
+    changes = moments(_states(of_the_site(points.dumps), live, seen))
+    present = seen.present
+    back = LookBack(points.dumps, seen.dumps, live)
+    found = back.large_steps(changes, present)
+    unseen += [*back.problems, *_unread(found)]
     losses = tuple(one for one in changes if one.is_loss and not _is_passing(one.table))
     tables = _table_states(points, live, present, changes) if present else ()
+    tables = tuple(one for one in tables if not _is_return(one, found.steps))
     lost = {one.table for one in tables if one.change is None or one.change.removed}
     files, file_moments = None, tuple[TableMoment, ...]()
     try:
@@ -94,6 +89,9 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
         moments=losses,
         tables=tables,
         returned=tuple(sorted({one.table for one in losses} - lost)) if present else (),
+        steps=tuple(found.steps),
+        often=tuple(sorted(found.often)),
+        ordinary=tuple(sorted(found.ordinary)),
         replaced=_replaced(points, live, present) if present else (),
         files=files,
         file_moments=tuple(one for one in file_moments if one.is_loss),
@@ -101,25 +99,73 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
     )
 
 
-def diagnose_table(points: Points, live: LiveSite, table: str) -> tuple[tuple[TableState, ...], tuple[TableState, ...]]:
-    """Return the state of a table if it differs, and that against a safety backup: as `tables` and `replaced`."""
-    newest = deque[PointTables](maxlen=1)
-    changes = moments(_states(of_the_site(points.dumps), live, newest, {table}), {table})
-    if not newest or newest[0].source != LIVE:
-        return (), ()
-    return _table_states(points, live, newest[0], changes), _replaced(points, live, newest[0], {table})
+class TableDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """A table: its state if it differs, as `tables` and `replaced` of a diagnosis, and its steps, oldest first.
+
+    The rows of the steps in `unread` were not compared.
+    """
+
+    tables: tuple[TableState, ...] = ()
+    replaced: tuple[TableState, ...] = ()
+    steps: tuple[TableStep, ...] = ()
+    unread: tuple[TableMoment, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def diagnose_table(points: Points, live: LiveSite, table: str) -> TableDiagnosis:
+    """Return the state of a table against its dumps, and the rows that changed in each step."""
+    seen = _SeenStates()
+    changes = moments(_states(of_the_site(points.dumps), live, seen, {table}), {table})
+    back = LookBack(points.dumps, seen.dumps, live)
+    steps, unread = back.steps_of(changes, table, seen.present)
+    problems = tuple(back.problems)
+    if seen.present is None:
+        return TableDiagnosis(steps=steps, unread=unread, problems=problems)
+    return TableDiagnosis(
+        tables=_table_states(points, live, seen.present, changes),
+        replaced=_replaced(points, live, seen.present, {table}),
+        steps=steps,
+        unread=unread,
+        problems=problems,
+    )
+
+
+def _unread(found: FoundSteps) -> list[str]:
+    """Return the tables whose rows were not compared from dump to dump, in words."""
+    return [
+        f"the rows of {table} that changed until {one.source}: korrigo-backup rescue {quote(table)}"
+        for table, one in sorted(found.unread.items())
+    ]
+
+
+@dataclass
+class _SeenStates:
+    """The names of the dumps whose states were read, and the live state, None if it is not known."""
+
+    dumps: list[str] = field(default_factory=list)
+    present: PointTables | None = None
 
 
 def _states(
-    dumps: Sequence[Artifact], live: LiveSite, newest: deque[PointTables], wanted: Collection[str] | None = None
+    dumps: Sequence[Artifact], live: LiveSite, seen: _SeenStates, wanted: Collection[str] | None = None
 ) -> Iterator[PointTables]:
-    """Yield the saved states and then the live state; `newest` holds the last that was yielded."""
+    """Yield the saved states and then the live state, and note them."""
+    newest = None
     for state in saved_tables(dumps, wanted):
-        newest.append(state)
+        newest = state
+        seen.dumps.append(state.source)
         yield state
-    if live.taken is not None and newest:
-        newest.append(live_tables(live.taken, newest[0], live.now, wanted))
-        yield newest[0]
+    if live.taken is not None and newest is not None:
+        seen.present = live_tables(live.taken, newest, live.now, wanted)
+        yield seen.present
+
+
+def _is_return(state: TableState, steps: Sequence[TableStep]) -> bool:
+    """Return whether a table that changed since the newest dump has gone back to before a step with many rows."""
+    if state.moment.source != LIVE or state.change is None or state.change.removed:
+        return False
+    since = [one.live for one in steps if one.moment.table == state.table and one.live is not None]
+    return any(one.changed + one.removed < state.change.changed for one in since)
 
 
 def _is_passing(table: str) -> bool:
@@ -140,7 +186,7 @@ def _table_states(
     found = [
         TableState(table=table, reference=name, moment=moment, change=changes_of.get(table))
         for name, wanted in by_dump.items()
-        for changes_of in [_row_changes(dumps[name], live, present, wanted)]
+        for changes_of in [rows_since(dumps[name], live, present, wanted)]
         for table, moment in wanted.items()
     ]
     differing = (one for one in found if one.change is None or one.change.removed or one.change.changed)
@@ -160,7 +206,7 @@ def _replaced(
         for one in moments([*states, present])
         if one.is_loss and not _is_passing(one.table) and one.rows is not None
     ]
-    changes = _row_changes(safety, live, present, {one.table: one for one in found})
+    changes = rows_since(safety, live, present, {one.table: one for one in found})
     made = (
         TableState(table=one.table, reference=safety.name, moment=one, change=changes.get(one.table)) for one in found
     )
@@ -171,20 +217,6 @@ def _weight(state: TableState) -> tuple[bool, int, str]:
     """Order tables: those that lost rows first, most rows first."""
     removed = state.change.removed if state.change else state.moment.rows_before or 0
     return not removed, -removed, state.table
-
-
-def _row_changes(
-    dump: Artifact, live: LiveSite, present: PointTables, wanted: Mapping[str, TableMoment]
-) -> dict[str, RowChange]:
-    """Return the rows that differ, of those tables of a dump that are still live."""
-    rows = {name: max(moment.rows_before or 0, present.tables[name][0]) for name, moment in wanted.items()
-            if name in present.tables}  # fmt: skip
-    if not rows or live.taken is None:
-        return {}
-    foreign = dump.manifest is None or dump.manifest.database is None
-    settings = (*site_rows.FOREIGN, site_rows.OURS) if foreign else (site_rows.OURS,)
-    with open_unread(dump, live.site.postgres.access) as file:
-        return narrow_under(settings, dump_rows(file, dump.name), LiveRows(live.taken), rows, shown=SHOWN)
 
 
 def _file_moments(points: Points) -> tuple[TableMoment, ...]:

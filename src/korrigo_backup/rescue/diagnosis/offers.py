@@ -14,11 +14,15 @@ import msgspec
 from korrigo_backup.compare.differences import Counted, FileChange, RowChange  # noqa: TC001 - msgspec reads them
 from korrigo_backup.core.counted import counted
 from korrigo_backup.rescue.diagnosis.moments import TableMoment  # noqa: TC001 - msgspec reads it
+from korrigo_backup.rescue.diagnosis.steps import is_many
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.row_changes import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
+    from datetime import datetime
+
+    from korrigo_backup.rescue.diagnosis.steps import TableStep
 
 UNDELETE, REVERT, RESTORE_TABLE, RESTORE_FILE = "undelete", "revert", "restore --table", "restore --file"
 """The commands, or their options, that not every version has."""
@@ -75,7 +79,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 class RescueFacts:
     """All that the offers are decided on. `point` is the newest restore point, or dump, from before the losses.
 
-    `replaced` are tables with rows that a restore has replaced: they are in its safety backup alone.
+    `replaced` are tables with rows that a restore has replaced: they are in its safety backup alone. `steps` are those
+    of which a way back is shown, as far as their rows still differ.
     """
 
     tables: Sequence[TableState]
@@ -84,6 +89,7 @@ class RescueFacts:
     since: str = ""
     """When `point` was made, in words: a restore of it loses all that is newer."""
     replaced: Sequence[TableState] = ()
+    steps: Sequence[TableStep] = ()
 
 
 def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
@@ -91,15 +97,20 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     found: list[Offer] = []
     for one in facts.tables:
         found += _of_rows(one, commands, "and what was deleted with them")
+    steps = [one for one in facts.steps if one.is_open]
+    for step in steps:
+        found += _of_rows(_state_before(step), commands, "and what was deleted with them")
     for one in facts.replaced:
         found += _of_rows(one, commands, "which a restore has replaced")
     for one in facts.tables:
         found += _of_values(one, commands)
+    for step in steps:
+        found += _of_changed_values(step, commands)
     for one in facts.tables:
         found += _of_table(one, commands)
     if facts.files:
         found += _of_files(facts.files, commands)
-    if facts.point and (facts.tables or facts.files):
+    if facts.point and (facts.tables or facts.files or steps):
         found.append(
             Offer(
                 brings="everything as it was then",
@@ -108,7 +119,10 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
                 command=f"korrigo-backup restore {facts.point}",
             )
         )
-    return tuple(found)
+    unique: dict[str, Offer] = {}
+    for offer in found:
+        unique.setdefault(offer.command, offer)
+    return tuple(unique.values())
 
 
 NONE = "nothing: no live row is changed"
@@ -137,7 +151,9 @@ def _of_rows(state: TableState, commands: Container[str], which: str) -> list[Of
 
 def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
     change = state.change
-    if change is None or not state.is_changed_as_a_whole or REVERT not in commands:
+    if change is None or not change.changed or REVERT not in commands:
+        return []
+    if not is_many(change.changed, state.moment.rows_before):
         return []
     after = "" if state.moment.source == LIVE else f" --accident {state.moment.source}"
     return [
@@ -148,6 +164,33 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
             command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}{after}",
         )
     ]
+
+
+def _state_before(step: TableStep) -> TableState:
+    """Return a table against the state before a step, for the rows that vanished in it."""
+    change = step.live if step.change.removed else None
+    return TableState(table=step.moment.table, reference=step.moment.former, moment=step.moment, change=change)
+
+
+def _of_changed_values(step: TableStep, commands: Container[str]) -> list[Offer]:
+    moment = step.moment
+    if REVERT not in commands or not step.change.changed or step.live is None or not step.live.changed:
+        return []
+    rows = min(step.change.changed, step.live.changed)
+    which = f"--from {moment.former} --accident {moment.source}"
+    return [
+        Offer(
+            brings=f"the former values of up to {counted(rows, 'row')} of {moment.table}, which changed"
+            f" between {_minute(moment.after)} and {_minute(moment.at)}",
+            loses="the values that these rows got then; those changed again since are left and named",
+            downtime=SERVES,
+            command=f"korrigo-backup revert --table {quote(moment.table)} {which}",
+        )
+    ]
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:

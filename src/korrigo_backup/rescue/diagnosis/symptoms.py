@@ -14,6 +14,7 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.diagnosis.losses import diagnose_table
+from korrigo_backup.rescue.diagnosis.moments import TableMoment  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.diagnosis.offers import (
     NONE,
     RESTORE_FILE,
@@ -25,6 +26,7 @@ from korrigo_backup.rescue.diagnosis.offers import (
     TableState,
     offers,
 )
+from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.file_history import FileHistory, file_history, live_file, relative, saved_file
 from korrigo_backup.rescue.media_files.saved import near_files
 from korrigo_backup.rescue.objects import parse_object
@@ -38,18 +40,23 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.rescue.diagnosis.losses import LiveSite
+    from korrigo_backup.rescue.diagnosis.live_site import LiveSite
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.row_changes import RowEvent
     from korrigo_backup.rescue.site_tables import NamedRow, SiteTables
 
 
+OFFERED = 6
+"""Steps of a table that have an offer."""
+
+
 class Symptom(msgspec.Struct, frozen=True, kw_only=True):
     """A meaning of a typed text: how it stood and stands, and the ways back.
 
-    One of `row`, `table` and `file` is there. `tables` are the differences of a table, row by row. `is_as_saved` tells
-    whether it is live as in the newest backup, None if the live side is not known.
+    One of `row`, `table` and `file` is there. `tables` are the differences of a table, row by row; `steps` its changes
+    from dump to dump with their rows, but for those in `unread`. `is_as_saved` tells whether it is live as in the
+    newest backup, None if the live side is not known.
     """
 
     symptom: str
@@ -57,6 +64,9 @@ class Symptom(msgspec.Struct, frozen=True, kw_only=True):
     table: TableHistory | None = None
     file: FileHistory | None = None
     tables: tuple[TableState, ...] = ()
+    steps: tuple[TableStep, ...] = ()
+    unread: tuple[TableMoment, ...] = ()
+    problems: tuple[str, ...] = ()
     is_as_saved: bool | None
     offers: tuple[Offer, ...] = ()
 
@@ -210,14 +220,31 @@ def _former(events: Sequence[RowEvent], artifacts: Sequence[Artifact]) -> Artifa
 def _of_table(meant: TypedMeanings, table: NamedTable, seen: Surroundings) -> Symptom:
     points, live = seen.points, seen.live
     history = table_history(points.require_dumps(), live.taken, table.table, now=live.now, note=table.note)
-    tables, replaced = diagnose_table(points, live, table.table)
-    reference = tables[0].reference if tables else ""
+    found = diagnose_table(points, live, table.table)
+    tables, replaced = found.tables, found.replaced
+    shown = offered_steps(found.steps)
+    reference = tables[0].reference if tables else shown[0].moment.former if shown else ""
     dump = next((one for one in points.dumps if one.name == reference), of_the_site(points.dumps)[-1])
     point = points.point_of(dump) or dump
     since = f"{dump.created.astimezone():%Y-%m-%d %H:%M}"
-    made = offers(RescueFacts(tables, None, point.name, since, replaced), seen.commands)
+    made = offers(RescueFacts(tables, None, point.name, since, replaced, shown), seen.commands)
     same = None if live.taken is None else not (tables or replaced)
-    return Symptom(symptom=meant.text, table=history, tables=(*tables, *replaced), is_as_saved=same, offers=made)
+    return Symptom(
+        symptom=meant.text,
+        table=history,
+        tables=(*tables, *replaced),
+        steps=found.steps,
+        unread=found.unread,
+        problems=found.problems,
+        is_as_saved=same,
+        offers=made,
+    )
+
+
+def offered_steps(steps: Sequence[TableStep]) -> tuple[TableStep, ...]:
+    """Return the steps that have an offer: whose rows still differ, those with many rows first, then the newest."""
+    still = sorted((one for one in steps if one.is_open), key=lambda one: one.moment.at, reverse=True)
+    return tuple(sorted(still, key=lambda one: not one.is_large)[:OFFERED])
 
 
 def _is_as_saved(history: RowHistory | FileHistory) -> bool | None:

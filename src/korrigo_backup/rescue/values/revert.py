@@ -233,9 +233,11 @@ class _Revert:
         possible = comparable_columns(staged)
         for name in self._options.columns:
             if name not in possible:
-                why = "is a column of the key" if name in staged.key else "is no column that can be put back"
+                table = staged.live.name
                 raise UsageError(
-                    f"{name} {why} in {staged.live.name}",
+                    f"{name} is a column of the key of {table}"
+                    if name in staged.key
+                    else f"{name} is no column of {table} that can be put back",
                     hint=f"one of {', '.join(get_close_matches(name, possible) or possible)}",
                 )
         return tuple(name for name in possible if not self._options.columns or name in self._options.columns)

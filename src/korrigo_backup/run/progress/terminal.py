@@ -36,9 +36,7 @@ class Terminal:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._console = _Console(file=stream, force_terminal=True, markup=False, emoji=False, highlight=False)
-        self._live = Live(
-            console=self._console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-        )
+        self._live: Live | None = None
 
     @property
     def columns(self) -> int:
@@ -52,12 +50,22 @@ class Terminal:
         """Draw these lines in place of those drawn before; each must fit. OSError if the terminal is gone."""
         with screen.drawn(self):
             self._console.width = self.columns
-            self._live.start()
+            if self._live is None:  # a new one: rich's goes up by its former lines when it is started again
+                self._live = Live(
+                    console=self._console,
+                    transient=True,
+                    auto_refresh=False,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+                self._live.start()
             self._live.update(Group(*map(_row, lines)), refresh=True)
 
     def erase(self) -> None:
         """Take the lines off the terminal."""
-        self._live.stop()
+        live, self._live = self._live, None
+        if live:
+            live.stop()
 
 
 def _row(line: Line) -> RenderableType:

@@ -11,10 +11,10 @@ from korrigo_backup.artifact.kinds import KINDS, Kind
 from korrigo_backup.artifact.naming import parse
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.cli.output import CommandContext, say, say_json, say_table
-from korrigo_backup.cli.printed.undoable import undo_line
+from korrigo_backup.cli.printed.undoable import say_undoable
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
-from korrigo_backup.recovery.undoable import undoable
+from korrigo_backup.recovery.undoable import undoable, undoable_in_replaced_data
 from korrigo_backup.run.journal import read
 
 if TYPE_CHECKING:
@@ -44,9 +44,12 @@ def command(
     survey = wired.catalog.survey()
     found = [a for a in survey.artifacts if kind is None or a.kind is kind]
     undo = undoable(wired.catalog.directory, wired.config.site.name)
+    replaced = undoable_in_replaced_data(wired.catalog.directory, wired.config.site.name)
     if as_json:
         strangers = [{"name": stranger.name, "why": stranger.why} for stranger in survey.strangers]
-        say_json("list", {"items": [summary(artifact) for artifact in found], "strangers": strangers, "undoable": undo})
+        items = [summary(artifact) for artifact in found]
+        undos = {"undoable": undo, "undoable_in_replaced_data": replaced}
+        say_json("list", {"items": items, "strangers": strangers, **undos})
         return
     if not found:
         say(f"no backups in {wired.config.backup.dir}; make a backup: korrigo-backup backup")
@@ -57,9 +60,9 @@ def command(
         for artifact in found:
             if why := bad.get(artifact.name):
                 say(f"⚠️ {artifact.name} {why}")
-    if undo and kind is None:
+    if (undo or replaced) and kind is None:
         say("")
-        say(f"to undo: {undo_line(undo)}")
+        say_undoable(undo, replaced)
     if survey.strangers and kind is None:
         say_strangers(survey.strangers)
 

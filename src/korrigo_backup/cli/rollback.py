@@ -15,8 +15,8 @@ from korrigo_backup.cli.rescue.restore_files import undo_files_and_say
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
-from korrigo_backup.errors import NotFound, UsageError
-from korrigo_backup.recovery.undoable import undoable
+from korrigo_backup.errors import NotFound, Refused, UsageError
+from korrigo_backup.recovery.undoable import undoable, undoable_in_replaced_data
 from korrigo_backup.rescue.undo_undelete import undo_undelete
 from korrigo_backup.restore.restore import RestoreOptions
 from korrigo_backup.restore.rollback import RollbackOptions, RollbackPlan, rollback
@@ -26,6 +26,7 @@ from korrigo_backup.run.step import RollbackStep, StoppingServices
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.recovery.actions import Undoable
     from korrigo_backup.rescue.undo_undelete import UndoPlan
 
 QUESTION = "⚠️  This puts the data of before the restore back in place. Continue? (yes/no): "
@@ -54,6 +55,10 @@ def command(
             " automatic: the newest routine backup; after: undo the last rollback."
         ),
     ] = RollbackTarget.BEFORE,
+    undo: Annotated[
+        str | None,
+        typer.Option("--undo", metavar="ID", help="This undelete, revert or restore of rows or files (ids: list)."),
+    ] = None,
     media_only: Annotated[bool, typer.Option("--media-only", help="Only the uploaded files (before, after).")] = False,
     allow_unsigned: Annotated[
         bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned (safety, automatic).")
@@ -67,6 +72,8 @@ def command(
 ) -> None:
     """Undo a restore. No data are deleted: the live data are kept and can be brought back with --to after."""
     wired: Wired = context.ensure_object(CommandContext).wired()
+    if undo is not None and (to is not RollbackTarget.BEFORE or media_only):
+        raise UsageError("--undo names a single operation", hint="leave --to and --media-only out")
     if to in {RollbackTarget.SAFETY, RollbackTarget.AUTOMATIC}:
         if media_only:
             raise UsageError(
@@ -77,12 +84,12 @@ def command(
         restore_and_say(wired, artifact, options, Questions(yes))
         return
     with ends_at_plan():
-        newest = undoable(wired.catalog.directory, wired.config.site.name)[:1]
+        newest = _chosen(wired, undo)
         if to is RollbackTarget.BEFORE and newest and (not media_only or newest[0].verb == Verb.RESTORE_FILES):
             if newest[0].verb == Verb.RESTORE_FILES:
                 undo_files_and_say(wired, newest[0], yes=yes, dry_run=dry_run)
             else:
-                _undo_undelete(wired, yes=yes, dry_run=dry_run)
+                _undo_undelete(wired, undo, yes=yes, dry_run=dry_run)
             return
         done = rollback(
             wired.site(),
@@ -105,8 +112,27 @@ def command(
         say_services(done.health, "the rollback is done")
 
 
-def _undo_undelete(wired: Wired, *, yes: bool, dry_run: bool) -> None:
-    """Undo the newest undelete, which came after every restore."""
+def _chosen(wired: Wired, undo: str | None) -> list[Undoable]:
+    """Return the operation that is taken back before any restore: that with the id, else the newest, if any."""
+    directory, site = wired.catalog.directory, wired.config.site.name
+    found = undoable(directory, site)
+    if undo is None:
+        return found[:1]
+    if chosen := [one for one in found if one.stamp == undo]:
+        return chosen
+    if any(one.stamp == undo for one in undoable_in_replaced_data(directory, site)):
+        raise Refused(
+            f"{undo} belongs to data that a restore, or its rollback, has replaced",
+            hint="korrigo-backup rollback brings the data of before the restore back; then it can be undone",
+            id_="undo.replaced",
+        )
+    raise NotFound(
+        f"there is no operation {undo} to undo", hint="korrigo-backup list shows the ids", id_="undo.unknown"
+    )
+
+
+def _undo_undelete(wired: Wired, undo: str | None, *, yes: bool, dry_run: bool) -> None:
+    """Undo the newest undelete of the live data, or that with the id."""
 
     def confirm(plan: UndoPlan) -> bool:
         say(f"Plan: roll back the {plan.verb} of {first_of(plan.asked, 3)}, from {plan.artifact}")
@@ -128,7 +154,7 @@ def _undo_undelete(wired: Wired, *, yes: bool, dry_run: bool) -> None:
         return yes or ask_yes(VALUES_QUESTION if plan.changed or plan.removed else UNDELETE_QUESTION)
 
     listen = narrator(RollbackStep)
-    done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, listen=listen, dry_run=dry_run)
+    done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, stamp=undo, listen=listen, dry_run=dry_run)
     add_to_document(plan=done)
     if done.changed or done.removed:
         say(f"✅ The {done.verb} is undone: the values are those of before it")

@@ -116,7 +116,13 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     """Print a plan: each table with its rows by reason, the emptied references, the conflicts."""
     say(f"Plan: undelete {first_of(plan.asked, NAMED)}")
     say(f"  from      {plan.artifact}, made {plan.created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
-    say(f"  rows      {counted(plan.count, 'row')} back, no live row is changed")
+    if linked := sum(len(link.keys) for link in plan.links) if plan.relink else 0:
+        say(
+            f"  rows      {counted(plan.count, 'row')} back, references of {counted(linked, 'live row')} are set again,"
+            " no other live row is changed"
+        )
+    else:
+        say(f"  rows      {counted(plan.count, 'row')} back, no live row is changed")
     for one in plan.tables:
         say(f"  table     {one.table}: {_numbers(one)}")
         for row in one.rows[:NAMED]:

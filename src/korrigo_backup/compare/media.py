@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     """SHA-256 and path below the media root."""
 
 
+UNREAD = "-"
+"""Stands for the content of a live file that is not read: it counts as the saved content."""
+
+
 def compare_archive(site: Site, artifact: Artifact, *, shown: int, erased: Container[str] = frozenset()) -> Comparison:
     """Compare a media archive, which is verified first, with the live tree; UsageError when it has no checksums.
 
@@ -99,7 +103,7 @@ def file_changes(
 ) -> FileChange:
     """Return which files of `tree` differ from the saved files, which are ordered by the parts of their paths.
 
-    `knows` returns the SHA-256 of a file that need not be read.
+    `knows` returns the SHA-256 of a file that need not be read, or UNREAD if it counts as saved.
     """
     return _changes(saved, _shown(tree.digests(knows)), shown, erased)
 
@@ -123,7 +127,7 @@ def _changes(
     added, changed, removed = _Names(shown), _Names(shown), _Names(shown)
     same = gone = 0
     for path, digest, present in side_by_side(iter(saved), iter(present_files)):
-        if digest == present:
+        if digest == present or (present == UNREAD and digest is not None):
             same += digest is not None
         elif digest is None:
             added.add(path)

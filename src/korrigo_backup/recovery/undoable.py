@@ -1,4 +1,8 @@
-"""The operations that `rollback` takes back before any restore: undeletes, reverts, restores of tables and of files."""
+"""The operations that `rollback` takes back before any restore: undeletes, reverts, restores of tables and of files.
+
+An operation belongs to the data in which it was carried out. A restore puts other data in their place, and its rollback
+brings them back: the journal tells which data are live, so nothing is written for it that a kill could leave half done.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,39 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.recovery.actions import Undoable
 from korrigo_backup.recovery.put_files import file_records
-from korrigo_backup.recovery.undelete import DONE, records
+from korrigo_backup.recovery.undelete import DONE, RecordedRow, read_rows, record_path, records
 from korrigo_backup.run import journal
-from korrigo_backup.run.record import RESTORES, Outcome, Verb
+from korrigo_backup.run.record import RESTORES, Outcome, Record, Verb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
 _REPLACING = RESTORES | {Verb.REBUILD}
 _CHANGED = frozenset({Outcome.DONE, Outcome.PARTLY})
+_ONLY = "only"
+
+
+def standings(operations: Iterable[Record]) -> Iterator[tuple[Record, Record | None]]:
+    """Yield each restore and rollback of one site with the restore whose data are live after it, None for none.
+
+    A rollback undoes the newest restore that stands; a second rollback of the same stamp has brought it again.
+    """
+    stack: list[Record] = []
+    undone: dict[str, Record] = {}
+    for one in operations:
+        if one.outcome not in _CHANGED:
+            continue
+        if one.verb in _REPLACING:
+            stack.append(one)
+        elif one.verb != Verb.ROLLBACK or _ONLY in one.why:
+            continue
+        elif one.subject in undone:
+            stack.append(undone.pop(one.subject))
+        elif stack:
+            undone[one.subject] = stack.pop()
+        yield one, stack[-1] if stack else None
 
 
 def undoable(directory: Path, site: str) -> list[Undoable]:
@@ -23,6 +50,15 @@ def undoable(directory: Path, site: str) -> list[Undoable]:
 
     A condition of SQL, which may hold personal data, is no part of it: the status is published.
     """
+    return [one for one, is_live in _all(directory, site) if is_live]
+
+
+def undoable_in_replaced_data(directory: Path, site: str) -> list[Undoable]:
+    """Return the operations in data that a restore, or its rollback, has replaced: they count when those are live."""
+    return [one for one, is_live in _all(directory, site) if not is_live]
+
+
+def _all(directory: Path, site: str) -> list[tuple[Undoable, bool]]:
     found = [
         *(
             Undoable(verb=one.verb, stamp=one.stamp, created=one.created, artifact=one.artifact,
@@ -36,18 +72,48 @@ def undoable(directory: Path, site: str) -> list[Undoable]:
             for one in file_records(directory, site, DONE)
         ),
     ]  # fmt: skip
+    if not found:
+        return []
     found.sort(key=lambda one: one.created, reverse=True)
-    if found and is_replaced_since(directory, site, found[-1].created):
-        found = [one for one in found if not is_replaced_since(directory, site, one.created)]
-    return found
+    times = _live_data(one for one in journal.read(directory) if one.site == site)
+    return [(one, _at(times, one.created) == times[-1][1]) for one in found]
 
 
-def is_replaced_since(directory: Path, site: str, moment: datetime) -> bool:
-    """Return whether a restore, a rebuild or a rollback has put other data in the place of the live data since then."""
-    return any(
-        one.site == site
-        and (one.verb in _REPLACING or (one.verb == Verb.ROLLBACK and not one.why))
-        and one.started > moment
-        and one.outcome in _CHANGED
-        for one in journal.read(directory)
-    )
+def _live_data(operations: Iterable[Record]) -> list[tuple[datetime | None, str]]:
+    """Return the ids of the data that were live, each with the time since when; the first have no time.
+
+    A rollback without a known restore has brought unknown data: they have its own id.
+    """
+    times: list[tuple[datetime | None, str]] = [(None, "")]
+    for one, standing in standings(operations):
+        unknown = one.verb == Verb.ROLLBACK and standing is None and not times[-1][1]
+        times.append((one.started, one.id if unknown else standing.id if standing else ""))
+    return times
+
+
+def _at(times: list[tuple[datetime | None, str]], moment: datetime) -> str:
+    return [data for since, data in times if since is None or since <= moment][-1]
+
+
+def touched_since(directory: Path, site: str, of: Undoable) -> Undoable | None:
+    """Return the newest later operation that has touched rows or files of another, None if there is none."""
+    rows, files = _touched(directory, site, of)
+    for later in undoable(directory, site):
+        if later.created > of.created:
+            other_rows, other_files = _touched(directory, site, later)
+            if rows & other_rows or files & other_files:
+                return later
+    return None
+
+
+def _touched(directory: Path, site: str, of: Undoable) -> tuple[set[tuple[str, ...]], set[str]]:
+    """Return the rows of an operation, each as its table and key, and the paths of its files."""
+    if of.verb == Verb.RESTORE_FILES:
+        files = next((one.files for one in file_records(directory, site, DONE) if one.stamp == of.stamp), ())
+        return set(), {file.path for file in files}
+    head = next((one for one in records(directory, site, DONE) if one.stamp == of.stamp), None)
+    if head is None:
+        return set(), set()
+    tables = [(one.schema, one.table) for one in head.tables]
+    read: Iterator[RecordedRow] = read_rows(record_path(directory, of.stamp, DONE))
+    return {(*tables[row.table], *row.key) for row in read}, {file.path for file in head.files}

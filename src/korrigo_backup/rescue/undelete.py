@@ -117,6 +117,11 @@ def undelete(
     """
     if not options.objects and not options.table and options.since is None:
         raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
+    if options.objects and options.table:
+        raise UsageError(
+            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
+            hint="name the objects without --table, or choose the rows of the table with --where",
+        )
     held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
         if options.dry_run:

@@ -28,7 +28,7 @@ from korrigo_backup.recovery.undelete import (
     remove_files,
     write_record,
 )
-from korrigo_backup.recovery.undoable import is_replaced_since
+from korrigo_backup.recovery.undoable import touched_since, undoable
 from korrigo_backup.rescue.closure import refers_to
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.staged_rows import rescue_session
@@ -48,9 +48,12 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.recovery.actions import Undoable
     from korrigo_backup.recovery.undelete import UndeleteHead
     from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
     from korrigo_backup.site.site import Site
+
+OTHERS = "korrigo-backup rollback --undo ID, korrigo-backup list shows the ids"
 
 ONLY_UNDELETE = {"only": "undelete"}
 """The reason in the journal of a rollback that undoes an undelete: it is no undo of a restore."""
@@ -77,13 +80,28 @@ class UndoPlan(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
-def newest_undelete(catalog: Catalog, site: str) -> UndeleteHead | None:
-    """Return the newest undelete of a site that can be undone: no restore and no other database came after it."""
-    done = records(catalog.directory, site, DONE)
-    if not done:
-        return None
-    newest = max(done, key=lambda one: one.created)
-    return None if is_replaced_since(catalog.directory, site, newest.created) else newest
+def undone_record(catalog: Catalog, site: str, stamp: str | None) -> UndeleteHead:
+    """Return the record with a stamp, or the newest, of those that can be undone in the live data.
+
+    Raises NotFound if there is none; Refused if a later operation has touched the same rows or files.
+    """
+    done = [one for one in undoable(catalog.directory, site) if one.verb != Verb.RESTORE_FILES]
+    chosen = next((one for one in done if stamp in {None, one.stamp}), None)
+    heads = {one.stamp: one for one in records(catalog.directory, site, DONE)}
+    if chosen is None or chosen.stamp not in heads:
+        raise NotFound("no undelete is left to undo", hint="korrigo-backup list shows the backups")
+    require_untouched(catalog, site, chosen)
+    return heads[chosen.stamp]
+
+
+def require_untouched(catalog: Catalog, site: str, chosen: Undoable) -> None:
+    """Raise Refused if a later operation has touched rows or files of the chosen operation."""
+    if later := touched_since(catalog.directory, site, chosen):
+        raise Refused(
+            f"the {later.verb} {later.stamp} came later and touched the same rows or files",
+            hint=f"take that back first: korrigo-backup rollback --undo {later.stamp}",
+            id_="undo.touched",
+        )
 
 
 def undo_undelete(
@@ -91,21 +109,21 @@ def undo_undelete(
     catalog: Catalog,
     *,
     confirm: Callable[[UndoPlan], bool],
+    stamp: str | None = None,
     listen: Listener = silent,
     dry_run: bool = False,
 ) -> UndoPlan:
-    """Delete the rows of the newest undelete again and remove its files.
+    """Delete the rows of the newest undelete, or of that with a stamp, again and remove its files.
 
-    Raises NotFound without an undelete; Refused if a row was changed, or if other rows refer to it now; Cancelled.
+    Raises NotFound without an undelete; Refused if a row was changed, or if other rows refer to it now, or if a later
+    operation has touched them; Cancelled.
     """
     held = exclusive(site, catalog, "rollback of an undelete", listen=listen, dry_run=dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
         if dry_run:
             require_plannable(site, recovered)
         recovered.require_no_undelete()
-        head = newest_undelete(catalog, site.name)
-        if head is None:
-            raise NotFound("no undelete is left to undo", hint="korrigo-backup list shows the backups")
+        head = undone_record(catalog, site.name, stamp)
         with rescue_session(site.postgres) as session:
             undo = _Undo(site, session, head, record_path(catalog.directory, head.stamp, DONE))
             plan = undo.plan()
@@ -223,9 +241,14 @@ class _Undo:
         keys = [",".join(key) for key in self._session.ask(query, list[tuple[str, ...]])]
         raise Refused(
             f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys, _SHOWN)}",
-            hint="the undelete stays; delete what you do not want on the site itself",
+            hint=self._way_on,
             id_="undelete.changed",
         )
+
+    @property
+    def _way_on(self) -> str:
+        verb = self._head.verb
+        return f"the {verb} stays; change the rows on the site itself, or take back an earlier operation: {OTHERS}"
 
     def carry_out(self, directory: Path, running: journal.Running) -> None:
         """Delete the rows in one transaction, then remove the files."""
@@ -324,8 +347,8 @@ class _Undo:
             )
             if count := self._session.ask(query, int):
                 raise Refused(
-                    f"{count} rows of {child.name} refer to rows of the undelete now",
-                    hint="the undelete stays; delete what you do not want on the site itself",
+                    f"{count} rows of {child.name} refer to rows of the {self._head.verb} now",
+                    hint=self._way_on,
                     id_="undelete.changed",
                 )
 

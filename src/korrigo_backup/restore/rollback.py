@@ -19,12 +19,13 @@ from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery.django import DJANGO, stamp_of
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import database_of, exclusive, take_back
+from korrigo_backup.recovery.undoable import standings
 from korrigo_backup.restore.django.way_back import load_before, obstacle
 from korrigo_backup.restore.downtime import Downtime
 from korrigo_backup.restore.erasing_copies import erase_copy, planned_for_copy
 from korrigo_backup.restore.needs import require_maintenance
 from korrigo_backup.run.journal import read, recorded
-from korrigo_backup.run.record import RESTORES, Outcome, Verb
+from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, LoadingSafety, RolledBack, silent
 from korrigo_backup.run.undo import all_or_nothing
 from korrigo_backup.system.files import explained
@@ -39,11 +40,6 @@ if TYPE_CHECKING:
     from korrigo_backup.media.tree import Move
     from korrigo_backup.run.record import Record
     from korrigo_backup.site.site import Site
-
-
-_DONE = frozenset({Outcome.DONE, Outcome.PARTLY})
-_REPLACING = RESTORES | {Verb.REBUILD}
-"""The journal's verbs of operations that put another database in the place of the live database, or into it."""
 
 
 _VERB = Verb.ROLLBACK
@@ -255,22 +251,8 @@ def _refuse_half(site: Site, records: Iterable[Record], stamp: str) -> None:
 
 
 def _standing(records: Iterable[Record]) -> Record | None:
-    """Return the newest restore that no rollback has undone.
-
-    A second rollback of the same stamp has brought it again.
-    """
-    stack: list[Record] = []
-    undone: dict[str, Record] = {}
-    for one in records:
-        if one.outcome not in _DONE:
-            continue
-        if one.verb in _REPLACING:
-            stack.append(one)
-        elif one.verb == _VERB and _ONLY not in one.why and one.subject in undone:
-            stack.append(undone.pop(one.subject))
-        elif one.verb == _VERB and _ONLY not in one.why and stack:
-            undone[one.subject] = stack.pop()
-    return stack[-1] if stack else None
+    """Return the newest restore that no rollback has undone."""
+    return next((standing for _, standing in reversed(list(standings(records)))), None)
 
 
 def _refuse_after_in_place(newest: Record | None) -> None:

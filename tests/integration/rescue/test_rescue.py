@@ -1,9 +1,14 @@
 """`rescue`: what a site has lost, since when, and the ways back."""
 
+import os
 import shlex
 
 import pytest
 
+from korrigo_backup.artifact.catalog import Catalog
+from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.rescue.diagnosis import live_files
+from korrigo_backup.rescue.points import read_points
 from rescue_days import days
 
 
@@ -57,7 +62,7 @@ def test_a_site_that_grows_has_lost_nothing(site):
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_files_that_are_missing_are_found_without_reading_any(site, stored):
+def test_files_that_are_missing_or_changed_are_found(site, stored):
     (site.home / "korrigo-backup.toml").write_text(f"[media]\nstore = {str(stored).lower()}\n")
     days(site)
     media = site.backup_media()
@@ -65,8 +70,35 @@ def test_files_that_are_missing_are_found_without_reading_any(site, stored):
     site.write("pages/p1.jpg", b"changed")
     change = rescue(site)["losses"]["files"]["change"]
     assert change["removed"] == {"count": 1, "first": ["copies/2026/scan 1.pdf"]}
-    assert change["changed"]["count"] == int(stored)
+    assert change["changed"] == {"count": 1, "first": ["pages/p1.jpg"]}
     assert media.name in str(rescue(site)["offers"])
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_content_that_changed_in_silence_is_found(site, stored):
+    (site.home / "korrigo-backup.toml").write_text(f"[media]\nstore = {str(stored).lower()}\n")
+    days(site)
+    media = site.backup_media()
+    path = site.media / "pages/p1.jpg"
+    content, before = path.read_bytes(), path.stat()
+    path.write_bytes(bytes(len(content)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = rescue(site, "--contents") if stored else rescue(site)
+    assert found["losses"]["files"]["change"]["changed"]["first"] == ["pages/p1.jpg"]
+    command = commands(found)[0]
+    assert command == ["restore", "--file", "pages/p1.jpg", "--overwrite", media.name]
+    site.korrigo(*command, "--yes")
+    assert path.read_bytes() == content
+
+
+def test_of_a_large_archive_only_files_touched_since_are_read(site, monkeypatch):
+    site.backup_media()
+    site.write("pages/p1.jpg", b"other")
+    monkeypatch.setattr(live_files, "READ_WHOLE", 0)
+    points, tree = read_points(Catalog(site.backups)), MediaTree(site.media)
+    found = [live_files.file_state(points, tree, (), contents=contents) for contents in (False, True)]
+    assert [one and (one.change.changed.count, one.change.removed.count) for one in found] == [(1, 0), (1, 0)]
+    assert [one and bool(one.unread_bytes) for one in found] == [True, False]
 
 
 def test_a_table_that_is_gone_is_named_with_the_restore_point(site):

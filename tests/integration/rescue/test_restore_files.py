@@ -211,3 +211,39 @@ def test_a_file_with_the_size_and_time_of_the_backup_is_read_only_if_it_is_named
     for asked, conflicts in (("scans", not stored), ("scans/1.pdf", True)):
         plan = library.json("restore", "--file", asked, "--dry-run")["plan"]
         assert plan["conflicts"] == (["scans/1.pdf"] if conflicts else [])
+
+
+def test_a_file_that_an_older_backup_alone_has_is_named_with_it(library):
+    newer = library.backup_media().name
+    error = library.json("restore", newer, *options("scans/2.pdf"), code=6)["error"]
+    command = shlex.split(error["hint"].partition("korrigo-backup ")[2])
+    assert command == ["restore", "--file", "scans/2.pdf", library.first]
+    library.korrigo(*command, "--yes")
+    assert (library.media / "scans/2.pdf").read_bytes() == b"scan 2"
+
+
+def test_a_path_with_the_name_of_the_media_directory_has_the_file_below_it_as_the_first_suggestion(library):
+    for folder in ("a", "b", "c", "d", "e/deep"):
+        library.write(f"{folder}/page.jpg", folder.encode())
+    library.backup_media()
+    hint = library.json("restore", *options("media/e/deep/page.jpg"), code=6)["error"]["hint"]
+    assert hint.startswith("did you mean e/deep/page.jpg")
+
+
+def test_what_overwrite_leaves_is_named_with_what_was_done_and_the_plan_is_in_the_document(library):
+    library.write("scans/1.pdf", b"other")
+    (library.media / "scans/3.pdf").unlink()
+    (library.media / "scans/3.pdf").symlink_to("4.pdf")
+    document = library.json("restore", *options("scans"), "--overwrite", "--yes", code=3)
+    error = document["error"]
+    assert "move these away" in error["hint"]
+    assert "2 files brought back, 1 of them over live files" in error["state"]
+    assert (document["applied"], document["plan"]["conflicts"]) == (True, ["scans/3.pdf"])
+    assert (library.media / "scans/1.pdf").read_bytes() == b"scan 1"
+
+
+def test_the_hint_of_a_conflict_names_the_file(library):
+    library.write("scans/1.pdf", b"other")
+    document = library.json("restore", *options("scans/1.pdf"), "--yes", code=3)
+    assert "history --file scans/1.pdf shows" in document["error"]["hint"]
+    assert document["plan"]["conflict_count"] == 1

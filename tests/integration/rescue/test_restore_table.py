@@ -1,10 +1,20 @@
 """`restore --table`: a table becomes that of a backup again, and no other table is touched."""
 
+from __future__ import annotations
+
 import shlex
+from typing import TYPE_CHECKING
 
 import pytest
 
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.errors import Refused
+from korrigo_backup.rescue.values.table import TableOptions, restore_tables
 from rescue_days import EXAMS
+
+if TYPE_CHECKING:
+    from korrigo_backup.rescue.values.plan import ValuePlan
+    from sandbox import Sandbox
 
 DAMAGE = "UPDATE exam SET name = 'oops ' || id WHERE id > 8; DELETE FROM exam WHERE id IN (2, 3)"
 
@@ -128,3 +138,19 @@ def test_a_table_with_nothing_but_its_key_is_brought_back(make_site):
     assert site.sql("SELECT array_agg(id ORDER BY id) FROM tag") == [([1, 2, 3, 9],)]
     site.korrigo("restore", made, "--table", "tag", "--yes")
     assert site.sql("SELECT array_agg(id ORDER BY id) FROM tag") == [([1, 2, 3, 4, 5, 9],)]
+
+
+def test_a_child_that_comes_while_the_plan_is_read_is_not_removed_with_its_parent(school: Sandbox) -> None:
+    school.sql("CREATE TABLE mark (id serial PRIMARY KEY, exam_id int REFERENCES exam ON DELETE CASCADE)")
+    school.sql("INSERT INTO exam (name) VALUES ('newer')")
+    wired = school.wired()
+
+    def confirm(_: ValuePlan) -> bool:
+        school.sql("INSERT INTO mark (exam_id) SELECT id FROM exam WHERE name = 'newer'")
+        return True
+
+    dump = wired.catalog.find("latest")
+    options = TableOptions(("exam",), exact=True)
+    with pytest.raises(Refused, match=r"public\.mark refer to newer rows"):
+        restore_tables(wired.site(), wired.catalog, dump, options, now=local_now(), confirm=confirm)
+    assert school.sql("SELECT count(*) FROM mark JOIN exam ON exam.id = exam_id") == [(1,)]

@@ -48,6 +48,7 @@ def school(make_site):
 def test_a_deleted_exam_comes_back_with_all_that_was_deleted_with_it(school):
     before = school.rows()
     school.sql(DELETE_EXAM.format(5))
+    assert "no live row is changed" not in school.korrigo("undelete", "exam:5", "--relink", "--dry-run").out
     done = school.korrigo("undelete", "exam:5", "--relink", "--yes")
     assert "brought back" in done.out
     assert school.rows() == before
@@ -252,3 +253,13 @@ def test_what_was_deleted_since_a_time_comes_back(school):
     assert school.rows() == later
     school.korrigo("undelete", "--since", since, "--relink", "--yes")
     assert school.rows() == before
+
+
+def test_objects_and_a_whole_table_at_once_are_refused(school):
+    assert "asks for all its deleted rows" in school.korrigo("undelete", "exam:5", "--table", "exam", code=2).err
+
+
+def test_the_hint_for_a_row_that_no_backup_has_names_it(school):
+    school.backup()
+    hint = school.json("undelete", "exam:999", code=6)["error"]["hint"]
+    assert "korrigo-backup history public.exam:999 shows" in hint

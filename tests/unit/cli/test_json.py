@@ -52,7 +52,14 @@ def test_a_success_is_ok_and_the_option_may_stand_before_the_verb(capsys, monkey
     monkeypatch.chdir(tmp_path)
     code, found, _ = document(capsys, "--json", "list")
     assert code == 0
-    assert found == {"schema": "korrigo-backup/list-1", "ok": True, "items": [], "strangers": [], "undoable": []}
+    assert found == {
+        "schema": "korrigo-backup/list-1",
+        "ok": True,
+        "items": [],
+        "strangers": [],
+        "undoable": [],
+        "undoable_in_replaced_data": [],
+    }
 
 
 def test_what_a_verb_found_stands_beside_its_error(capsys, monkeypatch, tmp_path):

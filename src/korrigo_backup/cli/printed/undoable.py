@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from korrigo_backup.cli.output import say
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.run.record import Verb
@@ -14,6 +15,24 @@ if TYPE_CHECKING:
     from korrigo_backup.recovery.actions import Undoable
 
 _NAMED = 3
+
+
+def say_undoable(found: Sequence[Undoable], replaced: Sequence[Undoable]) -> None:
+    """Print the operations that can be taken back, newest first, and those of data that are not live."""
+    if found:
+        say(f"to undo: {undo_line(found)}")
+    for one in found[1:]:
+        say(f"  {_line(one)}: korrigo-backup rollback --undo {one.stamp}")
+    if replaced:
+        say("to undo in data that a restore, or its rollback, has replaced, when those are live again:")
+    for one in replaced:
+        say(f"  {one.stamp}: {_line(one)}")
+
+
+def _line(one: Undoable) -> str:
+    what = first_of(list(map(printable, one.asked)), _NAMED)
+    at = f"{one.created.astimezone():%Y-%m-%d %H:%M}"
+    return f"restore of files {what} at {at}" if one.verb == Verb.RESTORE_FILES else f"{one.verb} of {what} at {at}"
 
 
 def undo_line(found: Sequence[Undoable]) -> str:

@@ -20,6 +20,7 @@ from korrigo_backup.cli.setup.checks import checks
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, Level, error
+from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, NotFound, Unreachable, UsageError
 from korrigo_backup.rescue.diagnosis.live_site import LiveSite
 from korrigo_backup.rescue.diagnosis.losses import diagnose_losses
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.diagnosis.offers import FileState
     from korrigo_backup.rescue.points import Points
 
+READ_A_SECOND = 200 * 1024 * 1024
+"""Bytes of files that an ordinary disk gives in a second."""
+
 NAMED = 20
 """Moments of loss that are printed; --json has all."""
 
@@ -54,6 +58,9 @@ def command(
     until: Annotated[str | None, typer.Option(metavar="TIME", help=UNTIL)] = None,
     only_data: Annotated[
         bool, typer.Option("--only-data", help="Without the checks of doctor and validate: quicker.")
+    ] = False,
+    contents: Annotated[
+        bool, typer.Option("--contents", help="Read all media files and compare their checksums, of any size.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
@@ -87,7 +94,7 @@ def command(
         say_findings(findings)
     with live_database(site) as live:
         away += [live.away] if live.away else []
-        found = diagnose_losses(points, LiveSite(site, live.taken, tree, local_now()))
+        found = diagnose_losses(points, LiveSite(site, live.taken, tree, local_now()), contents=contents)
     made = offers(_facts(points, found), _commands())
     if as_json:
         say_json("rescue", {"findings": findings, "losses": found, "offers": made, "away": away})
@@ -160,9 +167,13 @@ def _say_files(files: FileState) -> None:
     for sign, names in (("-", change.removed), ("~", change.changed)):
         for name in names.first:
             say_data(f"  {sign} {name}")
-    if files.are_contents_compared:
-        say(f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
-            f" since {files.reference}")  # fmt: skip
-    else:
-        say(f"  files: {change.removed.count} missing, {change.added.count} new since {files.reference}")
-        say("    the content of files is not compared in an archive: korrigo-backup history --file PATH")
+    say(
+        f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
+        f" since {files.reference}"
+    )
+    if files.unread_bytes:
+        seconds = max(1, round(files.unread_bytes / READ_A_SECOND))
+        say(
+            f"    files that seem untouched were not read; --contents reads all: {human(files.unread_bytes)},"
+            f" about {seconds} s at {human(READ_A_SECOND)} a second"
+        )

@@ -13,7 +13,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.core.size import human
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import PartlyDone, UsageError
 from korrigo_backup.rescue.media_files.plan import FilesOptions, left_as_they_are
 from korrigo_backup.rescue.media_files.restore import restore_files
 from korrigo_backup.rescue.media_files.undo import undo_restore_of_files
@@ -61,11 +61,16 @@ def restore_files_and_say(
 
     def confirm(plan: FilesPlan) -> bool:
         say_files_plan(plan)
+        add_to_document(plan=plan)
         return questions.yes or ask_yes(QUESTION)
 
-    plan = restore_files(
-        wired.site(), wired.catalog, chosen, now=local_now(), confirm=confirm, listen=narrator(FilesStep)
-    )
+    try:
+        plan = restore_files(
+            wired.site(), wired.catalog, chosen, now=local_now(), confirm=confirm, listen=narrator(FilesStep)
+        )
+    except PartlyDone:
+        add_to_document(applied=True)
+        raise
     add_to_document(plan=plan)
     if options.dry_run or not plan.count:
         say_files_plan(plan)
@@ -77,7 +82,7 @@ def restore_files_and_say(
         say(f"✅ {counted(plan.count, 'file')} brought back, each with the checksum of the backup")
         say("   to undo it: korrigo-backup rollback")
     elif plan.conflict_count:
-        raise left_as_they_are(plan)
+        raise left_as_they_are(plan, overwrite=overwrite)
     else:
         say(f"✅ {counted(plan.same, 'file')} live as in the backup: nothing to bring back")
 

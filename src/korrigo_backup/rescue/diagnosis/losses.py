@@ -14,12 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from korrigo_backup.compare.media import file_changes
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.media import listing as archived
-from korrigo_backup.media.saved_files import listing_path
-from korrigo_backup.media.store import listing as stored
-from korrigo_backup.rescue.diagnosis.live_site import SHOWN, rows_since
+from korrigo_backup.rescue.diagnosis.live_files import file_moments, file_state
+from korrigo_backup.rescue.diagnosis.live_site import rows_since
 from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
 from korrigo_backup.rescue.diagnosis.offers import PASSING, FileState, TableState
@@ -27,14 +24,11 @@ from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msg
 from korrigo_backup.rescue.row_changes import LIVE
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
 from korrigo_backup.rescue.table_history import live_tables, saved_tables
-from korrigo_backup.system.files import explained, open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.media.port import Tree
-    from korrigo_backup.media.walk import TreeEntry
     from korrigo_backup.rescue.diagnosis.live_site import LiveSite
     from korrigo_backup.rescue.diagnosis.steps import FoundSteps
     from korrigo_backup.rescue.points import Points
@@ -46,8 +40,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     `returned` names tables whose newest loss is no loss any more: all its rows are live again. `replaced` are tables of
     which a safety backup has rows that are not live: a restore has replaced them. `steps` are those between two dumps
     in which many rows of a table changed or vanished, newest first; `often` tables have many of them, and `ordinary`
-    tables changed by few rows at a time. `unseen` names parts that could not
-    be looked at, each with the reason.
+    tables changed by few rows at a time. `unseen` names parts that could not be looked at, each with the reason.
     """
 
     dumps: int
@@ -64,8 +57,11 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     unseen: tuple[str, ...] = ()
 
 
-def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
-    """Return the losses since the first of the points; raises ProofFailed for a dump that is not as it was saved."""
+def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -> Diagnosis:
+    """Return the losses since the first of the points; with `contents` all live files are read.
+
+    Raises ProofFailed for a dump that is not as it was saved.
+    """
     unseen = [f"{name} {why}" for name, why in points.passed_over]
     seen = _SeenStates()
     changes = moments(_states(of_the_site(points.dumps), live, seen))
@@ -77,10 +73,10 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
     tables = _table_states(points, live, present, changes) if present else ()
     tables = tuple(one for one in tables if not _is_return(one, found.steps))
     lost = {one.table for one in tables if one.change is None or one.change.removed}
-    files, file_moments = None, tuple[TableMoment, ...]()
+    files, changes_of_files = None, tuple[TableMoment, ...]()
     try:
-        file_moments = _file_moments(points)
-        files = _file_state(points, live.tree, file_moments) if live.tree is not None else None
+        changes_of_files = file_moments(points)
+        files = file_state(points, live.tree, changes_of_files, contents=contents) if live.tree is not None else None
     except (KorrigoBackupError, OSError) as problem:
         unseen.append(f"the media were not compared: {problem}")
     return Diagnosis(
@@ -94,7 +90,7 @@ def diagnose_losses(points: Points, live: LiveSite) -> Diagnosis:
         ordinary=tuple(sorted(found.ordinary)),
         replaced=_replaced(points, live, present) if present else (),
         files=files,
-        file_moments=tuple(one for one in file_moments if one.is_loss),
+        file_moments=tuple(one for one in changes_of_files if one.is_loss),
         unseen=tuple(unseen),
     )
 
@@ -217,40 +213,3 @@ def _weight(state: TableState) -> tuple[bool, int, str]:
     """Order tables: those that lost rows first, most rows first."""
     removed = state.change.removed if state.change else state.moment.rows_before or 0
     return not removed, -removed, state.table
-
-
-def _file_moments(points: Points) -> tuple[TableMoment, ...]:
-    """Return the changes of the number of files from media backup to media backup."""
-    states = []
-    for backup in points.media:
-        manifest = backup.source() if callable(backup.source) else backup.source
-        if manifest and manifest.media:
-            states.append(PointTables(backup.created, backup.name, None, {"media": (manifest.media.files, None)}))
-    return moments(states)
-
-
-def _file_state(points: Points, tree: Tree, changes: Sequence[TableMoment]) -> FileState | None:
-    """Return the live files against the media backup before the newest loss of files, else the newest."""
-    if not points.media:
-        return None
-    lost = last_losses(changes).get("media")
-    wanted = lost.former if lost else points.media[-1].name
-    backup = next(one for one in points.media if one.name == wanted)
-    with explained(f"compare the media tree {tree.root}"), open_plain(listing_path(backup.path)) as file:
-        if backup.is_listing:
-            entries = stored.read(file, backup.name)
-            saved = ((f"{one.size} {one.mtime_ns}", one.path) for one in entries if one.sha256)
-            change = file_changes(saved, tree, shown=SHOWN, knows=_size_and_time)
-        else:
-            root = backup.manifest.media.root if backup.manifest and backup.manifest.media else ""
-            paths = ((_UNREAD, path) for _, path in archived.below(archived.read(file, backup.name), root))
-            change = file_changes(paths, tree, shown=SHOWN, knows=lambda _: _UNREAD)
-    return FileState(reference=backup.name, change=change, are_contents_compared=backup.is_listing)
-
-
-_UNREAD = "-"
-"""Stands for the content of a file: neither side is read, so that only missing and new files are found."""
-
-
-def _size_and_time(entry: TreeEntry) -> str:
-    return f"{entry.info.st_size} {entry.info.st_mtime_ns}"

@@ -58,12 +58,13 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True):
 class FileState(msgspec.Struct, frozen=True, kw_only=True):
     """The live files against those of a media backup.
 
-    `are_contents_compared`: whether `changed` is known, by size and time; of an archive only the names are looked at.
+    `unread_bytes` are those of files that were not all read: of a media store, files with other size or time are
+    changed; of a large archive, files touched since were compared by their checksums, and others count as the same.
     """
 
     reference: str
     change: FileChange
-    are_contents_compared: bool = False
+    unread_bytes: int = 0
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

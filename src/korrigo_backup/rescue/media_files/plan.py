@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -61,12 +62,21 @@ class FilesPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.put_count + self.overwrite_count
 
 
-def left_as_they_are(plan: FilesPlan) -> PartlyDone:
-    """Return the error for files that were asked for and are live with other content."""
+def left_as_they_are(plan: FilesPlan, *, overwrite: bool) -> PartlyDone:
+    """Return the error for files that were asked for and were left: with `overwrite` those that are no plain files."""
+    names = first_of(list(map(printable, plan.conflicts)), _SHOWN, count=plan.conflict_count)
+    if overwrite:
+        words = f"{names}: live as a link, as a directory or behind a link, and left as it is"
+        hint = "--overwrite replaces plain files alone: move these away, then run it again"
+    else:
+        words = f"{names}: live with other content, and left as it is"
+        shown = quote(plan.conflicts[0])
+        hint = f"korrigo-backup history --file {shown} shows how it stood; --overwrite brings the saved content back"
+    replaced = f", {plan.overwrite_count} of them over live files" if plan.overwrite_count else ""
+    undo = "; korrigo-backup rollback takes them away again" if plan.count else ""
     return PartlyDone(
-        f"{first_of(list(map(printable, plan.conflicts)), _SHOWN, count=plan.conflict_count)}: live with other content,"
-        " and left as it is",
-        hint="korrigo-backup history --file PATH shows how it stood; --overwrite brings the saved content back",
-        state=f"{counted(plan.count, 'file')} brought back; the files named above are as they were",
+        words,
+        hint=hint,
+        state=f"{counted(plan.count, 'file')} brought back{replaced}{undo}; those named above are as they were",
         id_="files.conflict",
     )

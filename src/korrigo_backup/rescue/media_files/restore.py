@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,10 +19,10 @@ import msgspec
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.components import authenticity
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import Finding, Level, warning
 from korrigo_backup.core.paths import printable
-from korrigo_backup.errors import Cancelled, NotFound, Refused
+from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
 from korrigo_backup.media.put import missing_directories, put
 from korrigo_backup.recovery.put_files import (
     REPLACED,
@@ -92,7 +93,7 @@ def restore_files(
         ) as running:
             work.carry_out(now, running)
             if plan.conflict_count:
-                raise left_as_they_are(plan)
+                raise left_as_they_are(plan, overwrite=options.overwrite)
     return plan
 
 
@@ -176,9 +177,8 @@ class _FilesRestore:
     def _compare(self, selection: Selection, erased: Collection[str]) -> tuple[int, list[str]]:
         """Sort files by their live namesakes; return how many are the same, and the paths in conflict.
 
-        Files that were `erased` on request are left out.
-
-        A live file that was not typed by its own name is not read if its size and time are those of the backup.
+        Files that were `erased` on request are left out. A live file that was not typed by its own name is not read if
+        its size and time are those of the backup.
         """
         same, conflicts = 0, []
         for file in selection.files:
@@ -209,6 +209,12 @@ class _FilesRestore:
         return any((self._tree.root / "/".join(parts[: n + 1])).is_symlink() for n in range(len(parts)))
 
     def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:
+        if other := self._other_backup(missing[0], backups):
+            return NotFound(
+                f"{printable(first_of(missing, _SHOWN))}: not found in {listed([one.name for one in backups])}",
+                hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {other.name}",
+                id_="rescue.no_file",
+            )
         near = near_files(missing[0], backups)
         where = backups[0].name if len(backups) == 1 else f"any of {len(backups)} media backups"
         return NotFound(
@@ -218,6 +224,17 @@ class _FilesRestore:
             else "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'",
             id_="rescue.no_file",
         )
+
+    def _other_backup(self, path: str, asked: Sequence[Artifact]) -> Artifact | None:
+        """Return the newest other media backup that has a file, or files below a directory, or of a pattern."""
+        for backup in in_order(read_points(self._catalog).media):
+            selection = Selection((path,))
+            if backup.name not in {one.name for one in asked}:
+                with suppress(FileNotFoundError, ProofFailed):
+                    selection.add(files_of(backup))
+                    if not selection.missing:
+                        return backup
+        return None
 
     @phase("restore files")
     def carry_out(self, now: datetime, running: journal.Running) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import components
@@ -67,6 +68,8 @@ def _readable(backup: Artifact) -> Iterator[SavedFile]:
 def near_paths(wanted: str, paths: Iterator[str]) -> list[str]:
     """Return paths that a person may have meant: of the same name elsewhere, or of a near name in the same directory.
 
+    Of those of the same name the paths that end most alike come first.
+
     If the text is a directory, it is a file of that alone. A near name differs in a quarter of its letters at most.
     """
     directory, _, name = wanted.rpartition("/")
@@ -80,4 +83,11 @@ def near_paths(wanted: str, paths: Iterator[str]) -> list[str]:
         elif own == directory:
             beside[path] = None
     near = get_close_matches(wanted, list(beside), _NEAR, 0.75)
-    return [*alike, *near][:_NEAR]
+    alike_first = sorted(alike, key=lambda path: -_same_parts(wanted, path))
+    return [*alike_first, *near][:_NEAR]
+
+
+def _same_parts(one: str, other: str) -> int:
+    """Return how many last parts of two paths are the same."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,7 @@ from korrigo_backup.recovery.put_files import (
     write_files_record,
 )
 from korrigo_backup.recovery.undelete import DONE, UNDOING
+from korrigo_backup.recovery.undoable import touched_since
 from korrigo_backup.rescue.media_files.lock import files_lock
 from korrigo_backup.rescue.steps.transaction import partly
 from korrigo_backup.run import journal
@@ -65,6 +67,12 @@ def undo_restore_of_files(
         head = next((one for one in heads if one.stamp == named.stamp), None)
         if head is None:
             raise NotFound("that restore of files was undone meanwhile", hint="korrigo-backup status shows the others")
+        if later := touched_since(catalog.directory, site.name, named):
+            raise Refused(
+                f"the {later.verb} {later.stamp} came later and touched the same files",
+                hint=f"take that back first: korrigo-backup rollback --undo {later.stamp}",
+                id_="undo.touched",
+            )
         with explained("look at the files that were put"):
             changed = changed_since(tree_of(site, head), head)
         if changed:
@@ -84,7 +92,7 @@ def undo_restore_of_files(
             if left:
                 raise PartlyDone(
                     f"undone but for files that were changed meanwhile: {first_of(list(map(printable, left)), _SHOWN)}",
-                    hint="korrigo-backup history --file PATH shows how they stood",
+                    hint=f"korrigo-backup history --file {quote(left[0])} shows how it stood",
                     state="the restore of files is undone, except for these files",
                 )
     return plan

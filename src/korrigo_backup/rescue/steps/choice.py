@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.artifact.components import authenticity
@@ -108,9 +109,16 @@ class Choice:
         where = named.name if named else "any backup"
         raise NotFound(
             f"{', '.join(self._roots.names)}: not found among the deleted rows of {where}",
-            hint="korrigo-backup history MODEL:PK shows in which backups a row is",
+            hint=self._where_to_look(),
             id_="undelete.absent",
         )
+
+    def _where_to_look(self) -> str:
+        if self._roots.rows:
+            return f"korrigo-backup history {quote(self._roots.rows[0].name)} shows in which backups it is"
+        if self._roots.table:
+            return f"korrigo-backup history --table {quote(self._roots.table.table)} shows when it lost rows"
+        return "korrigo-backup rescue shows which tables have lost rows, and when"
 
     def _fuller(self, dump: Artifact, points: Points) -> list[Finding]:
         roots = set(self._rows.live) if self._roots.everything else self._roots.tables

@@ -26,7 +26,7 @@ from korrigo_backup.run.step import RevertUpdating
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.steps.transaction import RecordPlace
@@ -38,13 +38,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class PutBack:
-    """The change of some tables in a session: `inserts` and `removes` name those whose rows come and go, too."""
+    """The change of some tables in a session: `inserts` and `removes` name those whose rows come and go, too.
+
+    `require_removable` is asked again in the transaction, when the rows that go are locked.
+    """
 
     site: Site
     session: Session
     tables: list[JudgedTable]
     inserts: dict[str, int] = field(default_factory=dict)
     removes: dict[str, int] = field(default_factory=dict)
+    require_removable: Callable[[], None] = lambda: None
 
     def changed(self) -> dict[str, int]:
         """Return the number of live rows of each table that get values back."""
@@ -93,6 +97,9 @@ class PutBack:
         with recorded_change(self.site, place, place.stamp, "the values and rows are back"):
             running.listen(RevertUpdating(plan.count))
             self.session.run("BEGIN")
+            for query in self._locks():  # a row that is locked so gets no new child
+                self.session.run(query)
+            self.require_removable()
             if sum(self.session.ask(statement, tuple[int, ...])) != plan.count:
                 raise changed_meanwhile()
             self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
@@ -143,6 +150,12 @@ class PutBack:
         """
         steps = self._deletes(), self._updates(), self._inserts()
         return in_steps(*steps) if any(steps) else None
+
+    def _locks(self) -> Iterator[str]:
+        for one in self.tables:
+            if one.staged.live.name in self.removes:
+                removed = f"SELECT FROM {one.removed} r WHERE {one.staged.same('l', 'r')}"
+                yield f"SELECT FROM ONLY {one.staged.live.sql} l WHERE EXISTS ({removed}) FOR UPDATE"
 
     def _deletes(self) -> list[tuple[str, str]]:
         return [(f"d{one.number}", one.delete()) for one in self.tables if one.staged.live.name in self.removes]

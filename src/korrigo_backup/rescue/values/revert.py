@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
@@ -141,11 +142,10 @@ def require_revertible(plan: ValuePlan) -> None:
             id_="revert.conflict",
         )
     if not plan.count:
-        newer = any(one.newer_values for one in plan.tables)
         raise NotFound(
             "no value is left to put back: the live rows have the values of the backup, or newer ones",
             hint=f"if the newer ones are the accident: --from {plan.accident}"
-            if newer and plan.accident
+            if plan.accident and any(one.newer_values for one in plan.tables)
             else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
             id_="revert.nothing",
         )
@@ -154,8 +154,8 @@ def require_revertible(plan: ValuePlan) -> None:
 def _several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
     """Return the error for a table that changed more than once since a dump, with the choices."""
     names = [dump.name, *(one.name for one in changed)]
-    last = f"--from {names[-1]}, if it happened after the newest backup"
-    choices = [*(f"--from {former} --accident {name}" for former, name in pairwise(names)), last]
+    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
+    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
     return Refused(
         f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
         f" {listed([f'until {one.name}' for one in changed])}",
@@ -197,7 +197,7 @@ class _Revert:
         if after:
             again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
         refused = self.put_back.try_out(skip=not self._options.stop)
-        planned = self._planned(table)
+        planned = self._planned(table, dump)
         if accident and planned.newer_values:
             self._findings.append(
                 warning(
@@ -268,7 +268,7 @@ class _Revert:
         )
         return None
 
-    def _planned(self, table: JudgedTable) -> ValueTable:
+    def _planned(self, table: JudgedTable, dump: Artifact) -> ValueTable:
         name, session = table.staged.live.name, self._session
         there = table.staged.same("l", "t")
         missing = (
@@ -285,7 +285,7 @@ class _Revert:
                 warning(
                     "revert.deleted",
                     f"{gone} rows of {name} are in the backup and not live: a revert brings no row back",
-                    f"korrigo-backup undelete --table {name} --from ARTIFACT",
+                    f"korrigo-backup undelete --table {quote(name)} --from {dump.name}",
                 )
             )
         return ValueTable(

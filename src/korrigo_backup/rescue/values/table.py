@@ -122,7 +122,9 @@ def _hint(plan: ValuePlan) -> str:
         return f"{erased.message}: korrigo-backup forget --list"
     newer = any(one.newer for one in plan.tables)
     return (
-        "newer rows stay; --exact removes them" if newer else "korrigo-backup history --table TABLE shows its changes"
+        "newer rows stay; --exact removes them"
+        if newer
+        else f"korrigo-backup history --table {quote(plan.asked[0])} shows its changes"
     )
 
 
@@ -137,7 +139,7 @@ class _TableRestore:
         self._live = read_tables(session)
         self._relations = described_relations(site, session, self._live)
         self._rows = StagedRows(session, self._live)
-        self.put_back = PutBack(site, session, [])
+        self.put_back = PutBack(site, session, [], require_removable=self._require_no_children)
 
     def plan(self, dump: Artifact, names: tuple[str, ...]) -> ValuePlan:
         """Stage and compare the tables, look at their references, try the change, and return the plan."""

@@ -7,11 +7,13 @@ of the session: the values of before (`former`), those that were put there (`put
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.rescue.objects import written_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,11 +63,13 @@ class UndoValues:
 
     def _refuse(self, number: int, condition: str, words: str) -> None:
         query = f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE u.number = {number}"
-        keys = [",".join(key) for key in self.session.ask(f"{query} AND {condition}", list[tuple[str, ...]])]
+        found = self.session.ask(f"{query} AND {condition}", list[tuple[str, ...]])
+        keys = [",".join(key) for key in found]
         if keys:
+            changed = quote(written_object(self.layout(number).name, found[0]))
             raise Refused(
                 f"rows of {self.layout(number).name} were {words}: {first_of(keys, _SHOWN)}",
-                hint="all stays as it is; korrigo-backup history MODEL:PK shows how a row changed",
+                hint=f"all stays as it is; korrigo-backup history {changed} shows how that row changed",
                 id_="undelete.changed",
             )
 

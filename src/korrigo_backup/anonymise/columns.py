@@ -49,6 +49,9 @@ _PLAIN = frozenset({"bytea", "uuid", "macaddr", "macaddr8", "pg_lsn", "txid_snap
 
 _JSON = frozenset({"json", "jsonb"})
 
+HASH_LENGTH = 16
+"""The fewest characters of a hash: shorter ones are equal for different values."""
+
 RENAMED_LENGTH = 52
 """Characters of `anonymised/`, 32 digits and the longest suffix."""
 
@@ -195,7 +198,7 @@ def _ruled(rules: Rules, tables: list[CopyTable], emptied: tuple[CopyTable, ...]
 
 def _near(name: str, names: Iterable[str]) -> str:
     near = get_close_matches(name, tuple(names), 3)
-    return f"is {' or '.join(near)} meant?" if near else "write the names of the database: \\d in psql"
+    return f"is {' or '.join(near)} meant?" if near else "write the names that the database has"
 
 
 def _obstacle(one: Ruled) -> str:
@@ -220,12 +223,19 @@ def _misfit(column: CopyColumn, rule: ColumnRule) -> str:
             return f"is of type {column.type}, which has no empty value: null"
         case Act.EMPTY | Act.CONSTANT if column.unique:
             return "is unique: faker or hash give each row a value of its own"
-        case Act.HASH if not column.is_text:
-            return f"is of type {column.type}: hash is for text"
+        case Act.HASH:
+            return _hash_misfit(column)
         case Act.FAKER if column.is_json or column.category == "A" or (column.unique and not column.is_text):
             return f"is of type {column.type}: faker gives no such values"
         case _:
             return _files_misfit(column, rule.argument) if rule.act is Act.FILES else ""
+
+
+def _hash_misfit(column: CopyColumn) -> str:
+    if not column.is_text:
+        return f"is of type {column.type}: hash is for text"
+    is_short = column.length is not None and column.length < HASH_LENGTH
+    return f"takes {column.length} characters, a hash has {HASH_LENGTH} or more: faker or null" if is_short else ""
 
 
 def _files_misfit(column: CopyColumn, act: str) -> str:

@@ -69,6 +69,7 @@ class Copy:
         emptied = self.assigned.emptied
         if emptied:
             self._run(f"TRUNCATE {', '.join(one.sql for one in emptied)}", "these tables cannot be emptied")
+            self._forget_statistics()
         hashed = [one.column.length for one in self.assigned.ruled if one.rule.act is Act.HASH and one.column.length]
         digits = min([64, *hashed])  # equal values stay equal in columns of another length
         for table, columns in self.assigned.by_table.items():
@@ -86,6 +87,19 @@ class Copy:
         """Write the changed tables anew: no dead row and no statistics keep an old value. Outside a transaction."""
         for name in (*self.assigned.by_table, *(one.sql for one in self._views())):
             self._run(f"VACUUM (FULL, ANALYZE) {name}", f"{name} cannot be written anew")
+
+    def _forget_statistics(self) -> None:
+        """Take the statistics of the emptied tables away, which hold old values and outlive an ANALYZE of no rows.
+
+        PostgreSQL removes those of a column whose type is set, also to the type that it has. The key of a partitioned
+        table keeps its type; the bounds of the partitions show its values anyway.
+        """
+        names = ", ".join(f"{literal(one.sql)}::regclass" for one in self.assigned.emptied)
+        for table, column, kind in self.session.ask(_ANALYSED.format(tables=names), list[tuple[str, str, str]]):
+            self._run(
+                f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}",
+                f"the statistics of {table}.{column} hold old values and cannot be removed",
+            )
 
     def _views(self) -> list[CopyTable]:
         return [one for one in self.assigned.tables if one.kind == "m" and one.populated]
@@ -218,6 +232,20 @@ FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
 WHERE NOT g.tgisinternal AND g.tgenabled <> 'D'
   AND c.oid IN (SELECT r FROM unnest(ARRAY[{tables}]) r UNION SELECT p.relid FROM unnest(ARRAY[{tables}]) r,
                                                                      pg_partition_tree(r) p)
+"""
+
+
+_ANALYSED = """
+SELECT coalesce(json_agg(DISTINCT jsonb_build_array(r.root::text, quote_ident(a.attname),
+    format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation NOT IN (0, t.typcollation)
+    THEN format(' COLLATE %I.%I', cn.nspname, co.collname) ELSE '' END)), '[]')
+FROM unnest(ARRAY[{tables}]) r(root)
+CROSS JOIN LATERAL (SELECT r.root AS relid UNION SELECT p.relid FROM pg_partition_tree(r.root) p) p
+JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname
+JOIN pg_attribute a ON a.attrelid = r.root AND a.attname = s.attname JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace
+WHERE NOT EXISTS (SELECT FROM pg_partitioned_table k WHERE k.partrelid = r.root AND a.attnum = ANY (k.partattrs))
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from korrigo_backup.anonymise.columns import HASH_LENGTH
 from korrigo_backup.anonymise.rules import EMPTIED, OF_THE_CODE
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def _rule(table: CopyTable, column: CopyColumn, kinds: Mapping[tuple[str, str], 
     fits = column.category == "D" if is_date else column.is_text
     if not rule or not fits:
         return ""
-    return "hash" if column.unique and rule.startswith("constant") else rule
+    rule = "hash" if column.unique and rule.startswith("constant") else rule
+    is_short = column.length is not None and column.length < HASH_LENGTH
+    return rule if rule != "hash" or not is_short else "" if column.unique else "empty"
 
 
 _RENAMED = 60

@@ -84,7 +84,7 @@ def open_fakes(providers: Iterable[str], locale: str) -> Fakes:
         ) from None
     for provider in providers:
         if not callable(getattr(made, provider, None)):
-            near = get_close_matches(provider, dir(made), 3)
+            near = get_close_matches(provider, dir(made), 3, 0.75)
             raise UsageError(
                 f"faker has no provider {provider!r}",
                 hint=f"write {' or '.join(near)}" if near else "see the standard providers in faker's documentation",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.anonymise.export import write_copy
 from korrigo_backup.artifact import naming
-from korrigo_backup.errors import OriginalsLeft
+from korrigo_backup.errors import OriginalsLeft, Refused, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.restore.parts import DatabasePart
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from korrigo_backup.anonymise.anonymise import Anonymiser
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.drill.opened import PartLoad
+    from korrigo_backup.errors import KorrigoBackupError
     from korrigo_backup.postgres.access import Access
     from korrigo_backup.run.step import Listener
 
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 class MadeCopy:
     """An anonymised copy: the `database` that was kept, "" if none was, and the `directory` that holds it.
 
-    `access` is that of the server. `problem` names the original values that were found: then no copy is left.
+    `access` is that of the server. `problem` names the original values that were found, or a rule that does not fit:
+    then no copy is left, and the backup is proven all the same.
     """
 
     findings: tuple[Finding, ...] = ()
     database: str = ""
     access: Access | None = None
     directory: Path | None = None
-    problem: OriginalsLeft | None = None
+    problem: KorrigoBackupError | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Copying:
     def made(self, loads: Sequence[PartLoad], stamp: str, listen: Listener) -> MadeCopy:
         """Anonymise the loaded data, check them, and write them where that is asked for.
 
-        Raises as `Anonymiser.run`, but for OriginalsLeft, which is the `problem` of the result.
+        Raises as `Anonymiser.run`, but for errors of the rules and OriginalsLeft, the `problem` of the result.
         """
         database = next(one.part for one in loads if isinstance(one.part, DatabasePart))
         trees = (one.part.context.site.media for one in loads if not isinstance(one.part, DatabasePart))
@@ -56,7 +58,7 @@ class Copying:
         staged = naming.stage_database(server.database, stamp)
         try:
             found = self.anonymiser.run(server, staged, media, listen)
-        except OriginalsLeft as problem:
+        except (OriginalsLeft, Refused, UsageError) as problem:
             return MadeCopy(problem=problem)
         if self.to:
             write_copy(server, staged, media, self.to, listen)

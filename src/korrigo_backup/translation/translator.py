@@ -1,8 +1,8 @@
 """Translation of a finished English text: its template is found again among the texts of the catalogue.
 
 Every text is English in journals, JSON, manifests and on its way from a container to the host. It is translated where
-it is printed for a person (docs/decisions/0048). A template is a text of the source with named placeholders: `{rows}
-rows of {table}`. The values of its placeholders are translated in the same way: one text often stands in another.
+it is printed (docs/decisions/0048). A template is a text of the source with named placeholders: `{rows} rows of
+{table}`. Their values are translated in the same way: one text often stands in another.
 """
 
 from __future__ import annotations
@@ -113,10 +113,7 @@ class Translator:
         return parts
 
     def _one(self, text: str, depth: int, *, with_marks: bool = False) -> str | None:
-        """Return the translation of a text that is one text of the catalogue, None if there is none.
-
-        `with_marks`: a first value may be a mark.
-        """
+        """Return the translation of a text of the catalogue, None of another. `with_marks`: a value may be a mark."""
         if depth > _DEEPEST or len(text) > _LONGEST or not text:
             return None
         if (whole := self._whole.get(text)) is not None:
@@ -140,7 +137,7 @@ class Translator:
         return self._whole.get("; ", "; ").join(known) if len(known) == len(parts) else self._from(*several, depth)
 
     def _fits(self, values: Sequence[str], template: _Template) -> bool:
-        """Return whether values can be those of a template: single words, or at least not a label with its value."""
+        """Return whether values can be those of a template: single words, or not a label with its value."""
         if template.agreeing and (
             not any(map(is_quantity, values)) or any(re.search(r", \d", value) for value in values)
         ):

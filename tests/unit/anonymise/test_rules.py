@@ -4,11 +4,13 @@ import zlib
 
 import pytest
 
+from korrigo_backup.anonymise.columns import CopyColumn, CopyTable, assign
 from korrigo_backup.anonymise.placeholders import placeholder
 from korrigo_backup.anonymise.rules import Act, ColumnRule, FileAct, parse_rule, plain_table, read_rules, rules_of
 from korrigo_backup.anonymise.scrubbers import DeclaredScrubber, DeclaredScrubbers, translated
+from korrigo_backup.anonymise.suggest import suggested
 from korrigo_backup.anonymise.values import ValueLimits, open_fakes, suffixed
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import Refused, UsageError
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,32 @@ def test_scrubbers_become_rules_and_others_are_named():
     with pytest.raises(UsageError, match=r"t\.d \(Concat\)"):
         translated(declared)
     assert translated(declared, {("t", "d")}) == {"t": {"a": "faker:email", "b": "null", "c": "constant:x"}}
+
+
+def table_with(name, length):
+    kind = f"character varying({length})"
+    column = CopyColumn(
+        name, kind, "varchar", "S", required=True, generated=False, unique=False, key=False, length=length
+    )
+    return CopyTable("public", "device", "r", partition=False, populated=True, columns=(column,))
+
+
+def test_a_column_too_short_for_a_hash_is_refused_so_that_no_hash_of_another_becomes_short():
+    rules = rules_of(read_rules(b'[tables.device]\ntoken = "hash"', "r.toml"))
+    assert assign(rules, (table_with("token", 16),)).ruled
+    with pytest.raises(Refused, match=r"device\.token takes 15 characters"):
+        assign(rules, (table_with("token", 15),))
+
+
+@pytest.mark.parametrize(("length", "rule"), [(40, "hash"), (8, "empty")])
+def test_a_suggested_rule_fits_the_length_of_its_column(length, rule):
+    assert f'token = "{rule}"' in suggested((table_with("token", length),), {}, "en_US")
+
+
+def test_the_hint_of_an_unknown_provider_names_only_near_ones():
+    with pytest.raises(UsageError) as caught:
+        open_fakes(["nope"], "en_US")
+    assert "write" not in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        open_fakes(["emial"], "en_US")
+    assert "email" in caught.value.hint

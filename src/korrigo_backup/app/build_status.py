@@ -15,6 +15,7 @@ from korrigo_backup.app.build import STOPPED_FILE
 from korrigo_backup.canary.watch import findings, watch
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.status.collect import Sources, collect, known
+from korrigo_backup.status.erasures import ledger_findings
 from korrigo_backup.status.evaluate import evaluate
 from korrigo_backup.status.model import Goals
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.app.build import Wired
+    from korrigo_backup.core.finding import Finding
     from korrigo_backup.schedule.schedule import Schedule
     from korrigo_backup.site.site import Site
     from korrigo_backup.status.model import Facts, Status
@@ -77,6 +79,7 @@ def sources(wired: Wired, *, ask: bool) -> Sources:
         media=config.media.root,
         stopped=config.backup.dir / STOPPED_FILE,
         erasures=lambda: _waiting(wired),
+        ledger=lambda: _ledger(wired),
         live=(lambda: _hurried(wired)) if ask else None,
         targets={name: section.is_off_site for name, section in config.targets.items()},
     )
@@ -90,6 +93,13 @@ def _waiting(wired: Wired) -> int:
     with suppress(KorrigoBackupError):  # doctor says what is wrong with the directory
         return len(spool.pending())
     return 0
+
+
+def _ledger(wired: Wired) -> tuple[Finding, ...]:
+    """Return whether the erasure ledger can be read; without a key there is none."""
+    with suppress(KorrigoBackupError):
+        return ledger_findings(wired.ledger(), wired.catalog.directory)
+    return ()
 
 
 def facts(wired: Wired, *, now: datetime, ask: bool) -> Facts:

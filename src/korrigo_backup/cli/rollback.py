@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
-from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_services
+from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings, say_services
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
 from korrigo_backup.cli.rescue.restore_files import undo_files_and_say
@@ -142,6 +142,7 @@ def _undo_undelete(wired: Wired, undo: str | None, *, yes: bool, dry_run: bool) 
             say(f"  table     {table}: {counted(count, 'removed row')} inserted again")
         for table, count in plan.tables.items():
             say(f"  table     {table}: {counted(count, 'row')} deleted again")
+        say_findings(plan.findings)
         if plan.links:
             say(f"  links     {counted(plan.links, 'reference')} emptied again")
         if plan.files:
@@ -183,6 +184,7 @@ def _confirm(plan: RollbackPlan, *, yes: bool, dry_run: bool) -> bool:
             say(f"  {part:<9} {back} becomes live, the present {part} is kept as {kept}")
         else:
             say(f"  {part:<9} stays as it is")
+    say_findings(plan.findings)
     if dry_run:
         add_to_document(plan=plan)
         raise PlanShown

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.backup import media_root
+from korrigo_backup.djangoapp.erasing import erased_since, require_nothing_erased
 from korrigo_backup.djangoapp.fixture.migration_state import applied, compare, in_code
 from korrigo_backup.djangoapp.fixture.outside import missing_rights
 from korrigo_backup.djangoapp.load import load as loader
@@ -48,6 +49,7 @@ from korrigo_backup.verify import django_artifact as artifact
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from korrigo_backup.artifact.keyring import Keyring
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.djangoapp.fixture.tables import ModelTable
     from korrigo_backup.djangoapp.load.load import Load
@@ -72,6 +74,7 @@ class Restore:
     `source` is a directory, or what the host serves, which has verified every byte of it; with `verified` it has
     found its signature good, too. `stamp` is that of what is kept of the media, by default the time of now. With
     `into`, the name of a copy of the database, that copy is loaded and the media stay staged: the host swaps both.
+    `without_ledger`: rows erased on request may come back.
     """
 
     source: Path | Host
@@ -82,6 +85,7 @@ class Restore:
     verified: bool = False
     stamp: str | None = None
     into: str | None = None
+    without_ledger: bool = False
     state: str = UNCHANGED
     warnings: list[str] = field(default_factory=list)
     _undecided: bool = False
@@ -93,6 +97,7 @@ class Restore:
         self.listener(DjangoBegun(manifest.timestamp))
         if not isinstance(self.source, Host):
             artifact.require_archive(self.source, manifest)
+            self._look_for_erased(keys, manifest)
         with ExitStack() as stack:
             file = stack.enter_context(artifact.open_member(self.source, manifest.database_backup or ""))
             self.listener(DjangoDatabase(str(connections[self.alias].settings_dict["NAME"])))
@@ -107,6 +112,14 @@ class Restore:
                 self._check_media(manifest)
             else:
                 self._replace(manifest, load)
+
+    def _look_for_erased(self, keys: Keyring | None, manifest: Manifest) -> None:
+        """Refuse to bring erased rows back, or warn; the host applies its ledger itself to what it serves."""
+        why = erased_since(keys, manifest.timestamp)
+        if self.dry_run or self.without_ledger:
+            self.warnings += [f"the erasure ledger is not applied: {why}"] if why else []
+        else:
+            require_nothing_erased(why)
 
     def _warn(self, load: Load) -> None:
         self.warnings += load.warnings

@@ -14,6 +14,7 @@ import msgspec
 
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.entry import OnDelete
+from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -34,26 +35,6 @@ SELECT coalesce(json_agg(json_build_object(
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-"""
-
-_COLUMNS = """(SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(o.{keys}) WITH ORDINALITY k (number, place),
-                pg_attribute a WHERE a.attrelid = o.{table} AND a.attnum = k.number)"""
-
-# A foreign key of a partition that belongs to that of its parent is left out. The operators compare the row referred to
-# with the row that refers, in this order.
-_FOREIGN_KEYS = f"""
-SELECT coalesce(json_agg(json_build_object(
-  'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
-  'columns', {_COLUMNS.format(keys="conkey", table="conrelid")},
-  'to', quote_ident(m.nspname) || '.' || quote_ident(d.relname),
-  'to_columns', {_COLUMNS.format(keys="confkey", table="confrelid")},
-  'operators', (SELECT json_agg(quote_ident(s.nspname) || '.' || p.oprname ORDER BY k.place)
-                FROM unnest(o.conpfeqop) WITH ORDINALITY k (number, place)
-                JOIN pg_operator p ON p.oid = k.number JOIN pg_namespace s ON s.oid = p.oprnamespace),
-  'action', o.confdeltype) ORDER BY o.oid), '[]')
-FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_class d ON d.oid = o.confrelid JOIN pg_namespace m ON m.oid = d.relnamespace
-WHERE o.contype = 'f' AND o.conparentid = 0 AND n.nspname !~ '^pg_' AND m.nspname !~ '^pg_'
 """
 
 
@@ -89,15 +70,6 @@ class LoadedTable(msgspec.Struct, frozen=True):
         """Its name in a statement, without its heirs unless they are its partitions."""
         name = f"{identifier(self.schema)}.{identifier(self.table)}"
         return name if self.parted else f"ONLY {name}"
-
-
-class _ForeignKey(msgspec.Struct, frozen=True):
-    table: str
-    columns: tuple[str, ...]
-    to: str
-    to_columns: tuple[str, ...]
-    operators: tuple[str, ...]
-    action: str
 
 
 @dataclass(frozen=True)
@@ -161,19 +133,28 @@ _COUNTED = 40
 
 
 def read_references(
-    session: Session, tables: Mapping[str, LoadedTable], entries: Iterable[Entry]
+    session: Session,
+    tables: Mapping[str, LoadedTable],
+    entries: Iterable[Entry],
+    *,
+    live: Mapping[str, LoadedTable] | None = None,
 ) -> tuple[LoadedReference, ...]:
-    """Return every reference, held by the database or named by an entry; of two rules the newer decides."""
+    """Return every reference, held by the database or named by an entry; of two rules the newer decides.
+
+    With `live`, all tables of the database, `tables` are copies of some, whose content types are those of the database.
+    """
     links = {(one.table, one.columns, one.to, one.content_type): one for entry in entries for one in entry.links}
     found = []
-    for key in session.ask(_FOREIGN_KEYS, tuple[_ForeignKey, ...]):
-        table, to = normal_name(key.table), normal_name(key.to)
-        if table not in tables or to not in tables:
+    for key in foreign_keys(session):
+        table, to = key.table, key.to
+        if key.inherited or table not in tables or to not in tables:
+            continue
+        if not set(key.columns) <= set(tables[table].columns) or not set(key.to_columns) <= set(tables[to].columns):
             continue
         link = links.pop((table, key.columns, to, ("", "")), None)
         made = LoadedReference(tables[table], key.columns, tables[to], key.to_columns, key.operators, Fate.ERASED)
         found.append(_decided(made, link, key.action))
-    types = _content_types(session, tables) if any(link.type_column for link in links.values()) else {}
+    types = _content_types(session, live or tables) if any(link.type_column for link in links.values()) else {}
     return (*found, *_of_code(links.values(), tables, types))
 
 
@@ -229,5 +210,4 @@ def _content_types(session: Session, tables: Mapping[str, LoadedTable]) -> dict[
     table = next((one for one in tables.values() if one.table == "django_content_type"), None)
     if table is None:
         return {}
-    query = f"SELECT coalesce(json_agg(json_build_array(app_label, model, id)), '[]') FROM {table.sql}"
-    return {(app, model): number for app, model, number in session.ask(query, list[tuple[str, str, int]])}
+    return content_types(session, table.sql)

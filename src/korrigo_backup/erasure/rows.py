@@ -1,6 +1,6 @@
 """Erase from a loaded database the rows that the ledger names, with those that depend on them.
 
-All reads come first: the rows are marked in temporary tables (`gone_N`) by their place, then references are emptied,
+All reads come first: the rows are marked in temporary tables (`erased_N`) by their place, then references are emptied,
 then all marked rows are deleted by one statement, since foreign keys are looked at when a statement ends. Triggers of
 the site do not run: an audit table must not get the erased values. The caller begins and ends the transaction.
 """
@@ -106,25 +106,28 @@ def files_of_rows(
     return erasing.files(columns)
 
 
-def _marked(session: Session, entries: Sequence[Entry], keys: Mapping[str, Key]) -> _Erasing:
+def _marked(session: Session, entries: Sequence[Entry], keys: Mapping[str, Key]) -> MarkedRows:
     """Mark the rows that entries name."""
     session.run(PROVING)
-    erasing = _Erasing(session, read_tables(session))
-    erased = erased_keys(entries, keys)
-    for table, by_columns in erased.tables.items():
-        for columns in by_columns:
-            if (there := erasing.tables.get(table)) and set(columns) <= set(there.columns):
-                erasing.mark_named(there, columns, erased)
+    erasing = MarkedRows(session, read_tables(session))
+    erasing.mark_all(erased_keys(entries, keys))
     return erasing
 
 
 @dataclass
-class _Erasing:
+class MarkedRows:
     """The marked rows: of each table the number of its temporary table."""
 
     session: Session
     tables: Mapping[str, LoadedTable]
     marked: dict[str, int] = field(default_factory=dict)
+
+    def mark_all(self, erased: ErasedKeys) -> None:
+        """Mark the rows that the ledger names, as far as their tables and columns are there."""
+        for table, by_columns in erased.tables.items():
+            for columns in by_columns:
+                if (there := self.tables.get(table)) and set(columns) <= set(there.columns):
+                    self.mark_named(there, columns, erased)
 
     def mark_named(self, table: LoadedTable, columns: tuple[str, ...], erased: ErasedKeys) -> None:
         """Mark the erased rows of a table by a key of these columns; every key of the table is read."""
@@ -176,7 +179,7 @@ class _Erasing:
             return ""
         if number is None:
             return table.sql if table.parted else f"(SELECT c.* FROM {table.sql} c)"
-        gone = f"SELECT FROM pg_temp.gone_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
+        gone = f"SELECT FROM pg_temp.erased_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
         return f"(SELECT c.* FROM {table.sql} c WHERE {'' if marked else 'NOT '}EXISTS ({gone}))"
 
     def without_triggers(self, references: Sequence[LoadedReference]) -> _Triggers:
@@ -210,7 +213,7 @@ class _Erasing:
         steps, counts = [], []
         for name, number in self.marked.items():
             steps.append(
-                f"d{number} AS (DELETE FROM {self.tables[name].sql} c USING pg_temp.gone_{number} g"
+                f"d{number} AS (DELETE FROM {self.tables[name].sql} c USING pg_temp.erased_{number} g"
                 " WHERE c.tableoid = g.part AND c.ctid = g.at RETURNING 1)"
             )
             counts.append(f"(SELECT count(*) FROM d{number})")
@@ -222,7 +225,7 @@ class _Erasing:
         """Raise ProofFailed if a marked row is still there: a rule of the database has kept it."""
         for name, number in self.marked.items():
             query = (
-                f"SELECT to_json(count(*)) FROM {self.tables[name].sql} c JOIN pg_temp.gone_{number} g"
+                f"SELECT to_json(count(*)) FROM {self.tables[name].sql} c JOIN pg_temp.erased_{number} g"
                 " ON c.tableoid = g.part AND c.ctid = g.at"
             )
             if left := self.session.ask(query, int):
@@ -235,14 +238,14 @@ class _Erasing:
     def drop(self) -> None:
         """Drop the temporary tables."""
         for number in self.marked.values():
-            self.session.run(f"DROP TABLE pg_temp.gone_{number}")
+            self.session.run(f"DROP TABLE pg_temp.erased_{number}")
 
     def _mark(self, table: LoadedTable, places: str) -> int:
         """Mark rows, `places` gives them as (part, at); return how many were not marked before."""
         if table.name not in self.marked:
             self.marked[table.name] = number = len(self.marked) + 1
-            self.session.run(f"CREATE TEMP TABLE gone_{number} (part oid, at tid)")
-        gone = f"pg_temp.gone_{self.marked[table.name]}"
+            self.session.run(f"CREATE TEMP TABLE erased_{number} (part oid, at tid)")
+        gone = f"pg_temp.erased_{self.marked[table.name]}"
         new = "NOT EXISTS (SELECT FROM {gone} g WHERE g.part = n.part AND g.at = n.at)"
         return self._count(
             f"INSERT INTO {gone} SELECT DISTINCT n.part, n.at FROM ({places}) n (part, at)"
@@ -255,14 +258,14 @@ class _Erasing:
     def _referring(self, one: LoadedReference) -> str:
         """Return the FROM of rows `c` that refer to marked rows `p`."""
         return (
-            f"pg_temp.gone_{self.marked[one.to.name]} m JOIN {one.to.sql} p ON p.tableoid = m.part AND p.ctid = m.at"
+            f"pg_temp.erased_{self.marked[one.to.name]} m JOIN {one.to.sql} p ON p.tableoid = m.part AND p.ctid = m.at"
             f" JOIN {one.table.sql} c ON {one.joins('c', 'p')}"
         )
 
     def _referred(self, one: LoadedReference) -> str:
         """Return the FROM of rows `p` that marked rows refer to."""
         return (
-            f"pg_temp.gone_{self.marked[one.table.name]} m JOIN {one.table.sql} c ON c.tableoid = m.part"
+            f"pg_temp.erased_{self.marked[one.table.name]} m JOIN {one.table.sql} c ON c.tableoid = m.part"
             f" AND c.ctid = m.at JOIN {one.to.sql} p ON {one.joins('c', 'p')}"
         )
 
@@ -271,7 +274,7 @@ class _Erasing:
         rows = self._referring(one)
         if one.table.name not in self.marked:
             return rows
-        gone = f"pg_temp.gone_{self.marked[one.table.name]}"
+        gone = f"pg_temp.erased_{self.marked[one.table.name]}"
         return f"{rows} WHERE NOT EXISTS (SELECT FROM {gone} s WHERE s.part = c.tableoid AND s.at = c.ctid)"
 
 

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.closure import PICKED, dangling, unpick
-from korrigo_backup.rescue.erased_rows import erased_among
+from korrigo_backup.rescue.closure import PICKED, RowMark, dangling, unpick
 from korrigo_backup.rescue.insertion import picked, try_insertion
-from korrigo_backup.rescue.staged_rows import ROW
+from korrigo_backup.rescue.staged_rows import MARK, ROW
 from korrigo_backup.rescue.steps.taken_keys import taken_keys, taken_parts
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, NewValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
@@ -46,11 +44,16 @@ class Conflicts:
     rows: StagedRows
     relations: Sequence[RowRelation]
     skip: bool
-    erased: ErasedKeys
+    erased: Sequence[tuple[str, int]]
+    """Picked rows that were erased on request, by table and number."""
+    named: bool
+    """Whether the rows were asked for one by one: an erased row among them is a conflict."""
     found: list[Conflict] = field(default_factory=list)
     typed: list[TypedValue] = field(default_factory=list)
     """New values that no row has taken yet."""
     new_values: list[NewValue] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Erased rows that nobody has named, by table: they are left out."""
     _known: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def settle(self) -> dict[str, int]:
@@ -127,15 +130,17 @@ class Conflicts:
         return {name: self.rows.count(PICKED, table) for name, table in self.rows.tables.items()}
 
     def _erased(self) -> None:
-        """Name the picked rows that were erased on request: no undelete brings them back."""
-        left = [
-            (name, int(row))
-            for name, table in self.rows.tables.items()
-            for row in erased_among(self.rows.session, self.erased, table, f"{table.gone} WHERE {PICKED}", named=ROW)
-        ]
-        for name, number in dict.fromkeys(left):
-            self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
-        self._leave(left)
+        """Leave out the picked rows that were erased on request; one that was asked for by its name is a conflict."""
+        for name, number in self.erased:
+            if self.named and self._is_root(name, number):
+                self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
+            else:
+                self.left_out[name] = self.left_out.get(name, 0) + 1
+        unpick(self.rows, self.erased)
+
+    def _is_root(self, name: str, number: int) -> bool:
+        query = f"SELECT to_json({MARK} = {RowMark.ROOT}) FROM {self.rows.tables[name].gone} WHERE {ROW} = {number}"
+        return self.rows.session.ask(query, bool)
 
     def _parts(self) -> list[tuple[str, int]]:
         taken = taken_parts(self.rows, self.relations)

@@ -8,7 +8,7 @@ recorded with it, so that media that are restored alone lack them, too.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,13 +20,10 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
 from korrigo_backup.erasure.rows import files_of_rows
-from korrigo_backup.errors import NotFound, Unreachable, UsageError
+from korrigo_backup.errors import Cancelled, UsageError
 from korrigo_backup.media.tree import MediaTree
-from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.file_history import relative
-from korrigo_backup.rescue.objects import plain_parts
-from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.site_tables import SiteTables, live_database
+from korrigo_backup.rescue.steps.named_rows import NamedRows, named_rows, rows_nowhere
 from korrigo_backup.rescue.steps.rules import rules_entry
 from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
@@ -35,13 +32,11 @@ from korrigo_backup.run.step import Listener, silent
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.core.site_description import Description
     from korrigo_backup.erasure.ledger import ErasureLedger
-    from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.rescue.site_tables import NamedRow
     from korrigo_backup.site.site import Site
 
@@ -82,17 +77,23 @@ def forget(
     options: ForgetOptions,
     *,
     now: datetime,
+    confirm: Callable[[tuple[str, ...]], bool],
     listen: Listener = silent,
 ) -> Forgotten:
     """Record rows and files in the ledger; return their numbers, and which of them are still live.
 
-    Raises UsageError without an object or file and for a key that is none, NotFound for an unknown table, Unreachable
+    `confirm` is asked about rows that neither the site nor a backup has. Raises Cancelled if it says no, UsageError
+    without an object or file and for a key that is none, NotFound for an unknown table, Unreachable
     for a row without the database, UnreadableLedger.
     """
     if not options.objects and not options.files:
         raise UsageError("name what was erased", hint="korrigo-backup forget accounts.User:12, or --file scans/12.pdf")
     ledger.read()
     named = named_rows(site, catalog, options.objects)
+    nowhere = tuple(dict.fromkeys(row.name for row in rows_nowhere(site, catalog, named)))
+    if nowhere and not options.dry_run and not confirm(nowhere):
+        raise Cancelled("Nothing was recorded", hint="see the key; to record it all the same, answer yes")
+    named = replace(named, nowhere=nowhere)
     return record(site, catalog, ledger, options, named, now=now, listen=listen)
 
 
@@ -147,7 +148,7 @@ def record(
         known=sum(1 for one in made if one.subject is not Subject.RULES and one.identity in known),
         live=standing,
         ledger=str(ledger.path),
-        findings=tuple(_findings(standing, named.not_asked)),
+        findings=tuple(_findings(standing, named)),
     )
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):
@@ -155,46 +156,6 @@ def record(
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
     return done
-
-
-@dataclass(frozen=True)
-class NamedRows:
-    """The rows that were named, those that are live among them, and the site as it is described."""
-
-    rows: tuple[NamedRow, ...] = ()
-    live: tuple[str, ...] = ()
-    tables: frozenset[str] = frozenset()
-    description: Description | None = None
-    not_asked: str = ""
-
-
-def named_rows(
-    site: Site, catalog: Catalog, objects: Sequence[str], unknown: dict[str, str] | None = None
-) -> NamedRows:
-    """Return rows by the names that a person types; raises as `forget`.
-
-    With `unknown`, a name that means no table or key is put there with the reason, and passed over.
-    """
-    if not objects:
-        return NamedRows()
-    with live_database(site) as live:
-        if live.taken is None:
-            raise Unreachable(live.away, hint="start the database: its server reads the key as the table has it")
-        tables = SiteTables(site, read_points(catalog).dumps, live.taken)
-        rows = tuple(row for text in objects if (row := _named_row(tables, text, unknown)))
-        standing = tuple(row.name for row in rows if _is_live(live.taken, tables, row))
-        description = tables.description
-        return NamedRows(rows, standing, frozenset(tables.live), description, tables.not_asked)
-
-
-def _named_row(tables: SiteTables, text: str, unknown: dict[str, str] | None) -> NamedRow | None:
-    try:
-        return tables.row(text)
-    except (NotFound, UsageError) as problem:
-        if unknown is None:
-            raise
-        unknown[text] = problem.message
-        return None
 
 
 def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:
@@ -229,20 +190,6 @@ def _key(ledger: ErasureLedger, options: ForgetOptions) -> Key:
     return ledger.keyring.signing()
 
 
-def _is_live(taken: Snapshot, tables: SiteTables, row: NamedRow) -> bool:
-    live = tables.live.get(row.table.table)
-    if live is None:
-        return False
-    kinds = dict(live.key)
-    condition = " AND ".join(
-        f"{identifier(name)} = {literal(value)}::{kinds[name]}"
-        for (name, _), value in zip(live.key, row.values, strict=True)
-    )
-    schema, table = plain_parts(live.name)
-    place = f"{identifier(schema)}.{identifier(table)}"
-    return taken.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {place} WHERE {condition}))", bool)
-
-
 def _entries(head: Entry, key: Key, named: NamedRows) -> Iterator[Entry]:
     found = {(row.table.table, tuple(row.key.items())): row.name in named.live for row in named.rows}
     for (table, cells), is_live in found.items():
@@ -258,17 +205,23 @@ def _by_table(rows: Sequence[NamedRow]) -> dict[str, int]:
     return {name: len(keys) for name, keys in found.items()}
 
 
-def _findings(standing: Sequence[str], not_asked: str) -> Iterator[Finding]:
+def _findings(standing: Sequence[str], named: NamedRows) -> Iterator[Finding]:
+    if named.nowhere:
+        yield warning(
+            "erasure.nowhere",
+            f"neither the site nor a backup has {listed(named.nowhere)}",
+            "see the key; a wrong entry goes with korrigo-backup forget --remove HASH",
+        )
     if standing:
         yield warning(
             "erasure.live",
             f"still live: {listed(standing)}",
             "delete it on the site, then run forget again: an entry is about the backups from before it",
         )
-    if not_asked:
+    if named.not_asked:
         yield warning(
             "erasure.rules",
-            f"the site's Django was not asked ({not_asked}): rows that must refer to the erased rows"
+            f"the site's Django was not asked ({named.not_asked}): rows that must refer to the erased rows"
             " are erased with them, other references to them are emptied",
             "set [django] manage, then run forget again: the rules of on_delete are then recorded",
         )

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.site.manage import DESCRIBE
 
@@ -44,25 +45,6 @@ SELECT coalesce(json_agg(json_build_object(
           WHERE k.place <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number))), '[]')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-"""
-
-_COLUMNS = """(SELECT json_agg(a.attname ORDER BY k.place) FROM unnest(o.{keys}) WITH ORDINALITY k (number, place),
-                pg_attribute a WHERE a.attrelid = o.{table} AND a.attnum = k.number)"""
-
-_FOREIGN_KEYS = f"""
-SELECT coalesce(json_agg(json_build_object(
-  'name', o.conname, 'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
-  'columns', {_COLUMNS.format(keys="conkey", table="conrelid")},
-  'to', quote_ident(m.nspname) || '.' || quote_ident(d.relname),
-  'to_columns', {_COLUMNS.format(keys="confkey", table="confrelid")},
-  'cascades', o.confdeltype = 'c' OR NOT EXISTS (SELECT FROM unnest(o.conkey) number, pg_attribute a
-    WHERE a.attrelid = o.conrelid AND a.attnum = number AND NOT a.attnotnull),
-  'parts', CASE WHEN d.relispartition THEN (SELECT json_agg(quote_ident(q.nspname) || '.' || quote_ident(p.relname))
-    FROM pg_partition_tree(pg_partition_root(d.oid)) t JOIN pg_class p ON p.oid = t.relid
-    JOIN pg_namespace q ON q.oid = p.relnamespace WHERE t.isleaf) ELSE '[]' END) ORDER BY o.oid), '[]')
-FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_class d ON d.oid = o.confrelid JOIN pg_namespace m ON m.oid = d.relnamespace
-WHERE o.contype = 'f' AND c.relkind = 'r' AND d.relkind = 'r' AND n.nspname !~ '^pg_' AND m.nspname !~ '^pg_'
 """
 
 
@@ -123,10 +105,10 @@ def read_tables(session: Session) -> dict[str, TableLayout]:
 
 def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
     """Return the foreign keys that the database itself holds."""
-    found = session.ask(_FOREIGN_KEYS, tuple[RowRelation, ...])
     return tuple(
-        replace(one, table=normal_name(one.table), to=normal_name(one.to), parts=tuple(map(normal_name, one.parts)))
-        for one in found
+        RowRelation(one.name, one.table, one.columns, one.to, one.to_columns, cascades=one.cascades, parts=one.parts)
+        for one in foreign_keys(session)
+        if one.plain
     )
 
 
@@ -213,8 +195,7 @@ def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[
     table = next((one for one in tables.values() if one.table == "django_content_type"), None)
     if table is None:
         return {}
-    query = f"SELECT coalesce(json_agg(json_build_array(app_label, model, id)), '[]') FROM {table.sql}"
-    return {(app, model): number for app, model, number in session.ask(query, list[tuple[str, str, int]])}
+    return content_types(session, table.sql)
 
 
 def described_relations(site: Site, session: Session, tables: Mapping[str, TableLayout]) -> tuple[RowRelation, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.core.sqlname import bare_name
-from korrigo_backup.errors import NotFound
+from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.postgres.digest import known_rule
 from korrigo_backup.postgres.rows import OURS
 from korrigo_backup.postgres.sql import identifier, literal
@@ -20,6 +20,7 @@ from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.points import database_proof
 from korrigo_backup.rescue.row_changes import LIVE, RowState, column_of, row_events
 from korrigo_backup.rescue.saved_rows import SavedRow, open_saved_rows
+from korrigo_backup.restore.erasing import erased_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,10 +74,19 @@ class HistorySource:
 
 
 def row_history(source: HistorySource, tables: SiteTables, row: NamedRow, field: str | None = None) -> RowHistory:
-    """Return the history of a row; NotFound if no state has it, UsageError for a field that no state has."""
-    saved, read = _saved_states(source, row)
+    """Return the history of a row; NotFound if no state has it, UsageError for a field that no state has.
+
+    Values of a row that was erased on request are left out; Refused if no other state has the row.
+    """
+    saved, read, erased = _saved_states(source, row)
     states = [*saved, *_live_states(source, tables, row)]
     columns = {name: None for state in reversed(states) for name in state.values or ()}
+    if not columns and erased:
+        raise Refused(
+            f"{row.name} was erased on request: what the backups still have of it is not shown",
+            hint="korrigo-backup forget --list shows the ledger",
+            id_="erasure.row",
+        )
     if not columns:
         away = "" if source.taken else ", and the database was not asked"
         raise NotFound(
@@ -101,9 +111,10 @@ def row_history(source: HistorySource, tables: SiteTables, row: NamedRow, field:
     )
 
 
-def _saved_states(source: HistorySource, row: NamedRow) -> tuple[list[RowState], int]:
+def _saved_states(source: HistorySource, row: NamedRow) -> tuple[list[RowState], int, bool]:
+    """Return the states in the dumps, how many were read, and whether a dump has the row and it was erased since."""
     known: dict[Content, Mapping[str, str | None] | None] = {}
-    states, read = [], 0
+    states, read, erased = [], 0, False
     for dump in source.points.require_dumps():
         content = table_content(dump, row.table.table)
         if content is None or content not in known:
@@ -115,9 +126,11 @@ def _saved_states(source: HistorySource, row: NamedRow) -> tuple[list[RowState],
                 known[content] = values
         else:
             values = known[content]
+        if values and erased_from(source.site, dump).holds(row.table.table, row.key):
+            values, erased = None, True
         point = source.points.point_of(dump)
         states.append(RowState(dump.created, dump.name, values, point.name if point else ""))
-    return states, read
+    return states, read, erased
 
 
 def table_content(dump: Artifact, table: str) -> Content | None:

@@ -29,6 +29,7 @@ from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.recovery.undelete import PutFile, RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
+from korrigo_backup.rescue.erased_rows import erased_among_picked
 from korrigo_backup.rescue.files import FilesOfRows, find_files, stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
 from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
@@ -50,8 +51,8 @@ from korrigo_backup.rescue.steps.transaction import (
     transaction_number,
 )
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
-from korrigo_backup.restore.erased_findings import files_left_out
-from korrigo_backup.restore.erasing import erased_among_files, erased_from
+from korrigo_backup.restore.erased_findings import files_left_out, rows_left_out
+from korrigo_backup.restore.erasing import erased_among_files
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, silent
@@ -63,6 +64,7 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.points import Points
@@ -184,20 +186,22 @@ class _Undeletion:
         self._findings += choice.findings
         close(self._rows, self._relations)
         require_overwritten(self._rows, self._roots.overwrite)
-        erased = erased_from(self._site, artifact)
-        conflicts = Conflicts(self._rows, self._relations, self._options.skip, erased)
+        erased = erased_among_picked(self._site, artifact, self._rows)
+        conflicts = Conflicts(
+            self._rows,
+            self._relations,
+            self._options.skip,
+            erased,
+            bool(self._roots.rows) and self._roots.table is None,
+        )
         conflicts.typed += self._roots.typed
         conflicts.require_free()
         counts = conflicts.settle()
         conflicts.require_taken()
+        if conflicts.left_out:
+            self._findings.append(rows_left_out(conflicts.left_out))
         if self._options.files:
-            self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
-            if gone := erased_among_files(self._site, self._files.saved(points.media)):
-                self._files.leave_out(gone)
-                self._findings.append(files_left_out(gone))
-            left = self._options.skip
-            conflicts.found += [msgspec.structs.replace(one, left=left) for one in self._files.conflicts]
-            self._findings += self._files.findings
+            self._find_files(points, artifact, conflicts)
         self._links = emptied_links(self._rows, self._relations)
         self._findings += changed_parents(self._rows, self._relations)
         self._findings += rows_elsewhere(self._rows, self._relations)
@@ -225,6 +229,16 @@ class _Undeletion:
             tuple(conflicts.new_values),
             tuple(overwritten_rows(self._rows)),
         )
+
+    def _find_files(self, points: Points, artifact: Artifact, conflicts: Conflicts) -> None:
+        """Find the files of the rows, without those that were erased on request."""
+        self._files = find_files(self._site, self._rows, self._roots.described, points, artifact)
+        if gone := erased_among_files(self._site, self._files.saved(points.media)):
+            self._files.leave_out(gone)
+            self._findings.append(files_left_out(gone))
+        left = self._options.skip
+        conflicts.found += [msgspec.structs.replace(one, left=left) for one in self._files.conflicts]
+        self._findings += self._files.findings
 
     @phase("insert")
     def carry_out(self, plan: UndeletePlan, place: RecordPlace, running: journal.Running) -> None:

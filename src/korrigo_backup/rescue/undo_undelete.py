@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound, PartlyDone, Refused, World
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.django import committed
@@ -32,6 +34,8 @@ from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.staged_rows import rescue_session
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps, partly
 from korrigo_backup.rescue.values.undo_values import UndoValues
+from korrigo_backup.restore.erased_findings import rows_left_out
+from korrigo_backup.restore.erasing import entries_about, ledger_keys
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
@@ -60,7 +64,8 @@ _SHOWN = 3
 class UndoPlan(msgspec.Struct, frozen=True):
     """The effect of an undo: rows deleted from each table, links that are emptied again, files that are removed.
 
-    `verb` made them. `changed` rows get the values of before, `removed` rows come back.
+    `verb` made them. `changed` rows get the values of before, `removed` rows come back, but for those that were erased
+    on request meanwhile.
     """
 
     stamp: str
@@ -72,6 +77,7 @@ class UndoPlan(msgspec.Struct, frozen=True):
     verb: str = "undelete"
     changed: dict[str, int] = {}
     removed: dict[str, int] = {}
+    findings: tuple[Finding, ...] = ()
 
 
 def undone_record(catalog: Catalog, site: str, stamp: str | None) -> UndeleteHead:
@@ -158,6 +164,7 @@ class _Undo:
             " nullif(line->'put', 'null'), nullif(line->'removed', 'null')"
             " FROM pg_temp.recorded; ANALYZE pg_temp.undo_rows"
         )
+        erased = self._leave_erased_out()
         counts = dict(self._session.ask(_COUNTS, list[tuple[int, int]]))
         for number, count in counts.items():
             self._find(number, count)
@@ -173,7 +180,19 @@ class _Undo:
             self._head.verb,
             {self._name(number): count for number, count in self._values.changed().items()},
             {self._name(number): count for number, count in self._values.removed().items()},
+            (rows_left_out(erased),) if erased else (),
         )
+
+    def _leave_erased_out(self) -> dict[str, int]:
+        """Drop the removed rows that were erased on request since; return their numbers by table."""
+        entries = entries_about(self._site, None, copied=self._head.created)
+        erased, found = erased_keys(entries, ledger_keys(self._site)), {}
+        for number in self._values.removed():
+            if lines := self._values.erased(number, self._name(number), erased):
+                found[self._name(number)] = len(lines)
+                listed = ", ".join(map(literal, lines))
+                self._session.run(f"DELETE FROM pg_temp.undo_rows WHERE ctid = ANY (ARRAY[{listed}]::tid[])")
+        return found
 
     def _copied(self) -> Iterator[bytes]:
         yield b"COPY pg_temp.recorded FROM STDIN;\n"

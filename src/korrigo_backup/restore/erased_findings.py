@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def erased_finding(rows: Mapping[str, int]) -> Finding:
-    """Return the finding that tells what was taken out again."""
+def erased_finding(rows: Mapping[str, int], *, of_copy: bool = False) -> Finding:
+    """Return the finding that tells what was taken out again, of a backup or of a previous copy."""
     tables = listed([f"{name} {number}" for name, number in sorted(rows.items())])
     number = counted(sum(rows.values()), "row")
     return warning(
         "erasure.applied",
         f"erased on request and taken out again: {number} ({tables})",
-        "right: the backup still has them, the site does not; korrigo-backup forget --list",
+        "forget has recorded them since that copy was made; korrigo-backup forget --list"
+        if of_copy
+        else "right: the backup still has them, the site does not; korrigo-backup forget --list",
     )
 
 
@@ -48,6 +50,16 @@ def files_findings(gone: Collection[str], left: Collection[str]) -> Iterator[Fin
             f" ({first_of(sorted(map(printable, left)), _SHOWN)})",
             "erase them all the same: korrigo-backup forget --file PATH, and restore again",
         )
+
+
+def rows_left_out(rows: Mapping[str, int]) -> Finding:
+    """Return the finding that tells how many rows do not come back, since they or their parents were erased."""
+    tables = listed([f"{name} {number}" for name, number in sorted(rows.items())])
+    return warning(
+        "erasure.left_out",
+        f"erased on request, and so left out: {counted(sum(rows.values()), 'row')} ({tables})",
+        "korrigo-backup forget --list",
+    )
 
 
 def files_left_out(paths: Collection[str]) -> Finding:

@@ -8,7 +8,6 @@ did; a file that an erased row had named stays where a row names it that is rest
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
@@ -23,17 +22,14 @@ from korrigo_backup.erasure.rows import ErasedRows, erase_rows
 from korrigo_backup.errors import ProofFailed, Unreachable
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.restore.erased_findings import erased_finding, files_findings
-from korrigo_backup.retention import holds
-from korrigo_backup.retention.hold import standing
-from korrigo_backup.retention.policy import own_clock
 from korrigo_backup.site.path_columns import URL_ROOT
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.artifact.signature import Key
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.erasure.entry import Entry
@@ -44,20 +40,18 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
-_STAMP = 15
-"""The length of the stamp at the end of the name of a previous copy: 20261231_235959."""
-
-
 @dataclass(frozen=True)
 class Erasing:
     """The erasure of one restore. A `hold` on the artifact wins: its data come back as they were saved.
 
     `rows` are the erased rows by table, `emptied` the rows whose reference was emptied, once it is done. `files` are
     the paths that only erased rows named, `named` those that an erased row had named and another row names, once a
-    database was looked at. `gone` are the files that were erased.
+    database was looked at. `gone` are the files that were erased. `of_copy`: the data are a
+    previous copy.
     """
 
     hold: Hold | None = None
+    of_copy: bool = False
     rows: dict[str, int] = field(default_factory=dict)
     emptied: dict[str, int] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
@@ -142,7 +136,7 @@ class Erasing:
         Where files come without a database, the live one shows which of them a row names. Raises ProofFailed if the
         remaining files are not those of before without the erased ones.
         """
-        erased = erased_keys(self._wanted(site, artifact, copied), _keys(site))
+        erased = erased_keys(self._wanted(site, artifact, copied), ledger_keys(site))
         if not (self.files or erased.files or erased.files_of_rows):
             return
         typed, of_rows, before = set[str](), set[str](), 0
@@ -168,7 +162,7 @@ class Erasing:
 
     def hashed_files(self, site: Site) -> tuple[str, ...]:
         """Return the files that were erased as the journal keeps them, so that checks do not miss them."""
-        key = next(iter(_keys(site).values()), None)
+        key = next(iter(ledger_keys(site).values()), None)
         return tuple(journaled_hash(key, path) for path in self.gone) if key else ()
 
     def _named(self, site: Site, erased: ErasedKeys) -> set[str]:
@@ -179,7 +173,7 @@ class Erasing:
         return () if self.hold else entries_about(site, artifact, copied=copied)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
-        columns, keys = path_columns(site, entries), _keys(site)
+        columns, keys = path_columns(site, entries), ledger_keys(site)
         done = ErasedRows()
         if any(one.subject is Subject.ROW for one in entries):
             before = count_rows(session)
@@ -196,22 +190,7 @@ class Erasing:
 
     def _tell(self, report: Callable[[Finding], None]) -> None:
         if self.rows:
-            report(erased_finding(self.rows))
-
-
-def erase_copy(site: Site, catalog: Catalog, database: str | None, media: Tree | None) -> tuple[Finding, ...]:
-    """Take rows and files erased on request out of a previous copy, before it is swapped in; a hold on the copy wins.
-
-    A copy is younger than most backups, and still holds rows that were erased since. None for a part that stays.
-    """
-    found: list[Finding] = []
-    held = standing(holds.read(catalog.directory), datetime.now(UTC))
-    names = (database, media.root.name if media else None)
-    erasing = Erasing(next((held[name] for name in names if name in held), None))
-    clocks = (own_clock(name[-_STAMP:]) for name in names if name)
-    copied = next((made.astimezone() for made in clocks if made), None)
-    erasing.erase_loaded(site, None, database, media, report=found.append, copied=copied)
-    return tuple(found)
+            report(erased_finding(self.rows, of_copy=self.of_copy))
 
 
 def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:
@@ -220,7 +199,8 @@ def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:
     return PathColumns(site.columns, (URL_ROOT, site.archive_root, *root)).with_entries(entries)
 
 
-def _keys(site: Site) -> Mapping[str, Key]:
+def ledger_keys(site: Site) -> Mapping[str, Key]:
+    """Return the keys of the ledger by id."""
     return site.ledger.keyring.by_id if site.ledger else {}
 
 
@@ -246,7 +226,7 @@ def entries_about(site: Site, artifact: Artifact | None, *, copied: datetime | N
 
 def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:
     """Return the rows of an artifact that were erased on request; raises UnreadableLedger."""
-    return erased_keys(entries_about(site, artifact), _keys(site))
+    return erased_keys(entries_about(site, artifact), ledger_keys(site))
 
 
 def erased_among_files(site: Site, saved: Iterable[tuple[Artifact, Collection[str]]]) -> set[str]:
@@ -256,7 +236,7 @@ def erased_among_files(site: Site, saved: Iterable[tuple[Artifact, Collection[st
     """
     found: set[str] = set()
     for artifact, paths in saved:
-        erased = erased_keys(entries_about(site, artifact), _keys(site))
+        erased = erased_keys(entries_about(site, artifact), ledger_keys(site))
         typed = {path for path in paths if erased.holds_file(path)}
         of_rows = {path for path in paths if path not in typed and erased.holds_file_of_row(path)}
         found |= typed | (of_rows - _named_live(site, erased)) if of_rows else typed

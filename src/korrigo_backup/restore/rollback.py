@@ -22,7 +22,7 @@ from korrigo_backup.recovery.recover import database_of, exclusive, take_back
 from korrigo_backup.recovery.undoable import standings
 from korrigo_backup.restore.django.way_back import load_before, obstacle
 from korrigo_backup.restore.downtime import Downtime
-from korrigo_backup.restore.erasing import erase_copy
+from korrigo_backup.restore.erasing_copies import erase_copy, planned_for_copy
 from korrigo_backup.restore.needs import require_maintenance
 from korrigo_backup.run.journal import read, recorded
 from korrigo_backup.run.record import Verb
@@ -60,6 +60,7 @@ class RollbackPlan(msgspec.Struct, frozen=True):
     media: str | None
     media_kept_as: str | None
     safety: str | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def rollback(
             safety = _safety_of_django(site, catalog, newest)
         with site.postgres.asking():
             plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=options.media_only)
+        copy = site.media.aside(move.source, plan.stamp) if site.media and plan.media else None
+        plan = msgspec.structs.replace(plan, findings=planned_for_copy(site, catalog, plan.database, copy))
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="to continue, run it again and answer yes")
         why = {_ONLY: "media"} if options.media_only else {}
@@ -124,7 +127,6 @@ def rollback(
             if safety:
                 running.listen(LoadingSafety(safety.name))
                 load_before(site, safety, plan.stamp, running.listen)
-            copy = site.media.aside(move.source, plan.stamp) if site.media and plan.media else None
             erased = erase_copy(site, catalog, plan.database, copy)
             health = _carry_out(site, plan, move, running.listen, keep=options.keep)
     return RollbackResult(plan, (*erased, *health))

@@ -103,6 +103,7 @@ def _surroundings(facts: Facts) -> Iterator[Finding]:
 
 
 def _erasures(facts: Facts) -> Iterator[Finding]:
+    yield from (finding for finding in facts.ledger if finding.level is Level.ERROR)
     if facts.erasures:
         yield waiting_finding(facts.erasures)
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
+    from korrigo_backup.core.finding import Finding
     from korrigo_backup.recovery.actions import Undoable
     from korrigo_backup.run.record import Record
     from korrigo_backup.site.site import Site
@@ -49,13 +50,14 @@ class Sources:
 
     `targets` names the targets, with True for those off site. `media` is the site's media directory, `stopped` the file
     that exists while the services are stopped; `live` returns the live site if its database may be asked for previous
-    copies. `erasures` counts the requests to forget that wait.
+    copies. `erasures` counts the requests to forget that wait, `ledger` reads the erasure ledger.
     """
 
     media: Path | None = None
     stopped: Path | None = None
     live: Callable[[], Site] | None = None
     erasures: Callable[[], int] = int
+    ledger: Callable[[], tuple[Finding, ...]] = tuple
     targets: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -80,6 +82,7 @@ def collect(catalog: Catalog, given: Facts, sources: Sources) -> Facts:
         stopped=bool(sources.stopped and os.path.lexists(sources.stopped)),
         undoable=_undoable(directory, given.site),
         erasures=sources.erasures(),
+        ledger=sources.ledger(),
         targets=tuple(target_copies(directory, name, off_site=off_site) for name, off_site in sources.targets.items()),
     )
     return _with_disk(_with_previous_copies(with_holds(facts, directory), sources.live), directory, sources.media)

@@ -160,7 +160,7 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     `scheduled` is None if the schedule was not read; `schedule` holds the obstacles to an installed schedule. `canary`
     holds the differences between the newest backups and the site's own history that need a person. `undoable` are the
     undeletes and restores of files that `rollback` takes back, the newest first. `erasures` counts the
-    requests to forget that wait for a person.
+    requests to forget that wait for a person, `ledger` says whether the erasure ledger can be read.
 
     The order of the fields is that of the published document.
     """
@@ -192,6 +192,7 @@ class CollectedFacts(msgspec.Struct, Generic[_ArtifactT], frozen=True, kw_only=T
     canary: tuple[Finding, ...] = ()
     undoable: tuple[Undoable, ...] = ()
     erasures: int = 0
+    ledger: tuple[Finding, ...] = ()
 
 
 Facts = CollectedFacts[Artifact]

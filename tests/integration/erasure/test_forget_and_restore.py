@@ -179,7 +179,7 @@ def test_without_an_object_nothing_is_recorded(town):
 
 def test_an_entry_of_another_site_is_not_applied(town, make_site):
     other = make_site(schema=SCHEMA)
-    forget(town, "room:77")
+    forget(town, "room:77", "--yes")
     shared = {"KORRIGO_BACKUP_KEY_FILE": str(town.wired().keyring.path)}
     other.korrigo("forget", "person:9", env=shared)
     assert len(town.json("forget", "--list")["entries"]) == 2

@@ -83,6 +83,7 @@ FACTS = Facts(
     canary=(warning("canary.emptied", "no row", "restore it"),),
     undoable=(Undoable(verb="undelete", stamp="S", created=NOW, artifact="dump", asked=("exam:1",)),),
     erasures=2,
+    ledger=(warning("erasure.ledger", "cut", "remove the line"),),
 )
 
 GOALS = Goals(

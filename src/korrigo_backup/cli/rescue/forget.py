@@ -11,6 +11,7 @@ from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_data, sa
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.errors import Cancelled, UsageError
 from korrigo_backup.rescue.forget import ForgetOptions, forget
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.rescue.forget import Forgotten
+
+_NAMED = 3
+"""Rows that a question names."""
 
 _HASH = 12
 """Digits of a hash that are shown."""
@@ -51,7 +55,9 @@ def command(
     remove: Annotated[
         str | None, typer.Option(metavar="ID", help="Take an entry out of the ledger, or drop a request.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --remove: do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask: of --remove, and of a row that is nowhere.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -80,11 +86,23 @@ def command(
         _remove(wired, remove, yes=yes, as_json=as_json, dry_run=dry_run)
     else:
         options = ForgetOptions(tuple(objects or ()), tuple(files or ()), reason, dry_run)
-        done = forget(wired.site(), wired.catalog, wired.ledger(), options, now=local_now())
+        done = forget(
+            wired.site(),
+            wired.catalog,
+            wired.ledger(),
+            options,
+            now=local_now(),
+            confirm=lambda rows: yes or _confirm(rows),
+        )
         if as_json:
             say_json("forget", {"forgotten": done, "applied": not dry_run})
         else:
             _say(done, dry_run=dry_run)
+
+
+def _confirm(rows: tuple[str, ...]) -> bool:
+    say(f"⚠️ neither the site nor a backup has {first_of(rows, _NAMED)}: is the key right?")
+    return ask_yes("Record it all the same? (yes/no): ")
 
 
 def _say(done: Forgotten, *, dry_run: bool) -> None:
@@ -97,7 +115,7 @@ def _say(done: Forgotten, *, dry_run: bool) -> None:
             else f"✅ recorded, so that every restore erases it again: {number}"
         )
     if done.known:
-        say(f"   {done.known} of them stood in the ledger already")
+        say(f"   {done.known} of them stood in the ledger already: the new entry is about the backups since, too")
     say(f"   ledger    {done.ledger}")
     say_findings(done.findings)
     add_to_document(forgotten=done)

@@ -18,6 +18,7 @@ from korrigo_backup.cli.program.durations import seconds
 from korrigo_backup.cli.prune import prune_target
 from korrigo_backup.cli.status.publish import shown
 from korrigo_backup.core.counted import counted
+from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import KorrigoBackupError, PartlyDone
 from korrigo_backup.kit.kit import save_if_changed
@@ -25,6 +26,7 @@ from korrigo_backup.nightly import Night, nightly
 from korrigo_backup.notify.run import announced
 from korrigo_backup.retention.prune import Meant
 from korrigo_backup.run.step import BackupStep, CopyStep, NightStep, PruneStep
+from korrigo_backup.status.erasures import ledger_findings
 from korrigo_backup.verify.verify import Depth
 
 if TYPE_CHECKING:
@@ -93,13 +95,18 @@ def command(
 
 
 def _erasures(wired: Wired) -> Sequence[Finding]:
-    """Look at what the site's own code asks to forget; the ledger takes it only where the configuration says `auto`."""
+    """Read the ledger, and look at what the site's own code asks to forget; it is recorded if the configuration allows.
+
+    Raises UnreadableLedger, as every restore would.
+    """
+    wired.ledger().read()
+    lost = [one for one in ledger_findings(wired.ledger(), wired.catalog.directory) if one.level is Level.ERROR]
     if (spool := wired.erasure_spool()) is None:
-        return ()
+        return lost
     from korrigo_backup.rescue.forget_requests import accept_by_night  # noqa: PLC0415 - only such a site needs it
 
     auto = wired.config.erasure.accept == "auto"
-    return accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())
+    return [*lost, *accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())]
 
 
 def _copy(wired: Wired) -> Sequence[Finding]:

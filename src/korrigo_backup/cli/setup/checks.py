@@ -9,21 +9,18 @@ from korrigo_backup.app.build_places import staging_place
 from korrigo_backup.artifact.catalog import LOCK_FILE, local_now
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.backup.backup import room_wanted
-from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import error, first_error, ok, warning
-from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.erasure.requests import waiting_finding
 from korrigo_backup.errors import Locked, NotFound, Unreachable
 from korrigo_backup.kit.kit import state
 from korrigo_backup.places.local import left
 from korrigo_backup.recovery.mend import FIX, leftovers
-from korrigo_backup.run import journal
-from korrigo_backup.run.record import Outcome, Verb
 from korrigo_backup.setup import scripts
 from korrigo_backup.setup.path_columns import found_columns, unnamed
 from korrigo_backup.setup.preflight import PreflightFacts, guarded, preflight
 from korrigo_backup.site.manage import child_environment
+from korrigo_backup.status.erasures import ledger_findings
 from korrigo_backup.system import lock
 
 if TYPE_CHECKING:
@@ -53,7 +50,9 @@ def checks(wired: Wired) -> list[Finding]:
     at_work = guarded(error("site.quiet", ""), lambda: _quiet(wired.catalog, server))
     own = guarded(warning("scripts.foreign", ""), lambda: scripts.findings(wired.directory))
     staging = guarded(warning("recover.left", ""), lambda: _on_staging(wired))
-    erased = guarded(error("erasure.ledger", ""), lambda: _ledger(wired))
+    erased = guarded(
+        error("erasure.ledger", ""), lambda: list(ledger_findings(wired.ledger(), wired.catalog.directory))
+    )
     erased += guarded(error("erasure.spool", ""), lambda: _requests(wired))
     return [
         *looked,
@@ -65,19 +64,6 @@ def checks(wired: Wired) -> list[Finding]:
         *erased,
         *wired.announcer().checked(),
     ]
-
-
-def _ledger(wired: Wired) -> list[Finding]:
-    """Return whether the erasure ledger can be read; none if nothing was ever recorded."""
-    ledger = wired.ledger()
-    entries = [one for one in ledger.read() if one.subject is not Subject.RULES]
-    if entries:
-        return [ok("erasure.ledger", f"the erasure ledger can be read: {counted(len(entries), 'entry', 'entries')}")]
-    recorded = [one for one in journal.read(wired.catalog.directory) if one.verb == Verb.FORGET]
-    if any(one.outcome is Outcome.DONE for one in recorded):
-        words = f"the erasure ledger {ledger.path} is gone: {counted(len(recorded), 'run')} of forget wrote into it"
-        return [error("erasure.ledger", words, "take it from the newest recovery kit, or from your copy")]
-    return []
 
 
 def _requests(wired: Wired) -> list[Finding]:

@@ -12,6 +12,7 @@ from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import RowMark
+from korrigo_backup.rescue.erased_rows import tables_to_judge
 from korrigo_backup.rescue.live_tables import downward, upward
 from korrigo_backup.rescue.points import database_proof, find_dump
 from korrigo_backup.rescue.saved_rows import open_saved_rows
@@ -154,7 +155,8 @@ class Choice:
     def _stage(self, dump: Artifact) -> None:
         roots = set(self._rows.live) if self._roots.everything else self._roots.tables
         down = downward(roots, self._relations)
-        wanted = [name for name in upward(down, self._relations) if name in self._rows.live]
+        judged = tables_to_judge(self._site, dump, down, self._relations)
+        wanted = [name for name in upward(down, self._relations) | judged if name in self._rows.live]
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in wanted})
 

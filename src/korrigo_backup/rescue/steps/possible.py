@@ -18,11 +18,23 @@ def require_possible(plan: UndeletePlan) -> None:
     if bad := plan.refused:
         first = bad[0]
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        if first.kind is ConflictKind.ERASED:
+            raise Refused(
+                f"{written_object(first.table, first.key)} was erased on request, so it is not brought back{more}",
+                hint="leave it out: korrigo-backup forget --list shows the ledger",
+                id_="erasure.row",
+            )
         of = "a file" if first.kind is ConflictKind.FILE else f"a row of {first.table}"
         raise Refused(
             f"the live site does not take {of}: {first.message}{more}", hint=_choices(first), id_="undelete.conflict"
         )
     if not plan.count:
+        if erased := next((one.message for one in plan.findings if one.id == "erasure.left_out"), ""):
+            raise Refused(
+                "no row is left to bring back",
+                hint=f"{erased}: korrigo-backup forget --list",
+                id_="undelete.nothing_left",
+            )
         first = plan.conflicts[0]
         raise Refused(
             f"no row is left to bring back: {_named(first)}: {first.message}",

@@ -20,7 +20,7 @@ from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
-from korrigo_backup.rescue.erased_rows import take_out
+from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
@@ -34,7 +34,6 @@ from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
 from korrigo_backup.restore.erased_findings import erased_finding
-from korrigo_backup.restore.erasing import erased_from
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
@@ -146,11 +145,11 @@ class _TableRestore:
         """Stage and compare the tables, look at their references, try the change, and return the plan."""
         findings: list[Finding] = require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
         self._listen(RevertStaging(dump.name))
+        staged = dict.fromkeys((*names, *tables_to_judge(self._site, dump, names, self._relations)))
         with open_saved_rows(dump, self._site.postgres.access) as saved:
-            saved.read({name: partial(stage_fitting, self._rows, self._live[name]) for name in names})
-        erased = erased_from(self._site, dump)
-        numbers = {name: take_out(self._session, erased, staged) for name, staged in self._rows.tables.items()}
-        if taken_out := {name: number for name, number in numbers.items() if number}:
+            saved.read({n: partial(stage_fitting, self._rows, self._live[n]) for n in staged if n in self._live})
+        numbers = take_out(self._site, dump, self._rows)
+        if taken_out := {name: numbers[name] for name in names if numbers.get(name)}:
             findings.append(erased_finding(taken_out))
         for name in names:
             self._compare(dump, name)

@@ -18,6 +18,7 @@ from korrigo_backup.rescue.objects import written_object
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.live_tables import TableLayout
 
@@ -109,6 +110,21 @@ class UndoValues:
             )
             found.append((f"i{number}", statement))
         return found
+
+    def erased(self, number: int, name: str, erased: ErasedKeys) -> list[str]:
+        """Return the places in `pg_temp.undo_rows` of the removed rows of a table that were erased on request."""
+        found: set[str] = set()
+        for columns in erased.tables.get(name, {}):
+            table = self.layout(number)
+            if not set(columns) <= set(table.columns):
+                continue
+            cells = ", ".join(f"CAST(removed ->> {literal(column)} AS {_type(table, column)})" for column in columns)
+            rows = f"SELECT ctid, {cells} FROM pg_temp.undo_rows WHERE number = {number} AND removed IS NOT NULL"
+            copied = f"BEGIN; SET LOCAL timezone = 'UTC'; COPY ({rows}) TO STDOUT (ENCODING 'UTF8'); COMMIT"
+            for place, *key in (line.split(b"\t") for line in self.session.run(copied).splitlines()):
+                if erased.holds(name, dict(zip(columns, key, strict=True))):
+                    found.add(place.decode())
+        return sorted(found)
 
     def gets_another(self, number: int, child: str, columns: tuple[str, ...]) -> str:
         """Return the condition that a live row, alias `child`, gets other values in one of `columns`."""

@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.djangoapp.boundary import in_language, reported, write
+from korrigo_backup.djangoapp.erasing import OPTION
 from korrigo_backup.djangoapp.restore import UNDECIDED, Restore, finish_interrupted
 from korrigo_backup.djangoapp.served import Host
 from korrigo_backup.djangoapp.transaction.snapshot import lead_to, lift_limits
@@ -38,6 +39,9 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="check everything, without a change")
         parser.add_argument(
             "--allow-unsigned", action="store_true", help="restore a backup although this site did not sign it"
+        )
+        parser.add_argument(
+            OPTION, action="store_true", help="restore although rows erased on request may come back (by hand)"
         )
         parser.add_argument(
             "--database", default=DEFAULT_DB_ALIAS, metavar="ALIAS", help="which database (default: default)"
@@ -77,6 +81,7 @@ class Command(BaseCommand):
             say,
             options["allow_unsigned"],
             stamp=options["stamp"],
+            without_ledger=options["without_ledger"],
         )
         if dry_run:
             write(self.stdout, in_language("DRY RUN MODE - No changes will be made"))

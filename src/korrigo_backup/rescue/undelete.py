@@ -156,7 +156,9 @@ def undelete(
                 catalog.directory, site, Verb.UNDELETE, subject, listener=listen, why=options.why
             ) as running:
                 work.carry_out(
-                    plan, RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now))), running
+                    plan,
+                    RecordPlace(catalog.directory, points, naming.stamp(own_stamp(site, now, catalog.directory))),
+                    running,
                 )
     return plan
 

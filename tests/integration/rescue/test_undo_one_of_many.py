@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+from korrigo_backup.artifact.naming import stamp
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -63,6 +66,17 @@ def test_one_that_cannot_be_undone_does_not_block_an_older_one(site: Sandbox) ->
     site.korrigo("rollback", "--undo", older["stamp"], "--yes")
     assert (is_live(site, 7), is_live(site, 8)) == (False, True)
     assert [one["stamp"] for one in listed(site)] == [newest["stamp"]]
+
+
+def test_the_record_of_another_operation_of_the_same_second_is_not_overwritten(site: Sandbox) -> None:
+    site.backup()
+    now = datetime.now(UTC)
+    others = [site.backups / f".undelete-{stamp(now + timedelta(seconds=n))}.done" for n in range(120)]
+    for path in others:
+        path.write_text("of another operation")
+    undeleted(site, 7)
+    assert {path.read_text() for path in others} == {"of another operation"}
+    assert len(listed(site)) == 1
 
 
 def test_an_older_one_is_refused_if_a_later_one_touched_its_rows(site: Sandbox) -> None:

@@ -118,7 +118,7 @@ def revert(
             if not confirm(plan):
                 raise Cancelled("Revert cancelled", hint="to continue, run it again and answer yes")
             with journal.recorded(catalog.directory, site, Verb.REVERT, roots.subject, listener=listen) as running:
-                stamp = naming.stamp(own_stamp(site, now))
+                stamp = naming.stamp(own_stamp(site, now, catalog.directory))
                 work.put_back.carry_out(plan, RecordPlace(catalog.directory, points, stamp), running)
     return plan
 

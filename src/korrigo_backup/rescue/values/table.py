@@ -96,7 +96,7 @@ def restore_tables(
                 raise Cancelled("Restore cancelled", hint="to continue, run it again and answer yes")
             subject = ", ".join(names)
             with journal.recorded(catalog.directory, site, Verb.RESTORE_TABLE, subject, listener=listen) as running:
-                stamp = naming.stamp(own_stamp(site, now))
+                stamp = naming.stamp(own_stamp(site, now, catalog.directory))
                 work.put_back.carry_out(plan, RecordPlace(catalog.directory, points, stamp), running)
     return plan
 

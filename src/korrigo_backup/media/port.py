@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.media.reuse import LiveFile
+    from korrigo_backup.media.single_files import SingleFiles
     from korrigo_backup.media.stable import Steady
     from korrigo_backup.media.staging import LostFileProperties
     from korrigo_backup.media.tree import Move, TreeFacts
@@ -197,6 +198,11 @@ class Tree(Protocol):
 
     def is_held(self) -> bool:
         """Return whether another run has locked the tree now."""
+        ...
+
+    @property
+    def single_files(self) -> SingleFiles:
+        """The operations on single files of the tree."""
         ...
 
     def aside(self, role: str, stamp: str) -> Tree:

@@ -15,7 +15,7 @@ A rollback is the same swap from `.before-S` to `.after-S`, and its undo the rev
 directory shows the direction. It is `.moving-alone` if the database has no part in it: otherwise the names mark a swap
 in progress from before the database's swap until after it, so both can be undone. `.journal-S` is the record of a
 Method 2 restore (site/unfinished.py), which holds more than the names. `.replaced-S` has the files that a restore of
-single files has overwritten (recovery/put_files.py).
+single files has overwritten (single_files.py).
 
 One file: only here are the names of a swap written, and read after a crash.
 """
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.media.reuse import READ
+from korrigo_backup.media.single_files import LocalFiles
 from korrigo_backup.media.stable import open_stable
 from korrigo_backup.media.staging import OURS, Staging, safe_parts
 from korrigo_backup.media.walk import LOST_AND_FOUND, root_entry, walk
@@ -406,6 +407,11 @@ class MediaTree:
                 return False
         except BlockingIOError:
             return True
+
+    @property
+    def single_files(self) -> LocalFiles:
+        """The operations on single files of the tree."""
+        return LocalFiles(self.root)
 
     def aside(self, role: str, stamp: str) -> MediaTree:
         """Return the copy kept under a role and stamp, as a tree of its own."""

@@ -4,13 +4,11 @@
 `.files-S.done`. `.files-S.undoing` stands beside that from before the first change of its undo until the last. So after
 a kill the names decide: pending files are taken back, and an undo that has begun is finished. No database is asked.
 
-The files that were overwritten are in `.replaced-S` below the media root: put there by an exchange of two names, and
-brought back by another.
+`media/single_files.py` puts the files and takes them away, where the media are.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
@@ -19,36 +17,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.media.put import require_plain
-from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.media.single_files import PutChange, PutFile
 from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
 from korrigo_backup.recovery.undelete import (
     DONE,
     PENDING,
     UNDOING,
-    PutFile,
     remove_record,
     rename_record,
     write_lines,
 )
-from korrigo_backup.system.files import (
-    exchanged,
-    explained,
-    fsync_directory,
-    open_plain,
-    remove_tree,
-    rename_new,
-    sha256_of,
-)
+from korrigo_backup.system.files import open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
+    from korrigo_backup.media.port import Tree
     from korrigo_backup.site.site import Site
-
-REPLACED = "replaced"
-"""The role of the directory below the media root that keeps overwritten files."""
 
 _NAME = re.compile(r"\.files-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re.ASCII)
 _LARGEST = 256 * 1024 * 1024
@@ -74,6 +59,11 @@ class FilesHead(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[PutFile, ...] = ()
     replaced: dict[str, int] = {}
     directories: tuple[str, ...] = ()
+
+    @property
+    def change(self) -> PutChange:
+        """The files that are put in their places."""
+        return PutChange(self.stamp, self.files, self.directories, self.replaced)
 
 
 def record_of_files(directory: Path, stamp: str, state: str) -> Path:
@@ -131,10 +121,10 @@ def take_back_files(site: Site, directory: Path, head: FilesHead) -> None:
     done = record_of_files(directory, head.stamp, DONE)
     if done.exists():  # its last step has failed
         rename_record(done, record_of_files(directory, head.stamp, PENDING))
-    left = take_away(tree, head)
+    left = tree.single_files.take_away(head.change)
     tree.discard_stage(head.stamp)
     if not set(left) & head.replaced.keys():
-        remove_tree(tree.beside(REPLACED, head.stamp))
+        tree.single_files.discard_former(head.stamp)
     remove_record(record_of_files(directory, head.stamp, PENDING))
 
 
@@ -144,18 +134,18 @@ def undo_files(site: Site, directory: Path, head: FilesHead) -> list[str]:
     A former file whose place has another file now is kept in `.replaced-S`.
     """
     tree = tree_of(site, head)
-    left = take_away(tree, head)
+    left = tree.single_files.take_away(head.change)
     if not set(left) & head.replaced.keys():
-        remove_tree(tree.beside(REPLACED, head.stamp))
+        tree.single_files.discard_former(head.stamp)
     remove_record(record_of_files(directory, head.stamp, DONE))
     remove_record(record_of_files(directory, head.stamp, UNDOING))
     return left
 
 
-def tree_of(site: Site, head: FilesHead) -> MediaTree:
+def tree_of(site: Site, head: FilesHead) -> Tree:
     """Return the media tree that a record speaks of; Refused if the site's media are elsewhere now."""
     tree = site.media
-    if not isinstance(tree, MediaTree) or str(tree.root) != head.media:
+    if tree is None or str(tree.root) != head.media:
         raise Refused(
             f"a restore of files of {head.stamp} was made in {head.media}, and the media are elsewhere now",
             hint=f"set MEDIA_ROOT (or [media] root) to {head.media}, where it is mounted, and run this again",
@@ -163,81 +153,10 @@ def tree_of(site: Site, head: FilesHead) -> MediaTree:
     return tree
 
 
-def changed_since(tree: MediaTree, head: FilesHead) -> list[str]:
-    """Return the paths of files that are neither gone nor those that were put."""
-    return [
-        file.path
-        for file in head.files
-        if os.path.lexists(tree.root / file.path) and not _is_put(tree.root / file.path, file)
-    ]
-
-
-def take_away(tree: MediaTree, head: FilesHead) -> list[str]:
-    """Remove the files that were put, and bring the former files back; return the paths of those changed since.
-
-    Safe to repeat. Directories that were made for the files are removed if they are empty.
-    """
-    left: list[str] = []
-    for file in head.files:
-        live, former = tree.root / file.path, tree.beside(REPLACED, head.stamp) / file.path
-        if not os.path.lexists(live):
-            if file.path in head.replaced and _inode(former) == head.replaced[file.path]:
-                rename_new(former, live)
-        elif _inode(live) == head.replaced.get(file.path):
-            continue  # it is back, or was never overwritten
-        elif not _is_put(live, file):
-            left.append(file.path)
-        elif file.path not in head.replaced:
-            live.unlink()
-        elif _inode(former) != head.replaced[file.path] or not exchanged(former, live):
-            left.append(file.path)
-        else:
-            fsync_directory(live.parent)
-    for name in reversed(head.directories):
-        with suppress(OSError):
-            (tree.root / name).rmdir()
-    return left
-
-
-def _is_put(live: Path, file: PutFile) -> bool:
-    return _inode(live) == file.inode and sha256_of(live)[0] == file.sha256
-
-
-def _inode(path: Path) -> int | None:
-    """Return the inode of a regular file, None if there is none."""
-    return path.stat().st_ino if path.is_file() and not path.is_symlink() else None
-
-
 def forget_oldest_files(site: Site, directory: Path) -> None:
     """Remove the records of all but the newest restores of files, and the overwritten files that they keep."""
     done = sorted(file_records(directory, site.name, DONE), key=lambda head: head.created)
     for head in done[:-_KEPT]:
         with suppress(Refused):
-            remove_tree(tree_of(site, head).beside(REPLACED, head.stamp))
+            tree_of(site, head).single_files.discard_former(head.stamp)
         remove_record(record_of_files(directory, head.stamp, DONE))
-
-
-def put_over(tree: MediaTree, head: FilesHead, paths: Sequence[str]) -> None:
-    """Exchange staged files, which are in `.replaced-S` now, with the live files of their names.
-
-    Raises Refused if a live file is not that of the plan, or if the file system cannot exchange two names.
-    """
-    for path in paths:
-        live, staged = tree.root / path, tree.beside(REPLACED, head.stamp) / path
-        with explained(f"put {live}"):
-            if _inode(live) != head.replaced[path]:
-                raise _changed(path)
-            require_plain(tree.root, path)
-            if not exchanged(staged, live):
-                raise Refused(
-                    f"the file system of {tree.root} cannot exchange two files in one step",
-                    hint=f"move {live} away by hand, then run it again without --overwrite",
-                )
-            if _inode(staged) != head.replaced[path]:  # the site has replaced it in this moment
-                exchanged(staged, live)
-                raise _changed(path)
-            fsync_directory(live.parent)
-
-
-def _changed(path: str) -> Refused:
-    return Refused(f"the live file {path} has changed since the plan", hint="run it again: it makes a new plan")

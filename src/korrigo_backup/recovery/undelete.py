@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact.naming import PARTIAL_PREFIX
+from korrigo_backup.media.single_files import PutChange, PutFile
 from korrigo_backup.recovery.actions import ActionKind, RecoveryAction
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.system.files import (
@@ -27,7 +28,6 @@ from korrigo_backup.system.files import (
     explained,
     fsync_directory,
     open_plain,
-    sha256_of,
     write_all,
 )
 
@@ -45,14 +45,6 @@ _KEPT = 20
 """Undeletes whose way back is kept."""
 
 PENDING, DONE, UNDOING = "pending", "done", "undoing"
-
-
-class PutFile(msgspec.Struct, frozen=True):
-    """A file that an undelete puts among the media: its path below the root, its SHA-256, the inode of its content."""
-
-    path: str
-    sha256: str
-    inode: int
 
 
 class RecordedTable(msgspec.Struct, frozen=True):
@@ -220,21 +212,9 @@ def remove_files(site: Site, head: UndeleteHead) -> list[str]:
 
     Directories that it has made are removed if they are empty.
     """
-    left: list[str] = []
     if not head.files or site.media is None:
-        return left
-    root = site.media.root
-    for file in head.files:
-        path = root / file.path
-        if not path.is_symlink() and path.is_file():
-            if path.stat().st_ino == file.inode and sha256_of(path)[0] == file.sha256:
-                path.unlink()
-            else:
-                left.append(file.path)
-    for name in reversed(head.directories):
-        with suppress(OSError):
-            (root / name).rmdir()
-    return left
+        return []
+    return site.media.single_files.take_away(PutChange(head.stamp, head.files, head.directories))
 
 
 def discard_staged(site: Site, head: UndeleteHead) -> None:

@@ -15,22 +15,20 @@ from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.put import ChosenFiles
 from korrigo_backup.media.saved_files import saved_files
+from korrigo_backup.media.single_files import ABSENT, SAME, WantedFile
 from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.load import load as load_stored
-from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.references import relative_path, select_column
 from korrigo_backup.postgres.relations import relation
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.points import media_of
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
 from korrigo_backup.site.path_columns import known_columns
-from korrigo_backup.system.files import sha256_of
 from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.site_description import Description
@@ -83,11 +81,8 @@ def find_files(
     named = _named(site, rows, description)
     if not named or site.media is None:
         return found
-    if not isinstance(site.media, MediaTree):
-        words = f"the media are behind a container, so not looked at: {counted(len(named), 'file')} that the rows name"
-        found.findings.append(warning("undelete.files_left", words, "run it where the media directory is mounted"))
-        return found
     wanted = set(named)
+    saved: list[tuple[Artifact, WantedFile]] = []
     nearest = media_of(points, dump)
     others = sorted(points.media, key=lambda one: one.created, reverse=True)
     for artifact in dict.fromkeys(filter(None, (nearest, *others))):
@@ -97,8 +92,14 @@ def find_files(
             for sha256, path in _saved(artifact):
                 if path in wanted:
                     wanted.discard(path)
-                    _sort(found, site.media.root, artifact, path, sha256)
-    found.missing = sorted(path for path in wanted if not (site.media.root / path).exists())
+                    saved.append((artifact, WantedFile(path, sha256)))
+    missing = [WantedFile(path, "", size=-1) for path in sorted(wanted)]  # no file has this size: none is read
+    compared = site.media.single_files.compare([*(file for _, file in saved), *missing])
+    for (artifact, file), (live, _) in zip(saved, compared, strict=False):
+        _sort(found, artifact, file, live)
+    found.missing = [
+        file.path for file, (live, _) in zip(missing, compared[len(saved) :], strict=True) if live == ABSENT
+    ]
     if found.missing:
         words = f"neither live nor in a media backup: {counted(len(found.missing), 'file')} that the rows name"
         found.findings.append(
@@ -116,15 +117,14 @@ def _saved(artifact: Artifact) -> Iterator[tuple[str, str]]:
         yield from files
 
 
-def _sort(found: FilesOfRows, root: Path, artifact: Artifact, path: str, sha256: str) -> None:
-    live = root / path
-    if not live.is_symlink() and not live.exists():
-        found.sources.setdefault(artifact.name, {})[path] = sha256
-    elif not live.is_symlink() and live.is_file() and sha256_of(live)[0] == sha256:
+def _sort(found: FilesOfRows, artifact: Artifact, file: WantedFile, live: str) -> None:
+    if live == ABSENT:
+        found.sources.setdefault(artifact.name, {})[file.path] = file.sha256
+    elif live == SAME:
         found.same += 1
     else:
-        words = f"the name {printable(path)} is taken by a file with other content"
-        found.conflicts.append(Conflict(ConflictKind.FILE, "", (path,), "", (), words))
+        words = f"the name {printable(file.path)} is taken by a file with other content"
+        found.conflicts.append(Conflict(ConflictKind.FILE, "", (file.path,), "", (), words))
 
 
 def _named(site: Site, rows: StagedRows, description: Description | None) -> list[str]:

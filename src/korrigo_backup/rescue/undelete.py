@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,10 +22,10 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Cancelled, ProofFailed, UsageError
-from korrigo_backup.media.put import missing_directories, put
+from korrigo_backup.media.single_files import PutChange, PutFile
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.recovery.undelete import PutFile, RecordedTable, UndeleteHead, write_record
+from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.erased_rows import erased_among_picked
@@ -262,7 +261,8 @@ class _Undeletion:
             running.note(transaction=transaction)
             if head.files:
                 with explained("put the files among the media", lambda: ROLLED_BACK):
-                    put(Path(head.media), self._stage_path(place), [file.path for file in head.files], head.directories)
+                    change = PutChange(head.stamp, head.files, head.directories)
+                    self._site.required_media().single_files.put(change)
             commit(self._site, self._session, transaction)
 
     def _head(self, plan: UndeletePlan, place: RecordPlace, tables: Sequence[StagedTable]) -> UndeleteHead:
@@ -294,14 +294,11 @@ class _Undeletion:
             stage.finish()
         finally:
             stage.close()
-        staged = self._stage_path(place)
-        files = tuple(PutFile(path, sha256, (staged / path).stat().st_ino) for path, sha256 in sorted(paths.items()))
+        inodes = media.single_files.staged(place.stamp, sorted(paths))
+        files = tuple(PutFile(path, paths[path], inode) for path, inode in zip(sorted(paths), inodes, strict=True))
         hint = "bring the rows back alone with --no-files, and the file by hand"
-        directories = missing_directories(media.root, [file.path for file in files], hint)
+        directories = media.single_files.missing_directories(sorted(paths), hint)
         return msgspec.structs.replace(head, files=files, directories=directories)
-
-    def _stage_path(self, place: RecordPlace) -> Path:
-        return self._site.required_media().beside("stage", place.stamp)
 
     def _insert(self, plan: UndeletePlan, tables: Sequence[StagedTable]) -> list[bytes]:
         """Insert and prove; return the lines of the record for live rows that were linked again."""

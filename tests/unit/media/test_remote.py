@@ -20,6 +20,7 @@ from korrigo_backup.media.remote import agent as media_agent
 from korrigo_backup.media.remote.channel import WORDS, text
 from korrigo_backup.media.remote.frames import send_value
 from korrigo_backup.media.remote.tree import RemoteTree
+from korrigo_backup.media.single_files import ABSENT, IRREGULAR, OTHER, SAME, PutChange, PutFile, WantedFile
 from korrigo_backup.media.tree import RESTORE, MediaTree
 from korrigo_backup.system.run import Command
 from korrigo_backup.system.streams import HashingWriter
@@ -305,3 +306,79 @@ def test_python_is_called_there_as_for_manage_py():
     assert interpreter(("poetry", "run", "python", "-u", "app/manage.py")) == ("poetry", "run", "python", "-u")
     assert interpreter(("./manage.py",)) == ("python3",)
     assert interpreter(("django-admin",)) == ("python3",)
+
+
+def put_change(single, root, stamp, replaced=()):
+    """Stage two files below a new directory, and return the change that puts them in their places."""
+    stage = MediaTree(root).stage(stamp)
+    for path in ("new/a.pdf", "scans/1.jpg"):
+        with stage.create(path) as file:
+            file.write(path.encode())
+            stage.settle(file, mode=0o640, mtime_ns=LONG_AGO)
+    stage.finish()
+    stage.close()
+    paths = ["new/a.pdf", *replaced]
+    sums = [hashlib.sha256(path.encode()).hexdigest() for path in paths]
+    files = tuple(map(PutFile, paths, sums, single.staged(stamp, paths)))
+    inodes = {path: (root / path).stat().st_ino for path in replaced}
+    return PutChange(stamp, files, single.missing_directories(["new/a.pdf"], "hint"), inodes)
+
+
+def test_single_files_are_compared_there(tree, root):
+    one = hashlib.sha256(b"one").hexdigest()
+    info = (root / "scans" / "1.jpg").stat()
+    wanted = [
+        WantedFile("gone.pdf", one),
+        WantedFile("scans/1.jpg", one, 3),
+        WantedFile("scans/1.jpg", "0" * 64, info.st_size, info.st_mtime_ns, read=False),
+        WantedFile("scans/1.jpg", "0" * 64, 3),
+        WantedFile("link", one),
+    ]
+    found = tree.single_files.compare(wanted)
+    assert [state for state, _ in found] == [ABSENT, SAME, SAME, OTHER, IRREGULAR]
+    assert found == MediaTree(root).single_files.compare(wanted)
+    assert found[3][1] == info.st_ino
+
+
+def test_single_files_are_put_there_and_taken_away(tree, root):
+    before = shape(root)
+    single = tree.single_files
+    change = put_change(single, root, STAMP, replaced=["scans/1.jpg"])
+    single.put(change)
+    tree.discard_stage(STAMP)
+    assert (root / "new" / "a.pdf").read_bytes() == b"new/a.pdf"
+    assert (root / "scans" / "1.jpg").read_bytes() == b"scans/1.jpg"
+    assert single.changed(change) == []
+    assert single.take_away(change) == []
+    single.discard_former(STAMP)
+    assert shape(root).keys() == before.keys()
+    assert (root / "scans" / "1.jpg").read_bytes() == b"one"
+
+
+def test_a_file_that_was_changed_there_stays(tree, root):
+    change = put_change(tree.single_files, root, STAMP)
+    tree.single_files.put(change)
+    (root / "new" / "a.pdf").write_bytes(b"of the site")
+    assert tree.single_files.changed(change) == ["new/a.pdf"]
+    assert tree.single_files.take_away(change) == ["new/a.pdf"]
+    assert (root / "new" / "a.pdf").read_bytes() == b"of the site"
+
+
+def test_a_name_that_is_taken_there_is_not_overwritten(tree, root):
+    change = put_change(tree.single_files, root, STAMP)
+    (root / "new").mkdir()
+    (root / "new" / "a.pdf").write_bytes(b"of the site")
+    with pytest.raises(FileExistsError):
+        tree.single_files.put(change)
+    assert (root / "new" / "a.pdf").read_bytes() == b"of the site"
+
+
+def test_a_change_of_many_files_is_sent_in_parts(tree, root, monkeypatch):
+    monkeypatch.setattr("korrigo_backup.media.remote.single_files._BATCH", 1)
+    before = shape(root).keys()
+    change = put_change(tree.single_files, root, STAMP, replaced=["scans/1.jpg"])
+    tree.single_files.put(change)
+    assert tree.single_files.take_away(change) == []
+    tree.single_files.discard_former(STAMP)
+    tree.discard_stage(STAMP)
+    assert shape(root).keys() == before

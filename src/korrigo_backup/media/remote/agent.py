@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.errors import KorrigoBackupError, Locked
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, receive, send, send_value
 from korrigo_backup.media.reuse import LiveFile
+from korrigo_backup.media.single_files import PutChange, PutFile, WantedFile
 from korrigo_backup.media.tree import MediaTree, Move
 from korrigo_backup.system.files import CHUNK, write_all
 
@@ -230,6 +231,39 @@ def _swap(tree: MediaTree, stamp: str, move: Move) -> str:
     return str(tree.swap(stamp, move))
 
 
+def _compare_files(tree: MediaTree, files: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    return tree.single_files.compare([WantedFile(**one) for one in files])
+
+
+def _missing_directories(tree: MediaTree, paths: list[str], hint: str) -> tuple[str, ...]:
+    return tree.single_files.missing_directories(paths, hint)
+
+
+def _staged_files(tree: MediaTree, stamp: str, paths: list[str]) -> list[int]:
+    return tree.single_files.staged(stamp, paths)
+
+
+def _put_files(tree: MediaTree, change: dict[str, Any]) -> None:
+    tree.single_files.put(_change(change))
+
+
+def _changed_files(tree: MediaTree, change: dict[str, Any]) -> list[str]:
+    return tree.single_files.changed(_change(change))
+
+
+def _take_away(tree: MediaTree, change: dict[str, Any]) -> list[str]:
+    return tree.single_files.take_away(_change(change))
+
+
+def _discard_former(tree: MediaTree, stamp: str) -> None:
+    tree.single_files.discard_former(stamp)
+
+
+def _change(sent: dict[str, Any]) -> PutChange:
+    files = tuple(PutFile(**one) for one in sent["files"])
+    return PutChange(sent["stamp"], files, tuple(sent["directories"]), sent["replaced"])
+
+
 _STREAMS: dict[str, Callable[[MediaTree, IO[bytes]], None]] = {
     "walk": _walk,
     "contents": _contents,
@@ -246,6 +280,9 @@ _CHANGES: dict[str, Callable[..., object]] = {
     "discard_stage": MediaTree.discard_stage,
     "discard_kept": MediaTree.discard_kept,
     "remove_files": MediaTree.remove_files,
+    "put files": _put_files,
+    "take away": _take_away,
+    "discard former files": _discard_former,
 }
 _QUESTIONS: dict[str, Callable[..., object]] = {
     "require": MediaTree.require,
@@ -259,6 +296,10 @@ _QUESTIONS: dict[str, Callable[..., object]] = {
     "half_discarded": MediaTree.half_discarded,
     "record": _record,
     "is_held": MediaTree.is_held,
+    "compare files": _compare_files,
+    "missing directories": _missing_directories,
+    "staged files": _staged_files,
+    "changed files": _changed_files,
 }
 
 

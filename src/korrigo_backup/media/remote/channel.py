@@ -45,6 +45,8 @@ _SENT = (
     "media/stable",
     "media/staging",
     "media/walk",
+    "media/put",
+    "media/single_files",
     "media/tree",
     "media/remote/frames",
     "media/remote/agent",

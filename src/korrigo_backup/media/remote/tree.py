@@ -23,6 +23,7 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import Cause, ProofFailed
 from korrigo_backup.media.remote.channel import Channel, asked
 from korrigo_backup.media.remote.frames import DATA, END
+from korrigo_backup.media.remote.single_files import RemoteFiles
 from korrigo_backup.media.staging import LostFileProperties
 from korrigo_backup.media.tree import RESTORE, Move, TreeFacts
 from korrigo_backup.media.walk import TreeEntry
@@ -198,6 +199,11 @@ class RemoteTree:
     def is_held(self) -> bool:
         """Return whether another run has locked the tree now."""
         return self._ask(bool, "is_held")
+
+    @property
+    def single_files(self) -> RemoteFiles:
+        """The operations on single files there."""
+        return RemoteFiles(self._ask)
 
     def aside(self, role: str, stamp: str) -> RemoteTree:
         """Return the copy kept under a role and stamp, as a tree of its own."""

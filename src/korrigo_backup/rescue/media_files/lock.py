@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.recovery.put_files import finish_files, pending_files
 from korrigo_backup.run.step import Listener, RecoveryAhead, RecoveryDone
 
@@ -16,17 +15,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.site.site import Site
-
-
-def local_media(site: Site) -> MediaTree:
-    """Return the media tree; Refused where this machine does not reach its files."""
-    tree = site.required_media()
-    if not isinstance(tree, MediaTree):
-        raise Refused(
-            "the media are behind a container: single files cannot be put there from here",
-            hint="run it where the media directory is mounted",
-        )
-    return tree
 
 
 @contextmanager

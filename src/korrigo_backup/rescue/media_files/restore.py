@@ -8,7 +8,6 @@ No database is asked: the record in the backup directory alone decides after a c
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from shlex import quote
@@ -23,21 +22,19 @@ from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import Finding, Level, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
-from korrigo_backup.media.put import missing_directories, put
+from korrigo_backup.media.single_files import ABSENT, OTHER, SAME, PutFile, WantedFile
 from korrigo_backup.recovery.put_files import (
-    REPLACED,
     FilesHead,
     file_records,
     forget_oldest_files,
-    put_over,
     set_done,
     take_back_files,
     write_files_record,
 )
-from korrigo_backup.recovery.undelete import DONE, PENDING, PutFile
+from korrigo_backup.recovery.undelete import DONE, PENDING
 from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import load_files
-from korrigo_backup.rescue.media_files.lock import files_lock, local_media
+from korrigo_backup.rescue.media_files.lock import files_lock
 from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are
 from korrigo_backup.rescue.media_files.saved import files_of, media_named, near_files
 from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
@@ -50,7 +47,7 @@ from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent
 from korrigo_backup.run.undo import ROLLED_BACK, all_or_nothing
-from korrigo_backup.system.files import explained, sha256_of
+from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -59,7 +56,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.media.tree import MediaTree
+    from korrigo_backup.media.port import Tree
     from korrigo_backup.site.site import Site
 
 _SHOWN = 3
@@ -79,7 +76,7 @@ def restore_files(
     Raises NotFound for a file that no backup has, Refused, Cancelled, ProofFailed for a file that is not as saved,
     PartlyDone if files stay in conflict. Any other error leaves the media as they were.
     """
-    tree = local_media(site)
+    tree = site.required_media()
     with files_lock(site, catalog, "restore of files", listen, dry_run=options.dry_run):
         work = _FilesRestore(site, tree, catalog, options)
         plan = work.plan()
@@ -100,7 +97,7 @@ def restore_files(
 class _FilesRestore:
     """A restore of single files."""
 
-    def __init__(self, site: Site, tree: MediaTree, catalog: Catalog, options: FilesOptions) -> None:
+    def __init__(self, site: Site, tree: Tree, catalog: Catalog, options: FilesOptions) -> None:
         self._site = site
         self._tree = tree
         self._catalog = catalog
@@ -138,7 +135,7 @@ class _FilesRestore:
         over = [file for file, _ in self._over.values()]
         chosen = [*self._put, *over]
         hint = "move it away, or leave the file out; the saved files below a link are those of another place"
-        self._directories = missing_directories(self._tree.root, [one.path for one in self._put], hint)
+        self._directories = self._tree.single_files.missing_directories([one.path for one in self._put], hint)
         sizes = [one.size for one in chosen]
         return FilesPlan(
             asked=asked,
@@ -181,32 +178,20 @@ class _FilesRestore:
         its size and time are those of the backup.
         """
         same, conflicts = 0, []
-        for file in selection.files:
-            live = self._tree.root / file.path
-            if file.path in erased:
-                continue
-            if not os.path.lexists(live):
+        files = [file for file in selection.files if file.path not in erased]
+        wanted = [
+            WantedFile(one.path, one.sha256, one.size, one.mtime_ns, read=selection.is_named(one.path)) for one in files
+        ]
+        for file, (live, inode) in zip(files, self._tree.single_files.compare(wanted), strict=True):
+            if live == ABSENT:
                 self._put.append(file)
-            elif self._is_same(live, file, read=selection.is_named(file.path)):
+            elif live == SAME:
                 same += 1
-            elif self._options.overwrite and live.is_file() and not live.is_symlink():
-                self._over[file.path] = file, live.stat().st_ino
+            elif self._options.overwrite and live == OTHER:
+                self._over[file.path] = file, inode
             else:
                 conflicts.append(file.path)
         return same, conflicts
-
-    def _is_same(self, live: Path, file: SavedFile, *, read: bool) -> bool:
-        if live.is_symlink() or not live.is_file() or self._is_behind_link(file.path):
-            return False
-        with explained(f"read {live}"):
-            info = live.stat()
-            if not read and (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns):
-                return True
-            return file.size in {None, info.st_size} and sha256_of(live)[0] == file.sha256
-
-    def _is_behind_link(self, path: str) -> bool:
-        parts = path.split("/")[:-1]
-        return any((self._tree.root / "/".join(parts[: n + 1])).is_symlink() for n in range(len(parts)))
 
     def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:
         if other := self._other_backup(missing[0], backups):
@@ -257,11 +242,7 @@ class _FilesRestore:
             write_files_record(directory, head)
             running.listen(PuttingFiles(len(head.files)))
             with explained("put the files among the media", lambda: ROLLED_BACK):
-                staged = self._tree.beside("stage", stamp)
-                if self._over:
-                    staged = staged.rename(self._tree.beside(REPLACED, stamp))
-                put(self._tree.root, staged, [one.path for one in self._put], head.directories)
-            put_over(self._tree, head, list(head.replaced))
+                self._tree.single_files.put(head.change)
             with explained("remove the staged directory"):
                 self._tree.discard_stage(stamp)
             set_done(directory, stamp)
@@ -280,8 +261,8 @@ class _FilesRestore:
             stage.finish()
         finally:
             stage.close()
-        staged = self._tree.beside("stage", head.stamp)
-        files = tuple(PutFile(path, one.sha256, (staged / path).stat().st_ino) for path, one in chosen.items())
+        inodes = self._tree.single_files.staged(head.stamp, list(chosen))
+        files = tuple(PutFile(one.path, one.sha256, inode) for one, inode in zip(chosen.values(), inodes, strict=True))
         return msgspec.structs.replace(
             head,
             artifacts=tuple(dict.fromkeys(one.artifact for one in chosen.values())),

@@ -11,7 +11,6 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, Refused
 from korrigo_backup.recovery.put_files import (
-    changed_since,
     file_records,
     tree_of,
     undo_files,
@@ -74,7 +73,7 @@ def undo_restore_of_files(
                 id_="undo.touched",
             )
         with explained("look at the files that were put"):
-            changed = changed_since(tree_of(site, head), head)
+            changed = tree_of(site, head).single_files.changed(head.change)
         if changed:
             raise Refused(
                 f"changed since the restore of files: {first_of(list(map(printable, changed)), _SHOWN)}",

@@ -1,0 +1,233 @@
+"""Single files of a media tree: compared with those of a backup, put in their places, taken away again.
+
+It runs where the tree is, also behind a container (`remote/agent.py`). The caller holds the lock of the backup
+directory and has a record: after a kill `take_away` makes the tree as it was before. Files that are overwritten are
+kept in `.replaced-S` below the root, put there by an exchange of two names, and brought back by another.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from korrigo_backup.errors import Refused
+from korrigo_backup.media.put import missing_directories, put, require_plain
+from korrigo_backup.system.files import (
+    exchanged,
+    explained,
+    fsync_directory,
+    remove_tree,
+    rename_new,
+    sha256_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+REPLACED = "replaced"
+"""The role of the directory below the media root that keeps overwritten files."""
+
+ABSENT, SAME, OTHER, IRREGULAR = "absent", "same", "other", "irregular"
+"""A live file beside that of a backup: not there, with the same content, with other content, no regular file."""
+
+
+@dataclass(frozen=True)
+class WantedFile:
+    """A file of a backup: its path below the root, SHA-256, bytes and time if they are known.
+
+    Without `read` a live file is not read if it has this size and time.
+    """
+
+    path: str
+    sha256: str
+    size: int | None = None
+    mtime_ns: int | None = None
+    read: bool = True
+
+
+@dataclass(frozen=True)
+class PutFile:
+    """A file that is put among the media: its path below the root, its SHA-256, the inode of its content."""
+
+    path: str
+    sha256: str
+    inode: int
+
+
+@dataclass(frozen=True)
+class PutChange:
+    """The files that an operation of a stamp puts in their places.
+
+    `directories` are those that it makes for them, the outer directories first; `replaced` has the inode of the live
+    file of each path that is overwritten.
+    """
+
+    stamp: str
+    files: tuple[PutFile, ...]
+    directories: tuple[str, ...] = ()
+    replaced: Mapping[str, int] = field(default_factory=dict)
+
+
+class SingleFiles(Protocol):
+    """The operations on single files of a tree; see `LocalFiles`."""
+
+    def compare(self, files: Sequence[WantedFile]) -> list[tuple[str, int]]:
+        """Return for each file how the live file is, and its inode."""
+        ...
+
+    def missing_directories(self, paths: Sequence[str], hint: str) -> tuple[str, ...]:
+        """Return the directories that files need and that are not there."""
+        ...
+
+    def staged(self, stamp: str, paths: Sequence[str]) -> list[int]:
+        """Return the inodes of staged files."""
+        ...
+
+    def put(self, change: PutChange) -> None:
+        """Move staged files to their places."""
+        ...
+
+    def changed(self, change: PutChange) -> list[str]:
+        """Return the paths of files that are neither gone nor those that were put."""
+        ...
+
+    def take_away(self, change: PutChange) -> list[str]:
+        """Remove the files that were put, and bring the former files back; return the paths of those changed since."""
+        ...
+
+    def discard_former(self, stamp: str) -> None:
+        """Remove the overwritten files that are kept."""
+        ...
+
+
+class LocalFiles:
+    """Single files of a tree on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def compare(self, files: Sequence[WantedFile]) -> list[tuple[str, int]]:
+        """Return for each file ABSENT, SAME, OTHER or IRREGULAR with the inode of the live file, 0 if it has none.
+
+        A file below a link is never the same: it is that of another place.
+        """
+        return [self._compared(file) for file in files]
+
+    def _compared(self, file: WantedFile) -> tuple[str, int]:
+        live = self._root / file.path
+        if not os.path.lexists(live):
+            return ABSENT, 0
+        if live.is_symlink() or not live.is_file():
+            return IRREGULAR, 0
+        with explained(f"read {live}"):
+            info = live.stat()
+            is_same = not self._is_behind_link(file.path) and (
+                (not file.read and (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns))
+                or (file.size in {None, info.st_size} and sha256_of(live)[0] == file.sha256)
+            )
+        return (SAME if is_same else OTHER), info.st_ino
+
+    def _is_behind_link(self, path: str) -> bool:
+        parts = path.split("/")[:-1]
+        return any((self._root / "/".join(parts[: n + 1])).is_symlink() for n in range(len(parts)))
+
+    def missing_directories(self, paths: Sequence[str], hint: str) -> tuple[str, ...]:
+        """Return the directories that files need and that are not there, the outer directories first.
+
+        Raises Refused, with a hint, for a directory that is a link or a file.
+        """
+        return missing_directories(self._root, paths, hint)
+
+    def staged(self, stamp: str, paths: Sequence[str]) -> list[int]:
+        """Return the inodes of staged files."""
+        stage = self._beside("stage", stamp)
+        return [(stage / path).stat().st_ino for path in paths]
+
+    def put(self, change: PutChange) -> None:
+        """Move staged files to their places.
+
+        FileExistsError if a name is taken, Refused if a live file that is overwritten is not that of the plan, or if
+        the file system cannot exchange two names; then some may be moved.
+        """
+        staged = self._beside("stage", change.stamp)
+        if change.replaced:
+            former = self._beside(REPLACED, change.stamp)
+            staged = former if former.exists() else staged.rename(former)
+        put(self._root, staged, [one.path for one in change.files if one.path not in change.replaced],
+            change.directories)  # fmt: skip
+        for file in change.files:
+            if file.path in change.replaced:
+                self._put_over(staged / file.path, file.path, change.replaced[file.path])
+
+    def _put_over(self, staged: Path, path: str, inode: int) -> None:
+        live = self._root / path
+        with explained(f"put {live}"):
+            if _inode(live) != inode:
+                raise _changed(path)
+            require_plain(self._root, path)
+            if not exchanged(staged, live):
+                raise Refused(
+                    f"the file system of {self._root} cannot exchange two files in one step",
+                    hint=f"move {live} away by hand, then run it again without --overwrite",
+                )
+            if _inode(staged) != inode:  # the site has replaced it in this moment
+                exchanged(staged, live)
+                raise _changed(path)
+            fsync_directory(live.parent)
+
+    def changed(self, change: PutChange) -> list[str]:
+        """Return the paths of files that are neither gone nor those that were put."""
+        return [
+            file.path
+            for file in change.files
+            if os.path.lexists(self._root / file.path) and not _is_put(self._root / file.path, file)
+        ]
+
+    def take_away(self, change: PutChange) -> list[str]:
+        """Remove the files that were put, and bring the former files back; return the paths of those changed since.
+
+        Safe to repeat. Directories that were made for the files are removed if they are empty.
+        """
+        left: list[str] = []
+        for file in change.files:
+            live, former = self._root / file.path, self._beside(REPLACED, change.stamp) / file.path
+            if not os.path.lexists(live):
+                if file.path in change.replaced and _inode(former) == change.replaced[file.path]:
+                    rename_new(former, live)
+            elif _inode(live) == change.replaced.get(file.path):
+                continue  # it is back, or was never overwritten
+            elif not _is_put(live, file):
+                left.append(file.path)
+            elif file.path not in change.replaced:
+                live.unlink()
+            elif _inode(former) != change.replaced[file.path] or not exchanged(former, live):
+                left.append(file.path)
+            else:
+                fsync_directory(live.parent)
+        for name in reversed(change.directories):
+            with suppress(OSError):
+                (self._root / name).rmdir()
+        return left
+
+    def discard_former(self, stamp: str) -> None:
+        """Remove the overwritten files that are kept."""
+        remove_tree(self._beside(REPLACED, stamp))
+
+    def _beside(self, role: str, stamp: str) -> Path:
+        return self._root / f".{role}-{stamp}"
+
+
+def _is_put(live: Path, file: PutFile) -> bool:
+    return _inode(live) == file.inode and sha256_of(live)[0] == file.sha256
+
+
+def _inode(path: Path) -> int | None:
+    """Return the inode of a regular file, None if there is none."""
+    return path.stat().st_ino if path.is_file() and not path.is_symlink() else None
+
+
+def _changed(path: str) -> Refused:
+    return Refused(f"the live file {path} has changed since the plan", hint="run it again: it makes a new plan")

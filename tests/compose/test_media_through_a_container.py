@@ -137,3 +137,39 @@ def test_a_restore_that_is_killed_while_it_stages_through_the_container_leaves_t
     assert aside(stack) == ours
     typed(stack, *apart, str(BIN / "korrigo-backup"), "restore", str(media), "--yes")
     stack.exec("backend", "rm", "/app/media/large.bin")
+
+
+LOSE_A_COPY = """
+import os
+from exams.models import Copy
+copy = Copy.objects.exclude(pdf="").order_by("pk").first()
+print("COPY", copy.pk, copy.pdf.name)
+os.remove(copy.pdf.path)
+copy.delete()
+"""
+
+
+@pytest.mark.promise("P2")
+def test_single_files_and_the_files_of_deleted_rows_come_back_through_the_container(stack, apart):
+    command = (*apart, str(BIN / "korrigo-backup"))
+    typed(stack, *command, "backup", "full")
+    tree, saved = details(stack), rows(stack)
+    printed = stack.manage("shell", "-c", LOSE_A_COPY).stdout
+    _, key, path = next(line for line in printed.splitlines() if line.startswith("COPY ")).split(" ", 2)
+    plan = typed(stack, *command, "undelete", f"exams.Copy:{key}", "--yes")
+    assert "1 file" in plan
+    assert (rows(stack), details(stack)) == (saved, tree)
+    typed(stack, *command, "rollback", "--yes")
+    assert path not in files(stack)
+
+    restored = typed(stack, *command, "restore", "--file", path, "--yes")
+    assert "1 file" in restored
+    assert details(stack) == tree
+    stack.exec("backend", "sh", "-c", 'echo changed > "/app/media/$0"', path)
+    changed = files(stack)
+    typed(stack, *command, "restore", "--file", path, "--yes", code=3)
+    assert files(stack) == changed
+    typed(stack, *command, "restore", "--file", path, "--overwrite", "--yes")
+    assert details(stack) == tree
+    typed(stack, *command, "rollback", "--yes")
+    assert files(stack) == changed

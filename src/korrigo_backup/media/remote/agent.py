@@ -280,9 +280,9 @@ _CHANGES: dict[str, Callable[..., object]] = {
     "discard_stage": MediaTree.discard_stage,
     "discard_kept": MediaTree.discard_kept,
     "remove_files": MediaTree.remove_files,
-    "put files": _put_files,
-    "take away": _take_away,
-    "discard former files": _discard_former,
+    "put_files": _put_files,
+    "take_away": _take_away,
+    "discard_former_files": _discard_former,
 }
 _QUESTIONS: dict[str, Callable[..., object]] = {
     "require": MediaTree.require,
@@ -296,10 +296,10 @@ _QUESTIONS: dict[str, Callable[..., object]] = {
     "half_discarded": MediaTree.half_discarded,
     "record": _record,
     "is_held": MediaTree.is_held,
-    "compare files": _compare_files,
-    "missing directories": _missing_directories,
-    "staged files": _staged_files,
-    "changed files": _changed_files,
+    "compare_files": _compare_files,
+    "missing_directories": _missing_directories,
+    "staged_files": _staged_files,
+    "changed_files": _changed_files,
 }
 
 

@@ -35,14 +35,14 @@ class RemoteFiles:
         return [
             one
             for batch in _batches(files)
-            for one in self._ask(list[tuple[str, int]], "compare files", files=[asdict(file) for file in batch])
+            for one in self._ask(list[tuple[str, int]], "compare_files", files=[asdict(file) for file in batch])
         ]
 
     def missing_directories(self, paths: Sequence[str], hint: str) -> tuple[str, ...]:
         """Return the directories that files need and that are not there, the outer directories first."""
         found: dict[str, None] = {}
         for batch in _batches(paths):
-            found |= dict.fromkeys(self._ask(list[str], "missing directories", paths=list(batch), hint=hint))
+            found |= dict.fromkeys(self._ask(list[str], "missing_directories", paths=list(batch), hint=hint))
         return tuple(found)
 
     def staged(self, stamp: str, paths: Sequence[str]) -> list[int]:
@@ -50,26 +50,26 @@ class RemoteFiles:
         return [
             inode
             for batch in _batches(paths)
-            for inode in self._ask(list[int], "staged files", stamp=stamp, paths=list(batch))
+            for inode in self._ask(list[int], "staged_files", stamp=stamp, paths=list(batch))
         ]
 
     def put(self, change: PutChange) -> None:
         """Move staged files to their places; the directories with the first."""
         for number, part in enumerate(_parts(change)):
             with_directories = part if number == 0 else replace(part, directories=())
-            self._ask(type(None), "put files", change=asdict(with_directories))
+            self._ask(type(None), "put_files", change=asdict(with_directories))
 
     def changed(self, change: PutChange) -> list[str]:
         """Return the paths of files that are neither gone nor those that were put."""
-        return [path for part in _parts(change) for path in self._ask(list[str], "changed files", change=asdict(part))]
+        return [path for part in _parts(change) for path in self._ask(list[str], "changed_files", change=asdict(part))]
 
     def take_away(self, change: PutChange) -> list[str]:
         """Remove the files that were put, and bring the former files back; the directories go with the last."""
-        return [path for part in _parts(change) for path in self._ask(list[str], "take away", change=asdict(part))]
+        return [path for part in _parts(change) for path in self._ask(list[str], "take_away", change=asdict(part))]
 
     def discard_former(self, stamp: str) -> None:
         """Remove the overwritten files that are kept."""
-        self._ask(type(None), "discard former files", stamp=stamp)
+        self._ask(type(None), "discard_former_files", stamp=stamp)
 
 
 def _batches(found: Sequence[T]) -> Iterator[Sequence[T]]:

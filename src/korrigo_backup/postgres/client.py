@@ -350,7 +350,8 @@ class Session:
             self._client.write(f"{end}\\o\n".encode())
         except BrokenPipeError:
             raise self._client.ended() from None
-        self.run("")
+        for _ in self._answer(b""):
+            pass
 
     def ask(self, sql: str, answer: type[T]) -> T:
         """Return the answer to a query whose only value is JSON."""
@@ -362,9 +363,16 @@ class Session:
 
         It must be read to its end before the next question. Raises as `Postgres.script`.
         """
+        yield from self._answer((to_bytes(sql) if self._raw else sql.encode()) + b"\n;\n")
+
+    def _answer(self, statements: bytes) -> Iterator[bytes]:
+        """Send statements and yield their output.
+
+        After the rows of a COPY there must be no empty statement: psql 15.20 throws away all that follows it.
+        """
         mark = f"\x1f{secrets.token_hex(16)}".encode()  # rows may hold anything, so the mark is not to be guessed
         try:
-            self._client.write((to_bytes(sql) if self._raw else sql.encode()) + b"\n;\n\\echo " + mark + b"\n")
+            self._client.write(statements + b"\\echo " + mark + b"\n")
             self._client.flush()
         except BrokenPipeError:
             raise self._client.ended() from None

@@ -14,7 +14,7 @@ ROWS = b"COPY pg_temp.fed FROM STDIN;\n1\n2\n\\.\n"
 
 @pytest.mark.parametrize("restricted", [False, True], ids=["as it is", "restricted"])
 @pytest.mark.parametrize("end", [b"", b"SELECT 7;\n"], ids=["rows at the end", "a statement at the end"])
-def test_a_session_answers_after_rows_were_fed(site: Sandbox, end: bytes, restricted: bool) -> None:
+def test_a_session_answers_after_rows_were_fed(site: Sandbox, *, end: bytes, restricted: bool) -> None:
     with site.wired().site().postgres.session() as session:
         session.run("CREATE TEMP TABLE fed (n int)")
         session.feed([ROWS, end], restricted=restricted)

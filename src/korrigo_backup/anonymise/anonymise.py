@@ -106,7 +106,8 @@ def require_none(found: list[Survivor]) -> None:
     where = sorted({f"{one.column} (values of {one.of})" for one in found})
     raise OriginalsLeft(
         f"original values are left in {counted(len(where), 'place')}: {first_of(where, _SHOWN)}",
-        hint="give these columns a rule, empty their tables, or name them in `accept` if they hold nothing personal",
+        hint="give these columns a rule (korrigo-backup drill --anonymise suggest prints one for each), empty their"
+        " tables, or name them in `accept` if they hold nothing personal",
         state="the copy was removed; the live site was not touched",
     )
 

@@ -159,7 +159,7 @@ def assign(rules: Rules, tables: tuple[CopyTable, ...]) -> Assigned:
     whole = [one for one in tables if one.kind != "m" and not one.partition]
     emptied = tuple(one for one in whole if one.table in rules.empty or one.name in rules.empty)
     ruled = tuple(_ruled(rules, whole, emptied))
-    if bad := [problem for one in ruled if (problem := _obstacle(one))]:
+    if bad := [problem for one in ruled if (problem := obstacle(one))]:
         raise Refused(
             f"rules that their columns cannot take: {first_of(bad, 5)}",
             hint="change them in the file of rules",
@@ -201,7 +201,7 @@ def _near(name: str, names: Iterable[str]) -> str:
     return f"is {' or '.join(near)} meant?" if near else "write the names that the database has"
 
 
-def _obstacle(one: Ruled) -> str:
+def obstacle(one: Ruled) -> str:
     """Return why a column cannot take its rule, "" if it can."""
     column, rule = one.column, one.rule
     if not one.replaces:

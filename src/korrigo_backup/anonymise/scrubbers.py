@@ -46,12 +46,21 @@ class PersonalField(msgspec.Struct, frozen=True):
     kind: str
 
 
+class ChoiceField(msgspec.Struct, frozen=True):
+    """A field of text whose values are `choices` of its model."""
+
+    table: str
+    column: str
+    choices: tuple[str, ...]
+
+
 class DeclaredScrubbers(msgspec.Struct, frozen=True):
     """The declarations of the site's Django."""
 
     scrubbers: tuple[DeclaredScrubber, ...]
     fields: tuple[PersonalField, ...]
     locale: str = ""
+    choices: tuple[ChoiceField, ...] = ()
 
 
 def ask_scrubbers(django: DjangoCommands | None) -> DeclaredScrubbers:
@@ -139,7 +148,7 @@ def described(one, field):
     if kind.__name__ == "Hash" and not inspect.isclass(one):
         more = [getattr(of, "name", "") for of in one.get_source_expressions()] != [field.name]
     return [kind.__name__, str(getattr(one, "provider", "") or ""), not more]
-scrubbers, fields = [], []
+scrubbers, fields, choices = [], [], []
 for model in apps.get_models():
     if model._meta.proxy or not (model._meta.managed or unmanaged):
         continue
@@ -147,6 +156,9 @@ for model in apps.get_models():
         if field.get_internal_type() in ("FileField", "ImageField") or type(field).__name__ == "EmailField":
             kind = "email" if type(field).__name__ == "EmailField" else "file"
             fields.append({"table": model._meta.db_table, "column": field.column, "kind": kind})
+        values = [value for value, _ in field.flatchoices]
+        if values and all(isinstance(value, str) for value in values):
+            choices.append({"table": model._meta.db_table, "column": field.column, "choices": values})
     if only and model._meta.app_config.name not in only:
         continue
     for field, one in declared(model).items():
@@ -157,6 +169,6 @@ for model in apps.get_models():
 locale = str(getattr(settings, "SCRUBBER_FAKER_LOCALE", None) or settings.LANGUAGE_CODE or "")
 head, _, tail = locale.replace("-", "_").partition("_")
 locale = head + ("_" + tail.upper() if tail else "")
-print("\\n" + json.dumps({"scrubbers": scrubbers, "fields": fields, "locale": locale}))
+print("\\n" + json.dumps({"scrubbers": scrubbers, "fields": fields, "locale": locale, "choices": choices}))
 """
 """The settings and classes of django-scrubber 8, as its service of scrubbing reads them, without importing it."""

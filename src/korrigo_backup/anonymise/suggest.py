@@ -1,8 +1,11 @@
-"""A file of rules to begin with: the columns that look personal by their names or by the classes of Django's fields."""
+"""A file of rules to begin with: columns that look personal by their names, by the classes of Django's fields, or by their
+values (`found_values.py`).
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.anonymise.columns import HASH_LENGTH
@@ -30,30 +33,76 @@ _NAMES = (
 )
 """Names of columns that hold personal data, and a rule for them."""
 
-_KINDS = {"email": "faker:email", "file": "files:rename"}
+_KINDS = {"email": "faker:email", "file": "files:rename", "path": "files:rename"}
+"""Rules for the kinds of fields that the site's Django or its configuration names."""
+
+ColumnName = tuple[str, str]
+"""The names of a table (`CopyTable.name`) and of a column."""
 
 
-def suggested(tables: Iterable[CopyTable], kinds: Mapping[tuple[str, str], str], locale: str) -> str:
-    """Return a file of rules (TOML) for these tables; `kinds` are those of fields that Django knows to be personal."""
+@dataclass(frozen=True)
+class FoundRules:
+    """The rules of columns, found by their names or by their values.
+
+    `reasons` are those of rules found by values, and of columns that would need a rule and can take none. `accept` are
+    columns whose values are no persons, with the reason.
+    """
+
+    rules: Mapping[ColumnName, str]
+    reasons: Mapping[ColumnName, str] = field(default_factory=dict)
+    accept: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+    """The reason for which the values were not searched."""
+
+
+def ruled_tables(tables: Iterable[CopyTable]) -> tuple[list[CopyTable], list[str]]:
+    """Return the tables that get rules, and the names of those that are emptied."""
     whole = [one for one in tables if one.kind != "m" and not one.partition]
     emptied = [one.table for one in whole if one.table in EMPTIED]
-    return "\n".join(_lines(whole, emptied, kinds, locale)) + "\n"
+    return [one for one in whole if one.table not in emptied and one.table not in OF_THE_CODE], emptied
 
 
-def _lines(
-    tables: Iterable[CopyTable], emptied: Collection[str], kinds: Mapping[tuple[str, str], str], locale: str
-) -> Iterator[str]:
+def named_rules(
+    tables: Iterable[CopyTable], kinds: Mapping[tuple[str, str], str], but: Collection[str] = ()
+) -> dict[ColumnName, str]:
+    """Return the rules of columns that look personal by their names; `kinds` are those that the site names.
+
+    The columns named in `but` get none.
+    """
+    return {
+        (table.name, column.name): rule
+        for table in ruled_tables(tables)[0]
+        for column in table.columns
+        if f"{table.name}.{column.name}" not in but and (rule := _rule(table, column, kinds))
+    }
+
+
+def suggested(tables: tuple[CopyTable, ...], found: FoundRules, locale: str) -> str:
+    """Return a file of rules (TOML) for these tables."""
+    ruled, emptied = ruled_tables(tables)
+    return "\n".join((*_head(emptied, found, locale), *_lines(ruled, found))) + "\n"
+
+
+def _head(emptied: Collection[str], found: FoundRules, locale: str) -> Iterator[str]:
     yield "# Rules of an anonymised copy, to be looked through and changed: docs/how-to/anonymised-copy.md"
     yield "# Columns that begin with # are kept as they are. With strict = true a column of text without a rule"
     yield '# refuses the copy; "keep" is the rule of a harmless one.'
+    if found.problem:
+        yield f"# Names of columns alone were looked at, not their values: {found.problem}"
     yield "strict = false"
     yield f"locale = {_quoted(locale)}"
     yield f"empty = [{', '.join(map(_quoted, emptied))}]"
+    if found.accept:
+        yield "accept = [  # an original value in these columns is no person"
+        for name, reason in found.accept.items():
+            yield f"  {_quoted(name)},  # {reason}"
+        yield "]"
     yield 'other_files = "remove"  # files that no column below names'
+
+
+def _lines(tables: Iterable[CopyTable], found: FoundRules) -> Iterator[str]:
     for table in tables:
-        if table.table in emptied or table.table in OF_THE_CODE:
-            continue
-        rules = {column.name: _rule(table, column, kinds) for column in table.columns}
+        rules = {column.name: found.rules.get((table.name, column.name), "") for column in table.columns}
         asked = [column for column in table.columns if rules[column.name] or column.holds_words]
         if not asked:
             continue
@@ -61,15 +110,18 @@ def _lines(
         yield f"[tables.{_key(table.name)}]"
         for column in asked:
             rule, head = rules[column.name], ""
+            reason = found.reasons.get((table.name, column.name), "")
             if column.key or column.generated:
                 rule, head = rule or "keep", "# a key, or computed, which stays: "
-            yield f"{head or ('' if rule else '# ')}{_key(column.name)} = {_quoted(rule or 'keep')}"
+            known = rule or f"{table.name}.{column.name}" in found.accept
+            line = f"{head or ('' if known else '# ')}{_key(column.name)} = {_quoted(rule or 'keep')}"
+            yield f"{line}  # {reason}" if reason else line
 
 
 def _rule(table: CopyTable, column: CopyColumn, kinds: Mapping[tuple[str, str], str]) -> str:
     """Return the rule for a column that looks personal, "" for another."""
     kind = kinds.get((table.table, column.name))
-    if kind == "file" and column.length is not None and column.length < _RENAMED:
+    if kind in {"file", "path"} and (not column.is_text or (column.length or _RENAMED) < _RENAMED):
         return "files:placeholder"
     if kind:
         return _KINDS[kind]

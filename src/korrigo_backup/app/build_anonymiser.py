@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.anonymise.anonymise import Anonymiser
 from korrigo_backup.anonymise.columns import CATALOG, CopyTable
+from korrigo_backup.anonymise.found_values import searched_rules
 from korrigo_backup.anonymise.rules import LOCALE, Act, RulesFile, plain_table, read_rules, rules_of
 from korrigo_backup.anonymise.scrubbers import ask_scrubbers, translated
-from korrigo_backup.anonymise.suggest import suggested
+from korrigo_backup.anonymise.suggest import FoundRules, named_rules, suggested
 from korrigo_backup.anonymise.values import open_fakes
 from korrigo_backup.errors import KorrigoBackupError, NotFound, UsageError
 from korrigo_backup.site.path_columns import known_columns
@@ -45,16 +46,29 @@ def anonymiser(site: Site, source: str) -> Anonymiser:
 
 
 def suggestion(site: Site) -> str:
-    """Return a file of rules for the live database; Django's fields are asked for where that is possible."""
-    kinds, locale = {}, LOCALE
+    """Return a file of rules for the live database, by the names and the values of its columns.
+
+    The site's Django is asked for its fields where that is possible.
+    """
+    kinds: dict[tuple[str, str], str] = {}
+    choices: dict[tuple[str, str], tuple[str, ...]] = {}
+    locale = LOCALE
+    for column in known_columns(site).columns:
+        kinds[column.table, column.column] = "path"
     try:
         found = ask_scrubbers(site.django)
     except KorrigoBackupError:
-        pass  # names of columns alone
+        pass  # names and values alone
     else:
-        kinds = {(one.table, one.column): one.kind for one in found.fields}
+        kinds |= {(one.table, one.column): one.kind for one in found.fields}
+        choices = {(one.table, one.column): one.choices for one in found.choices}
         locale = found.locale or locale
-    return suggested(site.postgres.ask(CATALOG, tuple[CopyTable, ...]), kinds, locale)
+    tables = site.postgres.ask(CATALOG, tuple[CopyTable, ...])
+    try:
+        rules = searched_rules(site.postgres, tables, kinds, choices)
+    except KorrigoBackupError as problem:
+        rules = FoundRules(named_rules(tables, kinds), problem=problem.message)
+    return suggested(tables, rules, locale)
 
 
 def _read(path: Path) -> RulesFile:

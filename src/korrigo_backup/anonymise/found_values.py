@@ -14,7 +14,7 @@ from korrigo_backup.anonymise.columns import CopyTable, Ruled, assign, obstacle
 from korrigo_backup.anonymise.database import SETTINGS
 from korrigo_backup.anonymise.originals import SHORT, gather_originals
 from korrigo_backup.anonymise.rules import Rules, parse_rule
-from korrigo_backup.anonymise.suggest import FoundRules, named_rules, ruled_tables
+from korrigo_backup.anonymise.suggest import ColumnName, FoundRules, declared_reasons, named_rules, ruled_tables
 from korrigo_backup.anonymise.survivors import PLANS, sources
 from korrigo_backup.postgres.sql import identifier, literal
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from korrigo_backup.anonymise.columns import Assigned, CopyColumn
-    from korrigo_backup.anonymise.suggest import ColumnName
+    from korrigo_backup.anonymise.suggest import SiteFields
     from korrigo_backup.postgres.client import Postgres, Session
 
 _ADDRESS = r"[[:alnum:]_.+-]+@[[:alnum:]-]+(\.[[:alnum:]-]+)*\.[[:alpha:]]{2,}"
@@ -56,21 +56,13 @@ class ColumnValues(msgspec.Struct, frozen=True):
         return few and self.codes == self.values and 2 * self.originals <= self.values
 
 
-def searched_rules(
-    server: Postgres,
-    tables: tuple[CopyTable, ...],
-    kinds: Mapping[tuple[str, str], str],
-    choices: Mapping[tuple[str, str], tuple[str, ...]],
-) -> FoundRules:
-    """Return the rules of the columns that look personal, and of those in which values of these are found.
-
-    `choices` are those of a table and column that Django knows.
-    """
+def searched_rules(server: Postgres, tables: tuple[CopyTable, ...], fields: SiteFields) -> FoundRules:
+    """Return the rules of the columns that look personal, and of those in which values of these are found."""
     with server.session(options=SETTINGS) as session:
-        accept = dict.fromkeys(_chosen(session, tables, choices), CHOICES)
-        rules = named_rules(tables, kinds, accept)
-        accept = {name: reason for name, reason in accept.items() if _has_word(choices, tables, name)}
-        search = _Search(session, tables, rules, accept)
+        chosen = dict(_chosen(session, tables, fields.choices))
+        rules = named_rules(tables, fields, chosen)
+        accept = {name: CHOICES for name, has_word in chosen.items() if has_word}
+        search = _Search(session, tables, rules, accept, declared_reasons(tables, fields))
         while search.finds():
             pass
     return FoundRules(search.rules, search.reasons, search.accept)
@@ -78,8 +70,8 @@ def searched_rules(
 
 def _chosen(
     session: Session, tables: Iterable[CopyTable], choices: Mapping[tuple[str, str], tuple[str, ...]]
-) -> Iterator[str]:
-    """Yield the columns whose values are all choices of their models."""
+) -> Iterator[tuple[str, bool]]:
+    """Yield the columns whose values are all choices of their models, with whether one of these is searched for."""
     for table in ruled_tables(tables)[0]:
         for column in table.columns:
             known = choices.get((table.table, column.name))
@@ -88,15 +80,7 @@ def _chosen(
             value, words = f"t.{identifier(column.name)}", ", ".join(map(literal, ("", *known)))
             others = f"SELECT FROM {table.sql} t WHERE {value} NOT IN ({words})"
             if not session.ask(f"SELECT to_json(EXISTS ({others}))", bool):
-                yield f"{table.name}.{column.name}"
-
-
-def _has_word(
-    choices: Mapping[tuple[str, str], tuple[str, ...]], tables: Iterable[CopyTable], name: str
-) -> bool:
-    """Return whether a choice of a column is long enough to be searched for."""
-    table = next(one for one in tables if name.startswith(f"{one.name}."))
-    return any(len(value) > SHORT for value in choices[table.table, name.removeprefix(f"{table.name}.")])
+                yield f"{table.name}.{column.name}", any(len(one) > SHORT for one in known)
 
 
 class _Search:
@@ -108,10 +92,11 @@ class _Search:
         tables: tuple[CopyTable, ...],
         rules: dict[ColumnName, str],
         accept: dict[str, str],
+        reasons: dict[ColumnName, str],
     ) -> None:
         self.session, self.tables = session, tables
         self.rules, self.accept = rules, accept
-        self.reasons: dict[ColumnName, str] = {}
+        self.reasons, self._unfit = reasons, set[ColumnName]()
         self._first = True
 
     def finds(self) -> bool:
@@ -151,7 +136,7 @@ class _Search:
         for table in ruled_tables(self.tables)[0]:
             for column in table.columns:
                 name = (table.name, column.name)
-                done = name in self.rules or name in self.reasons or f"{table.name}.{column.name}" in self.accept
+                done = name in self.rules or name in self._unfit or f"{table.name}.{column.name}" in self.accept
                 if column.holds_words and not column.generated and not done:
                     yield table, column
 
@@ -172,6 +157,7 @@ class _Search:
         if rule:
             self.rules[name], self.reasons[name] = rule, reason
         else:
+            self._unfit.add(name)
             self.reasons[name] = f"{reason}, and no rule fits: empty its table, or name the column in accept"
 
     def _values(self, table: CopyTable, column: CopyColumn) -> ColumnValues:

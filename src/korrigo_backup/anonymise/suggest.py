@@ -1,5 +1,6 @@
-"""A file of rules to begin with: columns that look personal by their names, by the classes of Django's fields, or by their
-values (`found_values.py`).
+"""A file of rules to begin with: those that the site declares, and rules of the columns that look personal.
+
+They look so by their names, by the classes of Django's fields, or by their values (`found_values.py`).
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from korrigo_backup.anonymise.columns import HASH_LENGTH
-from korrigo_backup.anonymise.rules import EMPTIED, OF_THE_CODE
+from korrigo_backup.anonymise.columns import HASH_LENGTH, Ruled, obstacle
+from korrigo_backup.anonymise.rules import EMPTIED, OF_THE_CODE, parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from korrigo_backup.anonymise.columns import CopyColumn, CopyTable
+    from korrigo_backup.anonymise.scrubbers import DeclaredScrubber
 
 _NAMES = (
     (r"(e_?)?mail(_?address)?|courriel|.*_email|email_.*", "faker:email"),
@@ -41,6 +43,18 @@ ColumnName = tuple[str, str]
 
 
 @dataclass(frozen=True)
+class SiteFields:
+    """The knowledge of a site about its columns, by the plain names of table and column.
+
+    `kinds` are those of `_KINDS`, `choices` the values of a field with choices, `declared` the scrubbers of its models.
+    """
+
+    kinds: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    choices: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    declared: Mapping[tuple[str, str], DeclaredScrubber] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FoundRules:
     """The rules of columns, found by their names or by their values.
 
@@ -55,6 +69,9 @@ class FoundRules:
     """The reason for which the values were not searched."""
 
 
+_UNKNOWN = SiteFields()
+
+
 def ruled_tables(tables: Iterable[CopyTable]) -> tuple[list[CopyTable], list[str]]:
     """Return the tables that get rules, and the names of those that are emptied."""
     whole = [one for one in tables if one.kind != "m" and not one.partition]
@@ -63,17 +80,33 @@ def ruled_tables(tables: Iterable[CopyTable]) -> tuple[list[CopyTable], list[str
 
 
 def named_rules(
-    tables: Iterable[CopyTable], kinds: Mapping[tuple[str, str], str], but: Collection[str] = ()
+    tables: Iterable[CopyTable], fields: SiteFields = _UNKNOWN, but: Collection[str] = ()
 ) -> dict[ColumnName, str]:
-    """Return the rules of columns that look personal by their names; `kinds` are those that the site names.
+    """Return the rules that a site declares, and those of columns that look personal by their names.
 
-    The columns named in `but` get none.
+    The columns named in `but` get none unless they have a declared rule.
     """
+    found = {}
+    for table in ruled_tables(tables)[0]:
+        for column in table.columns:
+            declared = fields.declared.get((table.table, column.name))
+            rule = (declared.rule or declared.near) if declared else ""
+            if rule and obstacle(Ruled(table, column, parse_rule(rule, column.name))):
+                rule = ""
+            if not rule and f"{table.name}.{column.name}" not in but:
+                rule = _rule(table, column, fields.kinds)
+            if rule:
+                found[table.name, column.name] = rule
+    return found
+
+
+def declared_reasons(tables: Iterable[CopyTable], fields: SiteFields) -> dict[ColumnName, str]:
+    """Return the reasons of the rules that stand in the place of a declared scrubber that no rule equals."""
     return {
-        (table.name, column.name): rule
+        (table.name, column.name): f"in place of the scrubber {one.kind}"
         for table in ruled_tables(tables)[0]
         for column in table.columns
-        if f"{table.name}.{column.name}" not in but and (rule := _rule(table, column, kinds))
+        if (one := fields.declared.get((table.table, column.name))) and not one.rule
     }
 
 

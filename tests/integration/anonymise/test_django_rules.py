@@ -12,6 +12,23 @@ class UserScrubbers:
     password = "!"
 """
 
+UNLIKE_A_RULE = (
+    DECLARED
+    + """
+from django.db.models import Value
+
+
+class UserScrubbers:
+    password = Value("!")
+    email = lambda field: Value("x")
+    groups = Value("a relation, no column")
+    is_active = True
+
+
+SCRUBBER_SERVICE_CLASS = "own.Service"
+"""
+)
+
 
 def test_the_suggested_rules_anonymise_the_reference_site_unedited(demo, tmp_path):
     text = demo.korrigo("drill", "--anonymise", "suggest").out
@@ -56,3 +73,18 @@ def test_the_rules_that_models_and_settings_declare_are_used(demo):
 def test_a_site_without_rules_is_told_how_to_begin(demo):
     demo.backup()
     assert "suggest" in demo.korrigo("drill", "--anonymise", "django", code=2).err
+
+
+def test_a_scrubber_without_an_equal_rule_is_named_and_suggest_writes_a_rule_for_it(demo):
+    demo.settings(UNLIKE_A_RULE)
+    demo.backup()
+    done = demo.korrigo("drill", "--anonymise", "django", code=2)
+    assert "auth_user.email (function UserScrubbers.<lambda>)" in done.err
+    assert "drill --anonymise suggest > rules.toml" in done.err
+    text = demo.korrigo("drill", "--anonymise", "suggest").out
+    assert 'email = "faker:email"  # in place of the scrubber function UserScrubbers.<lambda>' in text
+    rules = tomllib.loads(text)["tables"]["auth_user"]
+    assert (rules["password"], rules["is_active"]) == ("constant:!", "constant:True")
+    path = demo.home / "rules.toml"
+    path.write_text(text.replace("strict = false", "django = true"))
+    assert "own.Service (SCRUBBER_SERVICE_CLASS) was not run" in demo.korrigo("drill", "--anonymise", path).output

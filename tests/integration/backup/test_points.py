@@ -32,7 +32,7 @@ def test_a_point_is_skipped_while_another_run_is_at_work(site):
 def test_a_quiet_backup_prints_nothing_when_all_is_well_and_the_error_of_a_failure(site):
     assert site.korrigo("backup", "full", "-q").output == ""
     site.media.rename(site.home / "unmounted")
-    assert "error: " in site.korrigo("backup", "full", "-q", code=6).err
+    assert "error: " in site.korrigo("backup", "full", "-q", code=3).err
 
 
 def test_of_failures_in_a_row_the_first_notifies(site):

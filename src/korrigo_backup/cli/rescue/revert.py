@@ -55,7 +55,7 @@ def command(
     Values that somebody has changed again since the accident stay, and are named. Keys, deleted and new rows stay.
     """
     if not table:
-        raise UsageError("no table is named", hint="revert --table exams_exam --from ARTIFACT")
+        raise UsageError("no table is named", hint="korrigo-backup revert --table exams_exam --from ARTIFACT")
     wired: Wired = context.ensure_object(CommandContext).wired()
     options = RevertOptions(
         table=table,

@@ -105,6 +105,7 @@ def command(
         raise ProofFailed(
             f"{comparison.now} differs from {comparison.saved}: {', '.join(comparison.differences)}",
             hint="a site that was used since differs; korrigo-backup plan shows the effect of a restore",
+            id_="",
         )
 
 

@@ -133,6 +133,10 @@ def command(
     )
     if target:
         artifact = _fetched(wired, target, artifact, at, identity, allow_unsigned=allow_unsigned)
+    if table and overwrite and not file:
+        raise UsageError("--overwrite goes with --file", hint="leave it out: --exact also removes newer rows")
+    if exact and file and not table:
+        raise UsageError("--exact goes with --table", hint="leave it out: --overwrite also replaces changed files")
     if (table or exact) and (file or overwrite):
         raise UsageError("--table and --file exclude each other", hint="restore the tables first, then the files")
     if file or overwrite:

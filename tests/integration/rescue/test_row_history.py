@@ -21,7 +21,7 @@ def test_a_row_is_shown_where_it_changes(site):
     assert (found["is_live"], found["dumps"], found["read"]) == (False, 3, 3)
     out = site.korrigo("history", "exam:7").out
     assert "name: exam 7 → Maths" in out
-    assert "now               gone since" in out
+    assert "now               gone: last seen" in out
     assert third not in out
 
 

@@ -71,6 +71,7 @@ def command(
 
     def confirm(plan: ValuePlan) -> bool:
         say_value_plan(plan)
+        add_to_document(plan=plan)
         return yes or ask_yes(QUESTION)
 
     plan = revert(wired.site(), wired.catalog, options, now=local_now(), confirm=confirm, listen=narrator(RevertStep))

@@ -158,7 +158,7 @@ def _unknown(text: str, absent: NotFound, seen: Surroundings) -> KorrigoBackupEr
         return NotFound(absent.message, hint=hint, id_=absent.id)
     return NotFound(
         f"{absent.message}, and no media file {printable(path)}",
-        hint=f"{absent.hint} Or the file {' or '.join(map(printable, near))}?",
+        hint=f"{absent.hint}; or the file {' or '.join(map(printable, near))}?",
         id_="rescue.no_table",
     )
 

@@ -145,9 +145,10 @@ def test_two_runs_give_other_values(people):
 def test_a_directory_gets_a_dump_and_blank_files_under_names_that_say_nothing(people, tmp_path):
     people.write("faces/other.pdf", b"%PDF-1.4 a letter")
     people.korrigo("backup", "full")
-    target = tmp_path / "copy"
+    target = tmp_path / "a copy"
     with nothing_changes(people):
         done = people.korrigo("drill", "--anonymise", rules(people, 'other_files = "remove"' + RULES), "--to", target)
+    assert f"zcat '{target}/database.sql.gz' | psql" in done.out  # a line to be typed
     assert str(target / "media") in done.out
     files = [path for path in (target / "media").rglob("*") if path.is_file()]
     assert len(files) == 50

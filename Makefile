@@ -7,6 +7,8 @@ PYTHON ?= python3
 PYTHON312 ?= python3.12
 BIN := $(VENV)/bin
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+# set in many images: each process of the tests would compile all of its modules anew
+unexport PYTHONDONTWRITEBYTECODE
 # pytest's temporary directories
 export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/$(VENV)/tmp
 

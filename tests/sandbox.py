@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 
+import warmstart
 from korrigo_backup.app.build import wire
 from korrigo_backup.artifact import keyring
 from korrigo_backup.artifact.catalog import local_now
@@ -173,17 +174,23 @@ class Sandbox:
         return self.run([str(PROJECT / "scripts" / name), *map(str, arguments)], code=code, **options)
 
     def run(self, argv, *, code=0, env=None, stdin="", umask=-1, timeout=60, traceback=False):
-        done = subprocess.run(
-            argv,
-            env={name: value for name, value in (self.env | (env or {})).items() if value is not None},
-            cwd=self.home,
-            input=stdin.encode(),
-            capture_output=True,
-            umask=umask,
-            timeout=timeout,
-            check=False,
-        )
-        result = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        whole = {name: value for name, value in (self.env | (env or {})).items() if value is not None}
+        given = stdin.encode()
+        if argv[0] == str(KORRIGO) and warmstart.fits(argv, whole, given):
+            ended, out, err = warmstart.run(argv, env=whole, cwd=self.home, given=given, umask=umask, timeout=timeout)
+        else:
+            done = subprocess.run(
+                argv,
+                env=whole,
+                cwd=self.home,
+                input=given,
+                capture_output=True,
+                umask=umask,
+                timeout=timeout,
+                check=False,
+            )
+            ended, out, err = done.returncode, done.stdout, done.stderr
+        result = Done(ended, out.decode(), err.decode())
         codes = code if isinstance(code, tuple) else (code,)
         assert result.code in codes, f"{argv} ended with {result.code}, not {code}:\n{result.out}\n{result.err}"
         assert traceback or "Traceback" not in result.output

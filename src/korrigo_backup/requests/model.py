@@ -167,6 +167,11 @@ class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     wants: str = ""
 
     @property
+    def ended_badly(self) -> bool:
+        """Whether the request was refused or failed: the same may be asked again."""
+        return self.state is State.REFUSED or self.state is State.FAILED
+
+    @property
     def can_be_carried_out(self) -> bool:
         """Whether the site may ask for this plan: it has rows, and no conflict stops it."""
         shown = self.state in {State.PLANNED, State.CHANGED} and self.plan is not None

@@ -145,5 +145,9 @@ def test_a_file_that_is_gone_altered_or_of_another_backup_is_not_served(spool, s
 
 def test_the_file_fields_of_a_row_lead_to_their_files():
     table = SavedTable("public.testsite_everything", 1, Everything)
-    fields = [{"name": "file", "saved": "scans/é 1.pdf"}, {"name": "text", "saved": "x"}, {"name": "id", "saved": None}]
+    fields: list[dict[str, str | None]] = [
+        {"name": "file", "saved": "scans/é 1.pdf"},
+        {"name": "text", "saved": "x"},
+        {"name": "id", "saved": None},
+    ]
     assert of_row(table, fields) == [{"name": "scans/é 1.pdf", "path": "scans/%C3%A9%201.pdf"}]

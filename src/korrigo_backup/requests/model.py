@@ -6,7 +6,6 @@ A request names a backup of the catalog, or the plan of a former request, and no
 from __future__ import annotations
 
 import hashlib
-import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -180,12 +179,12 @@ class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def url_path(path: str) -> str:
     """Return the bytes of a path as a URL has them: JSON holds no byte that is not UTF-8."""
-    return quote(os.fsencode(path), safe="/")
+    return quote(path.encode("utf-8", "surrogateescape"), safe="/")
 
 
 def path_of(written: str) -> str:
     """Return the path that `url_path` has written."""
-    return os.fsdecode(unquote_to_bytes(written))
+    return unquote_to_bytes(written).decode("utf-8", "surrogateescape")
 
 
 class WrongRequestError(ValueError):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.dump.tables import DumpedTable
 
 
-class NamedTable(Protocol):
+class RulesTable(Protocol):
     """A table of a dump or of a loaded copy."""
 
     @property
@@ -31,7 +31,7 @@ class NamedTable(Protocol):
         """The name for people: without the schema `public`."""
 
 
-T = TypeVar("T", bound=NamedTable)
+T = TypeVar("T", bound=RulesTable)
 
 
 def meant_table(wanted: str, tables: Sequence[T], where: str) -> T:
@@ -43,7 +43,7 @@ def meant_table(wanted: str, tables: Sequence[T], where: str) -> T:
     return next((one for one in found if one.schema == "public"), found[0])
 
 
-def require_column(table: NamedTable, name: str, columns: Iterable[str]) -> None:
+def require_column(table: RulesTable, name: str, columns: Iterable[str]) -> None:
     """Raise UsageError, with near names, for a column that a table does not have."""
     columns = tuple(columns)
     if name not in columns:

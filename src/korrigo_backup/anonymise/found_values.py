@@ -62,7 +62,7 @@ def searched_rules(server: Postgres, tables: tuple[CopyTable, ...], fields: Site
         chosen = dict(_chosen(session, tables, fields.choices))
         rules = named_rules(tables, fields, chosen)
         accept = {name: CHOICES for name, has_word in chosen.items() if has_word}
-        search = _Search(session, tables, rules, accept, declared_reasons(tables, fields))
+        search = _RuleSearch(session, tables, rules, accept, declared_reasons(tables, fields))
         while search.finds():
             pass
     return FoundRules(search.rules, search.reasons, search.accept)
@@ -83,7 +83,7 @@ def _chosen(
                 yield f"{table.name}.{column.name}", any(len(one) > SHORT for one in known)
 
 
-class _Search:
+class _RuleSearch:
     """The rules so far, and the columns in which values are still looked for."""
 
     def __init__(

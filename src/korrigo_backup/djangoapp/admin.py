@@ -100,7 +100,9 @@ class BackupsAdmin(admin.ModelAdmin):
         values = detail(name)
         asks, looks = (request.user.has_perm(f"{self.opts.app_label}.{one}") for one in (_BRING_BACK, _LOOK))
         may = {"can_ask": asks and values["has_rows"], "can_look": looks and values["can_look"]}
-        may["can_ask_to_look"] = looks and values["has_rows"] and not values["can_look"] and requests_directory()
+        asks_host = looks and values["has_rows"] and not values["can_look"]
+        may["can_ask_to_look"] = asks_host and requests_directory()
+        may["cannot_ask"] = asks_host and values["hides_erased"] and not requests_directory()
         return self._answer(request, "detail", {**values, **may})
 
     @method_decorator(require_safe)

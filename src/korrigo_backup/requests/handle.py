@@ -183,7 +183,7 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
     if not host.rules.looks:
         raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
     _require_known(host, record.backup)
-    found = look(dump_named(host.catalog, record.backup), request)
+    found = look(host.site, dump_named(host.catalog, record.backup), request)
     journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
 

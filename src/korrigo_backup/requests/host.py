@@ -13,6 +13,7 @@ from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import Refused
 from korrigo_backup.requests.model import HostAnswer, SavedPage, State, plan_digest, shown_plan
 from korrigo_backup.requests.records import RequestRecord, forget_record, read_records, write_record
+from korrigo_backup.requests.withdraw import withdraw_erased
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.run.step import silent
@@ -55,12 +56,13 @@ class RequestHost:
 
 
 def forget_old(host: RequestHost) -> None:
-    """Remove records and answers that are older than `KEPT`."""
+    """Remove records and answers that are older than `KEPT`, and the rows of answers from before an erasure."""
     before = host.now() - KEPT
     for record in read_records(host.catalog.directory, host.site.name):
         if record.received < before:
             forget_record(host.catalog.directory, record.id)
     host.spool.forget_answers(before.timestamp())
+    withdraw_erased(host.spool, host.catalog.directory, host.site.ledger)
 
 
 def room_for_more(host: RequestHost) -> int:

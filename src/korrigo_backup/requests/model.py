@@ -98,10 +98,11 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
-class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Rows of a backup: the texts of their values by column, None for NULL. `cut` columns have longer values.
 
-    `key` is that of a single row, else "". `total` counts the rows of the table.
+    `key` is that of a single row, else "". `total` counts the rows of the table, without the `withheld` rows, which
+    were erased on request.
     """
 
     table: str
@@ -113,6 +114,7 @@ class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     has_next: bool = False
     total: int = 0
     cut: tuple[str, ...] = ()
+    withheld: int = 0
 
 
 class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

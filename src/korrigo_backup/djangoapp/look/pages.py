@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import Http404
@@ -11,15 +13,19 @@ from django.utils.translation import pgettext
 from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.credentials import HIDDEN, is_secret
+from korrigo_backup.djangoapp.location import erasure_directory
 from korrigo_backup.djangoapp.look.tables import SavedTable, listed_columns, live_keys, live_row, tables_of
+from korrigo_backup.djangoapp.signing import KEY_FILE
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
 from korrigo_backup.djangoapp.status.wording import in_language, local
+from korrigo_backup.erasure.ledger import NAME
+from korrigo_backup.erasure.marker import is_marked
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.rescue.saved_page import HIDDEN, PAGE, LookTooLongError, is_secret, read_page, read_row
+from korrigo_backup.rescue.saved_page import PAGE, LookTooLongError, look_into
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.rescue.saved_rows import SavedRow
@@ -42,7 +48,18 @@ class Saved(NamedTuple):
 
 def can_look(artifact: Artifact, facts: Facts, place: Path) -> bool:
     """Return whether the rows of a backup can be read by the site's process."""
-    return place.is_dir() and _dump(artifact, facts) is not None
+    return place.is_dir() and not hides_erased(place) and _dump(artifact, facts) is not None
+
+
+def hides_erased(place: Path) -> bool:
+    """Return whether rows may have been erased on request, which the host alone knows: then the host shows the rows.
+
+    `place` is the directory of the backups.
+    """
+    keys = os.environ.get(KEY_FILE)
+    return (
+        is_marked(place) or erasure_directory() is not None or bool(keys and os.path.lexists(Path(keys).parent / NAME))
+    )
 
 
 def _dump(artifact: Artifact, facts: Facts) -> Artifact | None:
@@ -61,7 +78,7 @@ def opened(user: Any, name: str) -> Saved:
     except NoBackupsError as problem:
         raise Http404(str(problem)) from None
     artifact = next((one for one in facts.artifacts if one.name == name), None)
-    dump = _dump(artifact, facts) if artifact and place.is_dir() else None
+    dump = _dump(artifact, facts) if artifact and can_look(artifact, facts, place) else None
     if artifact is None or dump is None:
         raise Http404(f"no backup {name} can be looked into from here")
     try:
@@ -97,7 +114,8 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
     number, words = page_number(query), query.get("q", "").strip()[:200]
     values = {"table": table, "words": words, "page": number, "total": table.rows, **heading(saved)}
     try:
-        found = read_page(saved.dump, table.name, number, words)
+        with look_into(saved.dump) as dump:
+            found = dump.page(table.name, number, words)
     except LookTooLongError:
         return {**values, "trouble": _too_long()}
     except KorrigoBackupError as problem:
@@ -130,7 +148,8 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
     """Return the values of the page of a row: each saved value next to the live value. Http404 for no such row."""
     values = {"table": table, "key": key, "object": table.object(key), **heading(saved)}
     try:
-        found = read_row(saved.dump, table.name, table.key, key)
+        with look_into(saved.dump) as dump:
+            found = dump.row(table.name, table.key, key)
     except LookTooLongError:
         return {**values, "trouble": _too_long()}
     except KorrigoBackupError as problem:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.apps import apps
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DatabaseError, connections, router, transaction
 from django.db.models import QuerySet
 
+from korrigo_backup.core.credentials import holds_credentials
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.rescue.objects import plain_parts, written_object
 
@@ -49,19 +51,22 @@ class SavedTable(NamedTuple):
 
 
 def tables_of(manifest: Manifest, user: Any) -> list[SavedTable]:
-    """Return the tables that a user may look into, by name: those whose live rows he may see; all to a superuser."""
+    """Return the tables that a user may look into, by name: those whose live rows he may see; all to a superuser.
+
+    Tables of sessions, tokens and keys are shown to nobody.
+    """
     saved = manifest.database.tables if manifest.database else ()
     models = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}  # noqa: SLF001
     found = (
         SavedTable(normal_name(one.name), one.rows, models.get(plain_parts(normal_name(one.name))[1])) for one in saved
     )
-    return sorted((one for one in found if _may_see(user, one.model)), key=lambda one: (one.label == "", one.name))
+    return sorted((one for one in found if _may_see(user, one)), key=lambda one: (one.label == "", one.name))
 
 
 def models_of(user: Any) -> list[SavedTable]:
     """Return the tables of the models that a user may see, by their names."""
-    found = [SavedTable(model._meta.db_table, 0, model) for model in apps.get_models() if _may_see(user, model)]  # noqa: SLF001
-    return sorted((one for one in found if one.key), key=lambda one: one.label)
+    found = [SavedTable(model._meta.db_table, 0, model) for model in apps.get_models()]  # noqa: SLF001
+    return sorted((one for one in found if one.key and _may_see(user, one)), key=lambda one: one.label)
 
 
 def asked_columns(table: SavedTable, admins: Mapping[Any, Any]) -> list[str]:
@@ -69,7 +74,10 @@ def asked_columns(table: SavedTable, admins: Mapping[Any, Any]) -> list[str]:
     return listed_columns(table, [field.column for field in table.model._meta.concrete_fields], admins)  # noqa: SLF001
 
 
-def _may_see(user: Any, model: Any) -> bool:
+def _may_see(user: Any, table: SavedTable) -> bool:
+    model = table.model
+    if holds_credentials(plain_parts(table.name)[1]) or (model and issubclass(model, AbstractBaseSession)):
+        return False
     if user.is_superuser:
         return True
     if model is None:

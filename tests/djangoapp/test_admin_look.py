@@ -171,3 +171,28 @@ def test_a_dump_that_was_changed_is_not_shown(look):
     seen = staff("look_into_backups", "view_tag").get(address(look, TAGS))
     assert 'role="alert"' in seen.content.decode()
     assert "tag 007" not in seen.content.decode()
+
+
+def test_the_site_reads_no_rows_itself_once_the_host_has_an_erasure_ledger(look, monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", None, raising=False)
+    page, one = look.removesuffix("look/"), staff("look_into_backups", "view_tag")
+    (settings.KORRIGO_BACKUP_DIR / ".erasures").write_text("")
+    assert one.get(look).status_code == 404
+    assert one.get(address(look, TAGS)).status_code == 404
+    assert one.get(f"{look}{quote(TAGS, safe='')}/row/?key=tag%20007").status_code == 404
+    seen = one.get(page).content.decode()
+    assert ('id="korrigo-cannot-look"' in seen, f'href="{look}"' in seen) == (True, False)
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", tmp_path / "spool", raising=False)
+    assert f'href="{page}ask/"' in one.get(page).content.decode()
+    (settings.KORRIGO_BACKUP_DIR / ".erasures").unlink()
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_ERASURE", tmp_path / "forget", raising=False)
+    assert one.get(look).status_code == 404
+
+
+def test_tables_of_sessions_and_tokens_are_shown_to_no_superuser(look):
+    user = User.objects.create_superuser("root")
+    one = Client()
+    one.force_login(user)
+    seen = one.get(look).content.decode()
+    assert ("django_session" in seen, "auth_user" in seen) == (False, True)
+    assert one.get(address(look, "public.django_session")).status_code == 404

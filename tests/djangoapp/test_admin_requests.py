@@ -182,7 +182,7 @@ def test_only_objects_of_models_that_the_user_may_add_are_asked_for_and_shown(sp
     assert shown.id not in one.get(f"{PAGE}bring-back/").content.decode()
 
 
-ROWS = SavedPage('public."Upper Case Tag"', ("code",), (("here",), ("gone",)), has_next=True, total=99)
+ROWS = SavedPage('public."Upper Case Tag"', ("code",), (("here",), ("gone",)), has_next=True, total=99, withheld=3)
 
 
 def test_rows_are_asked_of_the_host_where_the_site_does_not_see_the_backups(spool, staff):
@@ -206,6 +206,7 @@ def test_the_rows_of_the_host_are_shown_with_those_that_are_gone(spool, staff):
     seen = one.get(f"{PAGE}ask/{shown.id}/").content.decode()
     assert (seen.count("korrigo-tag korrigo-error"), 'name="key" value="gone"' in seen) == (1, True)
     assert 'name="p" value="2"' in seen
+    assert "3 rows of this table were erased on request and are not shown." in seen
     assert one.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404
     assert staff("view_backups", "look_into_backups").get(f"{PAGE}ask/{shown.id}/").status_code == 404
     assert staff("view_backups", "bring_back", "view_tag").get(f"{PAGE}ask/{shown.id}/").status_code == 403

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from korrigo_backup.erasure.entry import Entry, Link, Subject
+from korrigo_backup.erasure.erased import ErasedKeys
 from korrigo_backup.requests.handle import handle_requests
 from korrigo_backup.requests.host import RequestHost, RequestRules
 from korrigo_backup.requests.looks import look
@@ -167,12 +168,12 @@ def test_the_backups_carry_the_mark_of_a_ledger_as_long_as_it_has_entries(school
 
 
 def test_inherited_rows_and_generic_relations_are_followed_through_the_dump():
-    erased = withheld.ErasedKeys({}, {})
+    erased = _OneErased({}, {"base": {("id",): {}}}, row=("base", b"1"))
     ties = (
         withheld.Tie("child", ("base_id",), "base", ("id",), is_one_object=True),
         withheld.Tie("note", ("object_id",), "child", ("base_id",), type_column="type", content_type=("app", "child")),
     )
-    found = withheld.WithheldRows("note", _Named(("base", b"1"), erased), ties)
+    found = withheld.WithheldRows("note", erased, ties)
 
     def scan(tables):
         rows = [
@@ -190,13 +191,11 @@ def test_inherited_rows_and_generic_relations_are_followed_through_the_dump():
     assert not found.is_erased("note", {"id": b"2", "object_id": b"1", "type": b"8"})
 
 
-class _Named:
-    """Erased keys of one row, without a signing key."""
+@dataclasses.dataclass(frozen=True)
+class _OneErased(ErasedKeys):
+    """The keys of a ledger that names one row, found without hashing."""
 
-    def __init__(self, row, keys):
-        self._row = row
-        self.keys = keys
-        self.tables = {row[0]: {("id",): {}}}
+    row: tuple[str, bytes] = ("", b"")
 
     def holds(self, table, row):
-        return (table, row.get("id")) == self._row
+        return (table, row.get("id")) == self.row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 SESSIONS_AND_TOKENS = (
     "django_session",
     "user_sessions_session",
@@ -90,6 +92,7 @@ def holds_credentials(table: str) -> bool:
     return name in _TABLES or name.startswith(_BEGINNINGS)
 
 
+@lru_cache(maxsize=10_000)
 def is_secret(column: str) -> bool:
     """Return whether the values of a column are never shown or searched, by its name."""
     name = column.lower()

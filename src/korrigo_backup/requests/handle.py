@@ -27,7 +27,7 @@ from korrigo_backup.requests.records import (
     read_records,
     write_record,
 )
-from korrigo_backup.rescue.points import dump_named
+from korrigo_backup.rescue.points import rows_named
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.undelete_plan import UndeletePlan
 from korrigo_backup.run import journal
@@ -183,7 +183,7 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
     if not host.rules.looks:
         raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
     _require_known(host, record.backup)
-    found = look(host.site, dump_named(host.catalog, record.backup), request)
+    found = look(host.site, rows_named(host.catalog, record.backup), request)
     journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
 

@@ -65,10 +65,11 @@ class BringBackRequest(_Request, frozen=True, kw_only=True, tag="bring_back"):
     digest: Digest
 
 
-class LookRequest(_Request, frozen=True, kw_only=True, tag="look"):
+class LookRequest(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="look"):
     """Show a page of a table's rows, with `words` those that have them; or the row whose `column` is `key`.
 
-    `columns` are those that are shown of each row of a page; all of a single row are shown.
+    `columns` are those that are shown of each row of a page; all of a single row are shown. `model` is the label of the
+    table's model, for a Django backup of a former version, which names no tables.
     """
 
     backup: BackupName
@@ -78,6 +79,7 @@ class LookRequest(_Request, frozen=True, kw_only=True, tag="look"):
     words: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,200}\Z")] = ""
     column: Annotated[str, Meta(max_length=100)] = ""
     key: Annotated[str, Meta(max_length=300)] = ""
+    model: Annotated[str, Meta(max_length=200)] = ""
 
 
 Request = PlanRequest | BringBackRequest | LookRequest

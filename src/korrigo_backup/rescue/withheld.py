@@ -84,6 +84,8 @@ class WithheldRows:
         """Find the erased rows, by reading the tables until no more are found."""
         tables = self.tables
         if any(one.type_column and one.table in tables for one in self.ties):
+            for one in self.ties:
+                self.know_type(one.content_type, natural_type(*one.content_type))
             for _, row in scan({CONTENT_TYPES}):
                 self.know_type((_text(row, "app_label"), _text(row, "model")), row.get("id", b""))
         once = not any(one.table in tables and one.to in tables for one in self.ties)

@@ -8,15 +8,17 @@ import msgspec
 from django.http import Http404
 from django.utils.translation import pgettext
 
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.djangoapp.look.asking import answer_about, ask, who
 from korrigo_backup.djangoapp.look.pages import compared
-from korrigo_backup.djangoapp.look.tables import SavedTable, asked_columns, live_keys, models_of
+from korrigo_backup.djangoapp.look.tables import SavedTable, asked_columns, live_keys, models_of, uncompared
 from korrigo_backup.djangoapp.status.wording import in_language
 from korrigo_backup.requests.model import LookRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.requests.model import SavedPage
     from korrigo_backup.requests.spool import Spool
 
@@ -26,7 +28,7 @@ def form(user: Any, given: Mapping[str, str]) -> dict[str, Any]:
     return {"tables": models_of(user), "label": given.get("table", ""), "words": given.get("q", "")}
 
 
-def ask_for_rows(user: Any, found: Spool, name: str, given: Mapping[str, str], admins: Mapping[Any, Any]) -> str:
+def ask_for_rows(user: Any, found: Spool, backup: Artifact, given: Mapping[str, str], admins: Mapping[Any, Any]) -> str:
     """Ask the host for rows of a model, or for a row; return the id. ValueError with the reason of a refusal."""
     table = next((one for one in models_of(user) if one.label == given.get("table")), None)
     if table is None:
@@ -35,25 +37,26 @@ def ask_for_rows(user: Any, found: Spool, name: str, given: Mapping[str, str], a
     fields = {
         "wants": "look",
         **who(user),
-        "backup": name,
+        "backup": backup.name,
         "table": table.name,
         "page": int(number) if number.isascii() and number.isdigit() and len(number) < len("100000") else 1,
         "words": text,
         "columns": asked_columns(table, admins),
         "column": table.key,
         "key": key,
+        "model": table.model._meta.label_lower if KINDS[backup.kind].loaded_by_django else "",  # noqa: SLF001
     }
     try:
         asked = msgspec.convert(fields, type=LookRequest)
     except msgspec.ValidationError:
         raise ValueError(pgettext("korrigo_backup", "Choose what to look at.")) from None
     words = table.object(key) if key else f"rows of {table.name}, page {number}, search {text!r}"
-    return ask(user, found, name, asked, f"asked to look at {words}")
+    return ask(user, found, backup.name, asked, f"asked to look at {words}")
 
 
-def shown(user: Any, found: Spool, name: str, id_: str) -> dict[str, Any]:
+def shown(user: Any, found: Spool, backup: Artifact, id_: str) -> dict[str, Any]:
     """Return the values of the host's answer. Http404 for none about this backup and a model that the user may see."""
-    answer = answer_about(found, name, id_)
+    answer = answer_about(found, backup.name, id_)
     if answer is None:
         return {"is_waiting": True}
     if answer.found is None:
@@ -63,7 +66,7 @@ def shown(user: Any, found: Spool, name: str, id_: str) -> dict[str, Any]:
     if table is None:
         raise Http404("no such answer")
     values = {"asked_table": table, "found": answer.found}
-    return {**values, **(_row(table, answer.found) if answer.found.key else _rows(table, answer.found))}
+    return {**values, **(_row(table, answer.found, backup) if answer.found.key else _rows(table, answer.found))}
 
 
 def _rows(table: SavedTable, found: SavedPage) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def _rows(table: SavedTable, found: SavedPage) -> dict[str, Any]:
     }
 
 
-def _row(table: SavedTable, found: SavedPage) -> dict[str, Any]:
+def _row(table: SavedTable, found: SavedPage, backup: Artifact) -> dict[str, Any]:
     saved = dict(zip(found.columns, found.rows[0], strict=True))
-    return {"object": table.object(found.key), **compared(table, found.key, saved, found.cut)}
+    left = {*found.cut, *uncompared(table, backup.kind)}
+    return {"object": table.object(found.key), **compared(table, found.key, saved, left)}

@@ -15,7 +15,15 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.credentials import HIDDEN, is_secret
 from korrigo_backup.djangoapp.location import erasure_directory
-from korrigo_backup.djangoapp.look.tables import SavedTable, listed_columns, live_keys, live_row, tables_of
+from korrigo_backup.djangoapp.look.tables import (
+    SavedTable,
+    layout_of,
+    listed_columns,
+    live_keys,
+    live_row,
+    tables_of,
+    uncompared,
+)
 from korrigo_backup.djangoapp.signing import KEY_FILE
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
 from korrigo_backup.djangoapp.status.wording import in_language, local
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.kinds import Kind
+    from korrigo_backup.artifact.manifest import ModelColumns
     from korrigo_backup.rescue.saved_rows import SavedRow
     from korrigo_backup.status.model import Facts
 
@@ -39,11 +49,15 @@ _LAST = 100_000
 
 
 class Saved(NamedTuple):
-    """A backup that is looked into, its dump, and the tables that the user may see."""
+    """A backup that is looked into, its dump (of a Django backup itself), and the tables that the user may see.
+
+    `models` gives tables and columns of a Django backup.
+    """
 
     backup: Artifact
     dump: Artifact
     tables: list[SavedTable]
+    models: Mapping[str, ModelColumns]
 
 
 def can_look(artifact: Artifact, facts: Facts, place: Path) -> bool:
@@ -63,12 +77,16 @@ def hides_erased(place: Path) -> bool:
 
 
 def _dump(artifact: Artifact, facts: Facts) -> Artifact | None:
-    """Return the dump of an artifact of this site, if it has a dump that can be relied on."""
+    """Return the artifact with the rows of an artifact of this site, if it has one that can be relied on."""
     names = {artifact.name, *members_of(artifact)}
-    found = next((one for one in facts.artifacts if KINDS[one.kind].is_dump and one.name in names), None)
+    found = next((one for one in facts.artifacts if _has_rows(one.kind) and one.name in names), None)
     if found is None or found.problem or found.header is None or found.authenticity is Authenticity.FORGED:
         return None
     return found if found.ours else None
+
+
+def _has_rows(kind: Kind) -> bool:
+    return KINDS[kind].is_dump or KINDS[kind].loaded_by_django
 
 
 def opened(user: Any, name: str) -> Saved:
@@ -87,7 +105,7 @@ def opened(user: Any, name: str) -> Saved:
         raise Http404(str(problem)) from None
     if manifest is None:
         raise Http404(f"{name} has no manifest")
-    return Saved(artifact, dump, tables_of(manifest, user))
+    return Saved(artifact, dump, tables_of(manifest, user), layout_of(manifest))
 
 
 def heading(saved: Saved) -> dict[str, Any]:
@@ -114,7 +132,7 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
     number, words = page_number(query), query.get("q", "").strip()[:200]
     values = {"table": table, "words": words, "page": number, "total": table.rows, **heading(saved)}
     try:
-        with look_into(saved.dump) as dump:
+        with look_into(saved.dump, models=saved.models) as dump:
             found = dump.page(table.name, number, words)
     except LookTooLongError:
         return {**values, "trouble": _too_long()}
@@ -148,7 +166,7 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
     """Return the values of the page of a row: each saved value next to the live value. Http404 for no such row."""
     values = {"table": table, "key": key, "object": table.object(key), **heading(saved)}
     try:
-        with look_into(saved.dump) as dump:
+        with look_into(saved.dump, models=saved.models) as dump:
             found = dump.row(table.name, table.key, key)
     except LookTooLongError:
         return {**values, "trouble": _too_long()}
@@ -156,7 +174,7 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
         return {**values, "trouble": in_language(problem.message)}
     if found is None:
         raise Http404(f"the backup has no row {key}")
-    return {**values, **compared(table, key, found.values())}
+    return {**values, **compared(table, key, found.values(), uncompared(table, saved.dump.kind))}
 
 
 def compared(table: SavedTable, key: str, saved: Mapping[str, str | None], cut: Collection[str] = ()) -> dict[str, Any]:

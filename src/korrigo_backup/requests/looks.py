@@ -55,7 +55,7 @@ def look(site: Site, saved: Artifact, request: LookRequest) -> SavedPage:
         with look_into(saved, partial(withheld_rows, site, saved), SECONDS, models) as opened:
             return _row(opened, table, request) if request.key else _page(opened, table, request, total)
     except LookTooLongError:
-        raise Refused("the look takes too long", hint=f"on the host: {_by_hand(saved, table)}") from None
+        raise Refused("the look takes too long", hint=_by_hand(saved, table)) from None
     except UnreadableLedger as problem:
         raise Refused(
             f"no row is shown, since the rows erased on request are not known: {problem.message}", hint=problem.hint,
@@ -74,7 +74,7 @@ def _models(site: Site, saved: Artifact, request: LookRequest) -> Mapping[str, M
     if any(one.subject is Subject.ROW for one in entries_about(site, saved)):
         raise Refused(
             f"{saved.name} is of an earlier version, which did not note its tables: its erased rows are not known",
-            hint="look into a backup that was made since: korrigo-backup backup --django makes one",
+            hint="look into a backup that was made since: korrigo-backup backup full --method django makes one",
         )
     return {request.model.lower(): ModelColumns(request.table, request.column, {})} if request.model else {}
 
@@ -82,8 +82,9 @@ def _models(site: Site, saved: Artifact, request: LookRequest) -> Mapping[str, M
 def _by_hand(saved: Artifact, table: str) -> str:
     """Return the command that finds a row where a look takes too long."""
     if KINDS[saved.kind].is_dump:
-        return f"korrigo-backup history {table}:KEY"
-    return f"korrigo-backup show {saved.name}, and grep '\"pk\":KEY,' in its file of rows"
+        return f"on the host: korrigo-backup history {table}:KEY"
+    file = saved.manifest.database_backup if saved.manifest else ""
+    return f"on the host: grep '\"pk\":KEY,' $BACKUP_DIR/{saved.name}/{file}"
 
 
 def _row(opened: LookedAt, table: str, request: LookRequest) -> SavedPage:

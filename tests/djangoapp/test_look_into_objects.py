@@ -4,6 +4,7 @@ import json
 import uuid
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -122,7 +123,7 @@ def host(backup, tmp_path, monkeypatch):
     keys = Keyring(tmp_path / "keys" / "key", (Key(b"k" * 32),))
     ledger = ErasureLedger(tmp_path / "keys" / "erasures.jsonl", keys)
     monkeypatch.setattr(Keyring, "signing", lambda self: self.keys[0])
-    site = SimpleNamespace(
+    site: Any = SimpleNamespace(
         name="", environment="production", postgres=Postgres(access, database="site", maintenance="postgres"),
         ledger=ledger,
     )  # fmt: skip

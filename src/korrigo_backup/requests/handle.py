@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, PartlyDone, Refused, UsageError
 from korrigo_backup.requests.host import A_DAY, AN_HOUR, end_request, forget_old, journal_look, room_for_more
+from korrigo_backup.requests.known import require_known
 from korrigo_backup.requests.looks import look
 from korrigo_backup.requests.model import BringBackRequest, LookRequest, State, WrongRequestError, plan_digest
 from korrigo_backup.requests.records import (
@@ -171,7 +172,7 @@ def _require_fresh(host: RequestHost, request: Request) -> None:
 
 def _plan(host: RequestHost, record: RequestRecord) -> RequestRecord:
     """Make the plan and answer with it; the look is journaled."""
-    _require_known(host, record.backup)
+    require_known(host.catalog, record.backup)
     began = host.now()
     plan = undelete(host.site, host.catalog, _options(record, dry_run=True), now=began, confirm=lambda _: False)
     journal_look(host, record, "look", Outcome.DONE, "")
@@ -182,7 +183,7 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
     """Answer with rows of a backup; the look is journaled."""
     if not host.rules.looks:
         raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
-    _require_known(host, record.backup)
+    require_known(host.catalog, record.backup)
     found = look(host.site, rows_named(host.catalog, record.backup), request)
     journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
@@ -195,7 +196,7 @@ def _bring_back(host: RequestHost, record: RequestRecord, request: BringBackRequ
     if shown.digest != request.digest:
         raise Refused("the plan that was shown is another one", hint="make a new plan")
     record = replace(record, backup=shown.backup, objects=shown.objects, skip=shown.skip)
-    _require_known(host, record.backup)
+    require_known(host.catalog, record.backup)
     if host.rules.ask:
         write_record(host.catalog.directory, record)
         return end_request(host, record, State.WAITING, "the operator of the host has to approve it")
@@ -241,9 +242,3 @@ def _options(record: RequestRecord, *, dry_run: bool = False) -> UndeleteOptions
 
 def _why(record: RequestRecord) -> dict[str, str]:
     return {"asked by": f"{record.by} (admin)", "request": record.id}
-
-
-def _require_known(host: RequestHost, name: str) -> None:
-    """Raise NotFound unless a backup of this site has exactly this name: a name that means another is none."""
-    if not any(one.ours and one.name == name for one in host.catalog.artifacts()):
-        raise NotFound(f"this site has no backup {name}", hint="korrigo-backup list shows the backups")

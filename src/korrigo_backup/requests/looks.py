@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.manifest import ModelColumns
 from korrigo_backup.artifact.signature import Authenticity
@@ -53,7 +55,8 @@ def look(site: Site, saved: Artifact, request: LookRequest) -> SavedPage:
         raise Refused(f"{request.column} is a secret column", hint="ask by the primary key")
     try:
         with look_into(saved, partial(withheld_rows, site, saved), SECONDS, models) as opened:
-            return _row(opened, table, request) if request.key else _page(opened, table, request, total)
+            found = _row(opened, table, request) if request.key else _page(opened, table, request, total)
+            return msgspec.structs.replace(found, migrations=_migrations(saved, request.model))
     except LookTooLongError:
         raise Refused("the look takes too long", hint=_by_hand(saved, table)) from None
     except UnreadableLedger as problem:
@@ -77,6 +80,13 @@ def _models(site: Site, saved: Artifact, request: LookRequest) -> Mapping[str, M
             hint="look into a backup that was made since: korrigo-backup backup full --method django makes one",
         )
     return {request.model.lower(): ModelColumns(request.table, request.column, {})} if request.model else {}
+
+
+def _migrations(saved: Artifact, model: str) -> tuple[str, ...]:
+    """Return the migrations in a backup of the app of a model."""
+    manifest, app = saved.manifest, model.partition(".")[0]
+    proof = (manifest.database or manifest.django) if manifest else None
+    return tuple(one for one in proof.migrations if one.startswith(f"{app}.")) if proof and app else ()
 
 
 def _by_hand(saved: Artifact, table: str) -> str:

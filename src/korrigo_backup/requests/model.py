@@ -69,7 +69,7 @@ class LookRequest(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="
     """Show a page of a table's rows, with `words` those that have them; or the row whose `column` is `key`.
 
     `columns` are those that are shown of each row of a page; all of a single row are shown. `model` is the label of the
-    table's model, for a Django backup of a former version, which names no tables.
+    table's model: the answer names the migrations of its app, and a Django backup of a former version names no tables.
     """
 
     backup: BackupName
@@ -104,7 +104,7 @@ class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """Rows of a backup: the texts of their values by column, None for NULL. `cut` columns have longer values.
 
     `key` is that of a single row, else "". `total` counts the rows of the table, without the `withheld` rows, which
-    were erased on request.
+    were erased on request. `migrations` are those of the app of the table's model in the backup.
     """
 
     table: str
@@ -117,6 +117,7 @@ class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     total: int = 0
     cut: tuple[str, ...] = ()
     withheld: int = 0
+    migrations: tuple[str, ...] = ()
 
 
 class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -36,15 +36,19 @@ def withdraw_answers(spool: Spool, directory: Path, since: datetime | None = Non
         if not (answer.found or answer.plan) or (since is not None and answer.at > since):
             continue
         number += 1
-        if answer.state not in _SHOWING:
+        if not _is_showing(answer.state):
             spool.answer(replace(answer, plan=None, found=None))
             continue
         record = find_record(directory, answer.id)
-        if record is not None and record.state in _SHOWING:
+        if record is not None and _is_showing(record.state):
             write_record(directory, replace(record, state=State.REFUSED, message=_WHY))
         bare = replace(answer, state=State.REFUSED, plan=None, found=None, digest="", message=_WHY, hint=_HINT)
         spool.answer(bare)
     return number
+
+
+def _is_showing(state: State) -> bool:
+    return state in _SHOWING
 
 
 def withdraw_erased(spool: Spool, directory: Path, ledger: ErasureLedger | None) -> None:

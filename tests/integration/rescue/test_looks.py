@@ -14,6 +14,7 @@ from korrigo_backup.requests.model import LookRequest, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
 from korrigo_backup.rescue import withheld
 from korrigo_backup.restore.erasing import scope_of
+from korrigo_backup.targets.ledger import Ledger, LedgerLine
 
 SCHEMA = """
 CREATE TABLE page (id serial PRIMARY KEY, copy_id int NOT NULL);
@@ -148,6 +149,17 @@ def test_an_answer_of_before_is_withdrawn_when_something_is_erased(school):
         answer = school.spool.answer_to(id_)
         assert (answer.state, answer.found, answer.plan, answer.digest) == (State.REFUSED, None, None, "")
         assert "name 70" not in (school.spool.directory / "answers" / f"{id_}.json").read_text()
+
+
+@pytest.mark.parametrize(("is_sealed", "ending"), [(True, " --identity FILE; then"), (False, "gz; then")])
+def test_a_backup_that_only_a_target_has_is_refused_with_the_command_that_fetches_it(school, is_sealed, ending):
+    name, now = "db_backup_20200101_000000.sql.gz", datetime.now(UTC)
+    line = LedgerLine(object="o", artifact=name, size=1, sha256="0" * 64, sent=now, whole=True, sealed=is_sealed)
+    Ledger(school.backups, "nas").write(line)
+    refused = asked(school, backup=name)
+    assert (refused.state, "sealed" in refused.message) == (State.REFUSED, is_sealed)
+    assert f"korrigo-backup fetch nas {name}" in refused.hint
+    assert ending in refused.hint
 
 
 def test_tables_of_sessions_tokens_and_keys_are_shown_to_nobody(school):

@@ -15,6 +15,7 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.credentials import HIDDEN, is_secret
 from korrigo_backup.djangoapp.location import erasure_directory
+from korrigo_backup.djangoapp.look.presented import Presented, migrations_of, presented
 from korrigo_backup.djangoapp.look.tables import (
     SavedTable,
     layout_of,
@@ -51,13 +52,14 @@ _LAST = 100_000
 class Saved(NamedTuple):
     """A backup that is looked into, its dump (of a Django backup itself), and the tables that the user may see.
 
-    `models` gives tables and columns of a Django backup.
+    `models` gives tables and columns of a Django backup; `migrations` are those of the backup.
     """
 
     backup: Artifact
     dump: Artifact
     tables: list[SavedTable]
     models: Mapping[str, ModelColumns]
+    migrations: tuple[str, ...]
 
 
 def can_look(artifact: Artifact, facts: Facts, place: Path) -> bool:
@@ -105,7 +107,7 @@ def opened(user: Any, name: str) -> Saved:
         raise Http404(str(problem)) from None
     if manifest is None:
         raise Http404(f"{name} has no manifest")
-    return Saved(artifact, dump, tables_of(manifest, user), layout_of(manifest))
+    return Saved(artifact, dump, tables_of(manifest, user), layout_of(manifest), migrations_of(manifest))
 
 
 def heading(saved: Saved) -> dict[str, Any]:
@@ -138,13 +140,16 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
         return {**values, "trouble": _too_long()}
     except KorrigoBackupError as problem:
         return {**values, "trouble": in_language(problem.message)}
-    columns = listed_columns(table, found.rows[0].columns, admins) if found.rows else []
+    view = presented(table, saved.migrations)
+    columns = listed_columns(table, found.rows[0].columns, admins if view.is_alike else {}) if found.rows else []
     keys = [key for one in found.rows if (key := one.values().get(table.key)) is not None] if table.key else []
     live = live_keys(table, keys)
     return {
         **values,
         "columns": columns,
-        "rows": [_line(table, one, columns, live) for one in found.rows],
+        "heads": [view.label(name) for name in columns],
+        "is_alike": view.is_alike,
+        "rows": [_line(view, one, columns, live) for one in found.rows],
         "has_state": live is not None,
         "before": number - 1 if number > 1 else None,
         "after": number + 1 if found.has_next else None,
@@ -152,12 +157,12 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
     }
 
 
-def _line(table: SavedTable, row: SavedRow, columns: list[str], live: set[str] | None) -> dict[str, Any]:
-    values = row.values()
+def _line(view: Presented, row: SavedRow, columns: list[str], live: set[str] | None) -> dict[str, Any]:
+    values, table = row.values(), view.table
     key = values.get(table.key) if table.key else None
     return {
         "key": key,
-        "cells": [_shown(name, values.get(name), SHOWN) for name in columns],
+        "cells": [view.words(name, values.get(name)) or _shown(name, values.get(name), SHOWN) for name in columns],
         "is_gone": live is not None and key is not None and key not in live,
     }
 
@@ -174,21 +179,37 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
         return {**values, "trouble": in_language(problem.message)}
     if found is None:
         raise Http404(f"the backup has no row {key}")
-    return {**values, **compared(table, key, found.values(), uncompared(table, saved.dump.kind))}
+    view, left = presented(table, saved.migrations), uncompared(table, saved.dump.kind)
+    return {**values, **compared(view, key, found.values(), left, saved.tables)}
 
 
-def compared(table: SavedTable, key: str, saved: Mapping[str, str | None], cut: Collection[str] = ()) -> dict[str, Any]:
-    """Return each saved value next to the live value; columns that are `cut` are not compared."""
-    live = live_row(table, {name: text for name, text in saved.items() if name not in cut and text != HIDDEN})
+def compared(
+    view: Presented,
+    key: str,
+    saved: Mapping[str, str | None],
+    left: Collection[str],
+    tables: Collection[SavedTable],
+) -> dict[str, Any]:
+    """Return each saved value next to the live value; columns that are `left` are not compared.
+
+    `tables` are those that the user may see: a foreign key to one of them leads to its row.
+    """
+    table = view.table
+    live = live_row(table, {name: text for name, text in saved.items() if name not in left and text != HIDDEN})
     is_gone = (live_keys(table, [key]) or set()) == set() if live is None else False
     return {
         "is_gone": is_gone,
         "is_compared": live is not None,
+        "is_alike": view.is_alike,
         "fields": [
             {
                 "name": name,
+                "label": view.label(name),
                 "saved": _shown(name, text, WHOLE),
+                "words": view.words(name, text),
+                "target": view.target(name, text, tables),
                 "live": _shown(name, live[name].text, WHOLE) if live and name in live else None,
+                "live_words": view.words(name, live[name].text) if live and name in live else "",
                 "is_known": bool(live and name in live),
                 "differs": bool(live and name in live and live[name].differs),
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 
 from django.contrib import admin
@@ -147,7 +148,7 @@ class BackupsAdmin(admin.ModelAdmin):
     def ask_view(self, request: Any, name: str) -> Any:
         """Answer with the form that asks the host for rows, or ask. Raises as `detail_view`."""
         self._require_permission(request, _LOOK)
-        from korrigo_backup.djangoapp.look import asked_rows, asking  # noqa: PLC0415 - as above
+        from korrigo_backup.djangoapp.look import asked_rows, asking, sent  # noqa: PLC0415 - as above
 
         artifact, spool, problem = asking.require_backup(name, for_look=True), asking.spool(), ""
         if spool is None:
@@ -160,7 +161,7 @@ class BackupsAdmin(admin.ModelAdmin):
             except ValueError as wrong:
                 problem = str(wrong)
         title = pgettext_lazy("korrigo_backup", "Look inside")
-        values = {"title": title, "backup": artifact, "problem": problem}
+        values = {"title": title, "backup": artifact, "problem": problem, **sent.host_look(spool)}
         return self._answer(request, "ask", {**values, **asked_rows.form(request.user, request.POST)})
 
     @method_decorator(require_safe)
@@ -203,7 +204,7 @@ class BackupsAdmin(admin.ModelAdmin):
     def request_view(self, request: Any, name: str, id_: str) -> Any:
         """Answer with the host's answer, or ask for its plan to be carried out. Raises as `detail_view`."""
         self._require_permission(request, _BRING_BACK)
-        from korrigo_backup.djangoapp.look import asking  # noqa: PLC0415 - as above
+        from korrigo_backup.djangoapp.look import asking, sent  # noqa: PLC0415 - as above
 
         artifact, spool, problem = asking.require_backup(name), asking.spool(), ""
         if spool is None:
@@ -218,7 +219,7 @@ class BackupsAdmin(admin.ModelAdmin):
         if answer and answer.plan:
             asking.note(request.user, name, f"looked at the plan to bring back {', '.join(answer.objects)}")
         title = pgettext_lazy("korrigo_backup", "Bring back deleted objects")
-        values = {"title": title, "backup": artifact, "problem": problem, "id": id_}
+        values = {"title": title, "backup": artifact, "problem": problem, "id": id_, **sent.host_look(spool)}
         return self._answer(request, "request", {**values, "answer": asking.shown(answer) if answer else None})
 
     def _ways_back(self, request: Any, artifact: Any) -> dict[str, bool]:
@@ -241,4 +242,5 @@ class BackupsAdmin(admin.ModelAdmin):
     def _answer(self, request: Any, template: str, content: dict[str, Any]) -> Any:
         request.current_app = self.admin_site.name  # so that the links of the template stay on this site
         context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **content}
+        context["once"] = token_hex(16)  # a form that is sent twice is one request to the host
         return TemplateResponse(request, f"admin/korrigo_backup/backups/{template}.html", context)

@@ -6,7 +6,7 @@ A request names a backup of the catalog, or the plan of a former request, and no
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -27,6 +27,7 @@ OBJECTS = 50
 """Objects of a request."""
 
 ID = r"^[0-9a-f]{32}\Z"
+_ID_LETTERS = 32
 _SHOWN = 20
 _NAME = 100
 _WORDS = 500
@@ -89,7 +90,11 @@ _REQUESTS: msgspec.json.Decoder[PlanRequest | BringBackRequest | LookRequest] = 
 
 
 class State(StrEnum):
-    """How a request stands. `taken` is the trace of a run that died while it worked on the request."""
+    """How a request stands.
+
+    `taken`: a run works on it, or has died at it. `refused`: a rule or a check does not allow it. `failed`: the host
+    could not do it, nothing was changed.
+    """
 
     TAKEN = "taken"
     PLANNED = "planned"
@@ -98,6 +103,7 @@ class State(StrEnum):
     CHANGED = "changed"
     DONE = "done"
     REFUSED = "refused"
+    FAILED = "failed"
 
 
 class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -154,6 +160,15 @@ def decode_request(raw: bytes) -> Request:
         return _REQUESTS.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise WrongRequestError("it is not one of the requests that the host knows") from None
+
+
+def request_id(request: Request, once: str) -> str:
+    """Return an id by the content of a request, without its time: the same request is the same file.
+
+    `once` tells requests of the same content apart.
+    """
+    raw = msgspec.json.encode(replace(request, asked=datetime.fromtimestamp(0, UTC)))
+    return hashlib.sha256(raw + once.encode()).hexdigest()[:_ID_LETTERS]
 
 
 def decode_answer(raw: bytes) -> HostAnswer:

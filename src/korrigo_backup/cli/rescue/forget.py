@@ -83,7 +83,7 @@ def command(
 
         if accept:
             forget_requests.accept(wired, accept, as_json=as_json, dry_run=dry_run)
-            _withdraw(wired, dry_run=dry_run)
+            withdraw(wired, dry_run=dry_run)
         else:
             forget_requests.show(wired, as_json=as_json)
     elif remove is not None:
@@ -98,14 +98,14 @@ def command(
             now=local_now(),
             confirm=lambda rows: yes or _confirm(rows),
         )
-        _withdraw(wired, dry_run=dry_run)
+        withdraw(wired, dry_run=dry_run)
         if as_json:
             say_json("forget", {"forgotten": done, "applied": not dry_run})
         else:
             _say(done, dry_run=dry_run)
 
 
-def _withdraw(wired: Wired, *, dry_run: bool) -> None:
+def withdraw(wired: Wired, *, dry_run: bool = False) -> None:
     """Take the rows out of answers to the site's admin that were given before the erasure."""
     directory = wired.config.requests.directory
     if directory and not dry_run:

@@ -16,6 +16,7 @@ from django.utils.translation import pgettext
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.djangoapp.location import requests_directory
+from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
 from korrigo_backup.djangoapp.status.wording import attention, in_language, local
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.kinds import Kind
+    from korrigo_backup.djangoapp.look.sent import Unanswered
     from korrigo_backup.requests.model import HostAnswer, Request
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
@@ -103,10 +105,19 @@ def form(user: Any, artifact: Artifact, found: Spool | None) -> dict[str, Any]:
             answers = [
                 one for one in found.newest_answers(5 * _SHOWN) if one.backup == artifact.name and _may_see(user, one)
             ]
-        except KorrigoBackupError as problem:
-            return {**values, "trouble": in_language(f"{problem}: {problem.hint}")}
-        values["former"] = [shown(one) for one in answers[:_SHOWN]]
+            waits = [one for one in unanswered(found, artifact.name) if _may_see(user, one)]
+        except (KorrigoBackupError, ValueError) as problem:
+            return {**values, "trouble": in_language(f"{problem}: {getattr(problem, 'hint', '')}")}
+        values["former"] = [*map(_waits, waits[:_SHOWN]), *map(shown, answers[:_SHOWN])]
+        values |= host_look(found)
     return values
+
+
+def _waits(one: Unanswered) -> dict[str, Any]:
+    """Return a request that the host has not taken as the list of requests shows it."""
+    label = pgettext("korrigo_backup", "waits for the host")
+    request = one.request
+    return {"id": one.id, "label": label, "at": local(request.asked), "by": request.by, "objects": one.objects}
 
 
 def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -> str:
@@ -126,7 +137,8 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
             raise ValueError(
                 pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
             )
-    return ask(user, found, name, asked, f"asked for a plan to bring back {', '.join(objects)}")
+    words = f"asked for a plan to bring back {', '.join(objects)}"
+    return ask(user, found, name, asked, words, given.get("once", ""))
 
 
 def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) -> str:
@@ -137,13 +149,19 @@ def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) 
     return ask(user, found, answer.backup, asked, f"asked to bring back {', '.join(answer.objects)}")
 
 
-def ask(user: Any, found: Spool, name: str, request: Request, words: str) -> str:
-    """Write a request and, before it, a line of the log; return the id. ValueError in words if it cannot be written."""
-    note(user, name, words)
+def ask(user: Any, found: Spool, name: str, request: Request, words: str, once: str = "") -> str:
+    """Write a request and, before it, a line of the log; return the id. ValueError in words if it cannot be written.
+
+    A request that was sent is not sent again (`sent`).
+    """
     try:
-        return found.ask(request)
+        id_, is_there = sent(found, request, once)
+        if not is_there:
+            note(user, name, words)
+            found.ask(request, id_)
     except KorrigoBackupError as problem:
         raise ValueError(in_language(f"{problem}: {problem.hint}")) from None
+    return id_
 
 
 def who(user: Any) -> dict[str, Any]:
@@ -174,8 +192,8 @@ def answer_about(found: Spool, name: str, id_: str) -> HostAnswer | None:
     return answer
 
 
-def _may_see(user: Any, answer: HostAnswer) -> bool:
-    """Return whether a user may see an answer: the plan names rows."""
+def _may_see(user: Any, answer: HostAnswer | Unanswered) -> bool:
+    """Return whether a user may see a request or its answer: the plan names rows."""
     return all(may_ask(user, one) for one in answer.objects)
 
 
@@ -232,6 +250,7 @@ _WHY = {
 def _label(state: State) -> str:
     words = {
         State.TAKEN: pgettext("korrigo_backup", "at work"),
+        State.FAILED: pgettext("korrigo_backup", "failed"),
         State.SHOWN: pgettext("korrigo_backup", "shown"),
         State.PLANNED: pgettext("korrigo_backup", "planned"),
         State.WAITING: pgettext("korrigo_backup", "waits for the operator"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.core.paths import on_one_line
+from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, Refused, UsageError
 from korrigo_backup.requests.bring_back import bring_back, carry_out, end_by, shown_record, undelete_options
 from korrigo_backup.requests.host import (
@@ -29,7 +29,8 @@ from korrigo_backup.requests.host import (
 from korrigo_backup.requests.interrupted import settle_interrupted
 from korrigo_backup.requests.known import require_known
 from korrigo_backup.requests.looks import look
-from korrigo_backup.requests.model import BringBackRequest, LookRequest, State, WrongRequestError
+from korrigo_backup.requests.model import BringBackRequest, FileRequest, LookRequest, State, WrongRequestError, path_of
+from korrigo_backup.requests.previews import list_files, read_file
 from korrigo_backup.requests.records import (
     DIRECTORY,
     RequestRecord,
@@ -182,6 +183,8 @@ def _handle(host: RequestHost, id_: str) -> RequestRecord:
                 ended = bring_back(host, record, request)
             case LookRequest():
                 ended = _look(host, record, request)
+            case FileRequest():
+                ended = _preview(host, record, request)
             case _:
                 ended = _plan(host, record)
     except Locked:
@@ -205,6 +208,9 @@ def _taken(host: RequestHost, record: RequestRecord, request: Request) -> Reques
     if isinstance(request, LookRequest):
         about = f"{request.table}:{request.key}" if request.key else f"{request.table}, page {request.page}"
         return replace(record, wants="look", by=by, backup=request.backup, objects=(about,))
+    if isinstance(request, FileRequest):
+        about = printable(path_of(request.path))[:300] if request.path else f"page {request.page}"
+        return replace(record, wants="file", by=by, backup=request.backup, objects=(f"files: {about}",))
     return replace(record, wants="plan", by=by, backup=request.backup, objects=request.objects, skip=request.skip)
 
 
@@ -233,3 +239,20 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
     found = look(host.site, rows_named(host.catalog, record.backup), request)
     journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
+
+
+def _preview(host: RequestHost, record: RequestRecord, request: FileRequest) -> RequestRecord:
+    """Answer with a file of a backup, or with a list of its files; the look is journaled."""
+    if not host.rules.previews:
+        raise Refused(
+            "the operator of the host lets nobody look at files of backups from the admin", hint="[requests] previews"
+        )
+    require_known(host.catalog, record.backup)
+    if not request.path:
+        found = list_files(host.site, host.catalog, request)
+        journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")
+        return end_request(host, record, State.SHOWN, found=found, journaled=True)
+    shown, content = read_file(host.site, host.catalog, request)
+    journal_look(host, record, "look", Outcome.DONE, "its content")
+    host.spool.answer_file(record.id, content)
+    return end_request(host, record, State.SHOWN, file=shown, journaled=True)

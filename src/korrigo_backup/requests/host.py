@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import Refused
-from korrigo_backup.requests.model import HostAnswer, SavedPage, State, plan_digest, shown_plan
+from korrigo_backup.requests.model import HostAnswer, SavedPage, ShownFile, State, plan_digest, shown_plan
 from korrigo_backup.requests.records import (
     RequestRecord,
     forget_half_written,
@@ -39,16 +39,20 @@ AN_HOUR, A_DAY = 60, 300
 KEPT = timedelta(days=7)
 """How long records and answers stay."""
 
+FILES_KEPT = timedelta(hours=1)
+"""How long the content of a file stays among the answers."""
+
 _OUTCOMES = {State.REFUSED: Outcome.CANCELLED, State.FAILED: Outcome.FAILED}
 """How the journal names the ends of a request that are not `done`."""
 
 
 @dataclass(frozen=True)
 class RequestRules:
-    """Whether a person approves each plan, whether the site may look, how long a request stands."""
+    """Whether a person approves each plan, whether the site may look at rows and files, how long a request stands."""
 
     ask: bool = True
     looks: bool = False
+    previews: bool = False
     expire: timedelta = timedelta(hours=24)
 
 
@@ -70,6 +74,7 @@ def has_work(spool: Spool, directory: Path, site: str, now: datetime) -> bool:
     Neither the database nor Docker is asked.
     """
     spool.note_look(now)
+    spool.forget_files((now - FILES_KEPT).timestamp())
     if spool.pending()[0] or any(one.state is State.TAKEN for one in read_records(directory, site)):
         return True
     forget_old(spool, directory, site, now)
@@ -104,6 +109,7 @@ def end_request(
     *,
     plan: UndeletePlan | None = None,
     found: SavedPage | None = None,
+    file: ShownFile | None = None,
     journaled: bool = False,
 ) -> RequestRecord:
     """Answer, and then record how a request stands now: after a kill in between it is answered again."""
@@ -124,6 +130,8 @@ def end_request(
         hint=hint,
         plan=shown_plan(plan) if plan else None,
         found=found,
+        file=file,
+        wants=ended.wants,
         digest=digest if state in {State.PLANNED, State.CHANGED} else "",
     )
     host.spool.answer(answer)
@@ -133,7 +141,7 @@ def end_request(
 
 def answer_taken(host: RequestHost, record: RequestRecord) -> None:
     """Answer that a run is at work on a request."""
-    fields = {name: getattr(record, name) for name in ("id", "by", "backup", "objects")}
+    fields = {name: getattr(record, name) for name in ("id", "by", "backup", "objects", "wants")}
     host.spool.answer(HostAnswer(**fields, state=State.TAKEN, at=host.now()))
 
 

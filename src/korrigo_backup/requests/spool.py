@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 REQUESTS, ANSWERS = "requests", "answers"
 _FILE = re.compile(r"([0-9a-f]{32})\.json")
 _HALF = re.compile(rf"\..*{re.escape(NEW)}")
+_CONTENT = re.compile(r"[0-9a-f]{32}\.file")
 _LOOKED = "looked.json"
 """When the host has last looked, a file of `answers`."""
 
@@ -109,6 +110,24 @@ class Spool:
         """Write an answer in the place of a former answer; its group is that of the directory."""
         self._write(ANSWERS, f"{answer.id}.json", encode_answer(answer))
 
+    def answer_file(self, id_: str, content: bytes) -> None:
+        """Write the content of a file that a request asks for; its group is that of the directory, as of an answer."""
+        self._write(ANSWERS, f"{id_}.file", content)
+
+    def file_for(self, id_: str, size: int) -> bytes | None:
+        """Return the content of a file that was asked for, None if it is gone; `size` is that of the answer."""
+        with self._inside(ANSWERS) as inside:
+            try:
+                content = _content(inside, f"{id_}.file", size)
+            except (FileNotFoundError, WrongRequestError):
+                return None
+        return content if len(content) == size else None
+
+    def forget_files(self, before: float) -> None:
+        """Remove the contents of files that were written before a time, in seconds since 1970."""
+        for forgotten in (_CONTENT, _HALF):
+            self._forget(ANSWERS, forgotten, before)
+
     def forget_answer(self, id_: str) -> None:
         """Remove an answer, if there is one."""
         with self._inside(ANSWERS) as inside, suppress(FileNotFoundError):
@@ -158,12 +177,15 @@ class Spool:
 
     def forget_answers(self, before: float) -> None:
         """Remove answers written before a time, in seconds since 1970, and files that a kill has left half written."""
-        for name, forgotten in ((ANSWERS, _FILE), (ANSWERS, _HALF), (REQUESTS, _HALF)):
-            with self._inside(name) as inside, os.scandir(inside) as entries:
-                for entry in list(entries):
-                    with suppress(OSError):
-                        if forgotten.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
-                            os.unlink(entry.name, dir_fd=inside)
+        for name, forgotten in ((ANSWERS, _FILE), (REQUESTS, _HALF)):
+            self._forget(name, forgotten, before)
+
+    def _forget(self, name: str, forgotten: re.Pattern[str], before: float) -> None:
+        with self._inside(name) as inside, os.scandir(inside) as entries:
+            for entry in list(entries):
+                with suppress(OSError):
+                    if forgotten.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
+                        os.unlink(entry.name, dir_fd=inside)
 
     @contextmanager
     def _inside(self, name: str) -> Iterator[int]:

@@ -27,22 +27,26 @@ _HINT = "ask again"
 
 
 def withdraw_answers(spool: Spool, directory: Path, since: datetime | None = None) -> int:
-    """Take rows and plans out of the answers, if `since` is given out of those of that time or before; return how many.
+    """Take rows, files and plans out of the answers; return out of how many.
 
-    `directory` is that of the backups, with the host's own records. A plan that was withdrawn cannot be carried out.
+    If `since` is given, out of those of that time or before. `directory` is that of the backups, with the host's own
+    records. A plan that was withdrawn cannot be carried out.
     """
     number = 0
+    spool.forget_files(since.timestamp() if since else float("inf"))
     for answer in spool.newest_answers(_ALL):
-        if not (answer.found or answer.plan) or (since is not None and answer.at > since):
+        if not (answer.found or answer.plan or answer.file) or (since is not None and answer.at > since):
             continue
         number += 1
         if not _is_showing(answer.state):
-            spool.answer(replace(answer, plan=None, found=None))
+            spool.answer(replace(answer, plan=None, found=None, file=None))
             continue
         record = find_record(directory, answer.id)
         if record is not None and _is_showing(record.state):
             write_record(directory, replace(record, state=State.REFUSED, message=_WHY))
-        bare = replace(answer, state=State.REFUSED, plan=None, found=None, digest="", message=_WHY, hint=_HINT)
+        bare = replace(
+            answer, state=State.REFUSED, plan=None, found=None, file=None, digest="", message=_WHY, hint=_HINT
+        )
         spool.answer(bare)
     return number
 

@@ -171,7 +171,12 @@ def _spool(wired: Wired) -> Spool:
 
 def _host(wired: Wired, spool: Spool) -> RequestHost:
     section = wired.config.requests
-    rules = RequestRules(ask=section.approve == "ask", looks=section.looks, expire=timedelta(seconds=section.expire))
+    rules = RequestRules(
+        ask=section.approve == "ask",
+        looks=section.looks,
+        previews=section.previews,
+        expire=timedelta(seconds=section.expire),
+    )
     return RequestHost(wired.site(), wired.catalog, spool, rules, local_now, narrator(UndeleteStep))
 
 

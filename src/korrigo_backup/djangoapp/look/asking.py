@@ -13,7 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.http import Http404
 from django.utils.translation import pgettext
 
-from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.kinds import KINDS, has_media
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from korrigo_backup.requests.model import HostAnswer, Request
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
+_LOOKS = frozenset({"look", "file"})
 _SHOWN = 10
 """Former requests of a backup that are shown."""
 
@@ -45,16 +46,36 @@ def spool() -> Spool | None:
     return Spool(directory) if directory else None
 
 
+def require_spool() -> Spool:
+    """Return the spool that the settings name; Http404 if they name none."""
+    found = spool()
+    if found is None:
+        raise Http404("no directory of requests is configured")
+    return found
+
+
 def require_backup(name: str, *, for_look: bool = False) -> Artifact:
     """Return a backup of this site by its name that the host can bring rows back from, or look into; else Http404."""
+    found = _backup(name)
+    if found is None or not (KINDS[found.kind].has_dump or (for_look and can_be_looked_into(found.kind))):
+        raise Http404(f"no backup with rows is called {name}")
+    return found
+
+
+def require_media(name: str) -> Artifact:
+    """Return a media backup of this site, or a restore point, by its name; Http404 if there is none."""
+    found = _backup(name)
+    if found is None or not has_media(found.kind):
+        raise Http404(f"no backup of media is called {name}")
+    return found
+
+
+def _backup(name: str) -> Artifact | None:
     try:
         facts = seen(datetime.now(UTC))[0]
     except NoBackupsError as problem:
         raise Http404(str(problem)) from None
-    found = next((one for one in facts.artifacts if one.name == name), None)
-    if found is None or not (KINDS[found.kind].has_dump or (for_look and can_be_looked_into(found.kind))):
-        raise Http404(f"no backup with rows is called {name}")
-    return found
+    return next((one for one in facts.artifacts if one.name == name), None)
 
 
 def can_be_looked_into(kind: Kind) -> bool:
@@ -103,7 +124,9 @@ def form(user: Any, artifact: Artifact, found: Spool | None) -> dict[str, Any]:
     if found:
         try:
             answers = [
-                one for one in found.newest_answers(5 * _SHOWN) if one.backup == artifact.name and _may_see(user, one)
+                one
+                for one in found.newest_answers(5 * _SHOWN)
+                if one.backup == artifact.name and one.wants not in _LOOKS and _may_see(user, one)
             ]
             waits = [one for one in unanswered(found, artifact.name) if _may_see(user, one)]
         except (KorrigoBackupError, ValueError) as problem:
@@ -172,7 +195,7 @@ def who(user: Any) -> dict[str, Any]:
 def answer_to(user: Any, found: Spool, name: str, id_: str) -> HostAnswer | None:
     """Return the host's answer to a request for objects, as `answer_about`; Http404 for objects of other models."""
     answer = answer_about(found, name, id_)
-    if answer and (answer.found or not _may_see(user, answer)):
+    if answer and (answer.wants in _LOOKS or answer.found or not _may_see(user, answer)):
         raise Http404("there is no such request about this backup")
     return answer
 

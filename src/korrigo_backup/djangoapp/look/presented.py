@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Target:
+class ReferredRow:
     """The row that a foreign key names: its table, and its key."""
 
     table: SavedTable
@@ -52,14 +52,14 @@ class Presented:
             return ""
         return next((str(words) for value, words in field.flatchoices if _as_saved(value) == text), "")
 
-    def target(self, column: str, text: str | None, tables: Collection[SavedTable]) -> Target | None:
+    def target(self, column: str, text: str | None, tables: Collection[SavedTable]) -> ReferredRow | None:
         """Return the row of one of some tables that a value names, None for a value that is no foreign key to them."""
         field = self._field(column)
         if field is None or not text or not field.is_relation or field.remote_field is None:
             return None
         model = field.remote_field.model
         found = next((one for one in tables if one.label and one.model is model), None)
-        return Target(found, text) if found and found.key == field.target_field.column else None
+        return ReferredRow(found, text) if found and found.key == field.target_field.column else None
 
     def _field(self, column: str) -> Any:
         if not self.is_alike or not self.table.label:

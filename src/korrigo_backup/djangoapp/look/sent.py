@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.djangoapp.status.wording import local
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.requests.model import ID, BringBackRequest, HostAnswer, PlanRequest, State, request_id
+from korrigo_backup.requests.model import ID, BringBackRequest, HostAnswer, PlanRequest, request_id
 
 if TYPE_CHECKING:
     from korrigo_backup.requests.model import Request
@@ -48,7 +48,7 @@ def _of_plan(found: Spool, request: BringBackRequest) -> tuple[str, bool]:
     while True:
         id_ = request_id(replace(request, by="-"), str(number))
         answer = found.answer_to(id_)
-        if answer is None or answer.state not in {State.REFUSED, State.FAILED}:
+        if answer is None or not answer.ended_badly:
             return id_, answer is not None or found.is_pending(id_)
         number += 1
 

@@ -9,7 +9,7 @@ from django.http import Http404
 
 from korrigo_backup.artifact.consistency import recorded_findings
 from korrigo_backup.artifact.history import BACKUPS, READS, members_of
-from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.kinds import KINDS, has_media
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.look.asking import can_be_looked_into
 from korrigo_backup.djangoapp.look.pages import can_look, hides_erased
@@ -68,6 +68,7 @@ def detail(name: str) -> dict[str, Any]:
         "hides_erased": place.is_dir() and hides_erased(place),
         "can_be_looked_into": can_be_looked_into(artifact.kind),
         "has_rows": KINDS[artifact.kind].has_dump,
+        "has_media": has_media(artifact.kind),
         "signature": signature_label(artifact),
         "unread": unread,
         **_content(artifact, manifest),

@@ -144,7 +144,7 @@ def test_a_file_of_a_restore_point_is_looked_at(demo, spool, visit, axe):
     page.goto(f"{page.url}backup/{name}/")
     page.click("#korrigo-media a")
     assert problems(axe, page) == []
-    page.fill("#korrigo-words", "ÉTÉ")
+    page.fill("#korrigo-words", "ÉTÉ.png")
     page.click("[type=submit].default")
     page.wait_for_selector("#korrigo-state strong")
     demo.korrigo("requests", "run")

@@ -34,9 +34,9 @@ from korrigo_backup.compare.media import (
 )
 from korrigo_backup.core.counted import counted
 from korrigo_backup.erasure.erased import ErasedPaths
+from korrigo_backup.erasure.findings import erased_files_finding, erased_finding
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.databases import Databases
-from korrigo_backup.restore.erased_findings import erased_files_finding, erased_finding
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import erased_by, erased_files_by
 

@@ -13,6 +13,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
+from korrigo_backup.erasure.findings import rows_left_out
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound, PartlyDone, Refused, World
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.django import committed
@@ -34,12 +35,11 @@ from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.staged_rows import rescue_session
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps, partly
 from korrigo_backup.rescue.values.undo_values import UndoValues
-from korrigo_backup.restore.erased_findings import rows_left_out
-from korrigo_backup.restore.erasing import entries_about, ledger_keys
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
 from korrigo_backup.run.undo import ROLLED_BACK
+from korrigo_backup.site.erasures import entries_about, ledger_keys
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:

@@ -103,11 +103,12 @@ def replace_content(
     present: DatabaseProof | None,
     *,
     committing: Callable[[], None] = lambda: None,
+    proven: Callable[[Session], None] = lambda _: None,
 ) -> None:
     """Replace the content of the live database by that of a verified dump, in one transaction, and prove it.
 
     `present` is the proof that the present content must still match; `committing` is called when the transaction is
-    about to end.
+    about to end, `proven` with its session before that.
     """
     server = context.site.postgres
     databases, live = Databases(server), server.database
@@ -131,6 +132,7 @@ def replace_content(
     def erase(session: Session) -> None:
         if context.erasing:
             context.erasing.erase_open(context.site, artifact, session, report=context.report)
+        proven(session)
 
     def run() -> tuple[TableProof, ...]:
         with server.session() as session:

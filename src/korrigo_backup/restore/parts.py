@@ -33,7 +33,6 @@ from korrigo_backup.postgres.property_differences import (
 )
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.restore.bound import bound_findings, left_out, make, spooled
-from korrigo_backup.restore.erasing import Erasing
 from korrigo_backup.restore.extensions import extension_findings, extensions_made, make_first, privileged
 from korrigo_backup.restore.foreign_media import located
 from korrigo_backup.restore.needs import require_entrance, restore_needs
@@ -48,6 +47,7 @@ from korrigo_backup.run.step import (
     Proving,
     Swapping,
 )
+from korrigo_backup.site.erasing import Erasing
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.dump_source import SqlSource, open_sql

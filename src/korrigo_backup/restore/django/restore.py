@@ -20,6 +20,7 @@ from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, Usag
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.dump.proof import holds
 from korrigo_backup.recovery import django as undecided
+from korrigo_backup.restore.django.live_erasure import announce_erasure, erase_live
 from korrigo_backup.restore.django.media_archive import require_room, with_archive
 from korrigo_backup.restore.django.planning import (
     DjangoCheck,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.manifest import Manifest
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.media.port import Tree
+    from korrigo_backup.recovery.erasure import ErasureRecord
     from korrigo_backup.restore.method import RestoreRun
     from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.restore.planning import PartPlan
@@ -136,7 +138,8 @@ class DjangoLoad:
             copy = None
         if copy is None:
             loading.load_in_place(undo)
-            self._erase(run, run.site.postgres.database, media=tree)
+            if record := loading.record:
+                erase_live(self.context, run, self.backup.artifact, record)
             return
         live, stamp = run.site.postgres.database, self.context.stamp
         self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
@@ -187,6 +190,9 @@ class ManageLoad:
     backup: DjangoBackup
     context: RestoreContext
     run: RestoreRun
+    record: ErasureRecord | None = field(default=None, init=False)
+    """The record of an erasure that is to follow a load of the live database."""
+
     _transaction: str = field(default="", init=False)
 
     def load_in_place(self, undo: UndoStack) -> None:
@@ -201,6 +207,7 @@ class ManageLoad:
         databases.disconnect(live)
         databases.admit(live)
         self._require_unchanged(safety)
+        self.record = announce_erasure(self.context, self.run, self.backup.artifact)
         self._load_here()
         counted = check_counts(site, self.backup.live, self.backup.manifest, strict=site.services.configured)
         if counted.tables:  # the former command did not say how many there are
@@ -253,6 +260,8 @@ class ManageLoad:
                 hint="make MEDIA_ROOT ([media] root, on Compose [compose] media) that of its settings",
             )
         if not into:
+            if self.record:
+                self.record.write(transaction=transaction)
             self.run.note(transaction=transaction)
             self._transaction = transaction
 
@@ -267,8 +276,10 @@ class ManageLoad:
     def _take_back(self, safety: Artifact) -> None:
         if self._took_place():
             self.context.listen(PuttingBack(safety.name))
-            take_back_loaded(self.context.site, safety, self.context.stamp, self.context.listen)
+            take_back_loaded(self.context.site, safety, self.context.stamp, self.context.listen, record=self.record)
         self.run.note(transaction="")
+        if self.record:
+            self.record.remove()
 
 
 def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Finding], dict[str, IO[bytes]]]:

@@ -154,8 +154,8 @@ def _records(directory: Path, site: str) -> Iterator[ErasureRecord]:
                 head = msgspec.json.decode(file.read(_LARGEST), type=ErasureHead)
         except (OSError, ValueError) as problem:
             raise ProofFailed(
-                f"the record {path} of an interrupted restore cannot be read ({on_one_line(str(problem))}): what was erased on"
-                " request may be live again",
+                f"the record {path} of an interrupted restore cannot be read ({on_one_line(str(problem))}): what was"
+                " erased on request may be live again",
                 hint=f"remove {path}, then restore the same backup again: korrigo-backup list, korrigo-backup restore"
                 " NAME; it erases from the restored data",
                 id_="erasure.unfinished",

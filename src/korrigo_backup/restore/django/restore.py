@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.artifact.components import usable_manifest
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, stage_database
+from korrigo_backup.artifact.naming import stage_database
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
-from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
+from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.dump.proof import holds
 from korrigo_backup.recovery import django as undecided
+from korrigo_backup.restore.django.files import open_verified
 from korrigo_backup.restore.django.live_erasure import announce_erasure, erase_live
 from korrigo_backup.restore.django.media_archive import require_room, with_archive
 from korrigo_backup.restore.django.planning import (
@@ -44,16 +44,13 @@ from korrigo_backup.run.step import (
 )
 from korrigo_backup.site.manage import require_own_commands
 from korrigo_backup.site.served import Served
-from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.system.timings import phase
-from korrigo_backup.verify import django_artifact as django_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.core.finding import Finding
     from korrigo_backup.media.port import Tree
     from korrigo_backup.recovery.erasure import ErasureRecord
     from korrigo_backup.restore.method import RestoreRun
@@ -87,7 +84,7 @@ def open_django(artifact: Artifact, context: RestoreContext) -> Iterator[DjangoL
         )
     described = require_own_commands(django)
     with ExitStack() as stack:
-        manifest, findings, files = _verified(artifact, stack)
+        manifest, findings, files = open_verified(artifact, stack)
         require_room(artifact.path.parent, manifest)
         checked = DjangoCheck()
         served = Served(files, checked.hear, _not_now)
@@ -280,20 +277,6 @@ class ManageLoad:
         self.run.note(transaction="")
         if self.record:
             self.record.remove()
-
-
-def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Finding], dict[str, IO[bytes]]]:
-    """Open the files of the artifact, read every byte, and return its manifest, the findings, and the files."""
-    with explained(f"read {artifact.path}"):
-        manifest, findings = django_format.verify(artifact.path)
-        if manifest != usable_manifest(artifact):
-            raise ProofFailed(
-                f"the manifest of {artifact.name} has changed just now", hint="find the program that writes to it"
-            )
-        names = (DIRECTORY_MANIFEST, manifest.database_backup, manifest.media_backup)
-        listing = manifest.media.members if manifest.media else None
-        files = {name: stack.enter_context(open_plain(artifact.path / name)) for name in (*names, listing) if name}
-    return manifest, findings, files
 
 
 def _held(checked: DjangoCheck, manifest: Manifest) -> frozenset[str]:

@@ -75,8 +75,8 @@ def test_the_next_command_erases_what_a_killed_restore_had_not_erased_yet(forgot
     assert not erased(site)
     record = next(site.backups.glob(".erasing-*"))
     content = record.read_bytes()
-    record.write_bytes(content[:-1])
-    failed = site.korrigo("backup", "db", code=5)
+    record.write_bytes(content[:-9])
+    failed = site.korrigo("backup", "db", code=9)
     assert f"{record} of an interrupted restore cannot be read" in failed.err
     record.write_bytes(content)
     done = site.korrigo("backup", "db")
@@ -113,7 +113,7 @@ def test_a_record_that_cannot_be_read_stops_with_a_next_step_that_works(forgotte
     killed(site, "erasing", "erase_loaded", "before")
     record = next(site.backups.glob(".erasing-*"))
     record.write_bytes(b"{")
-    failed = site.korrigo("backup", "db", code=5)
+    failed = site.korrigo("backup", "db", code=9)
     assert str(record) in failed.err
     assert "restore the same backup again" in failed.err
     assert (site.home / "services").read_text() == "stopped\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.erasure.entry import Scope
@@ -34,6 +35,14 @@ class SavedData(Protocol):
     def created(self) -> datetime | None:
         """The time at which the data were saved."""
         ...
+
+
+@dataclass(frozen=True)
+class CopiedData:
+    """Data of the site itself, copied at a time."""
+
+    created: datetime | None
+    header: ManifestHeader | None = None
 
 
 def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def open_in_place(artifact: Artifact, context: RestoreContext) -> Iterator[InPlace]:
     """Open and verify a dump that is to replace the content of the live database."""
     with open_sql(artifact, context.site.postgres.access) as source:
-        plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
+        plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True, erasing=context.erasing)
         found = (*plan.findings, *_findings(context, source), *_needs(context, source))
         yield InPlace(source, context, replace(plan, findings=found), artifact)
 

@@ -22,11 +22,11 @@ from korrigo_backup.erasure.findings import erased_finding, files_findings
 from korrigo_backup.erasure.references import count_rows
 from korrigo_backup.erasure.rows import ErasedRows, erase_rows
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.site.erasures import entries_about, ledger_keys, named_live, path_columns
+from korrigo_backup.site.erasures import LedgerFiles, entries_about, ledger_keys, named_live, path_columns
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -78,6 +78,10 @@ class Erasing:
     def wanted(self, site: Site, data: SavedData | None) -> bool:
         """Return whether there are entries about some data; raises UnreadableLedger."""
         return bool(self._wanted(site, data))
+
+    def files_of(self, site: Site, data: SavedData) -> Container[str]:
+        """Return the files of some data that the erasure takes out by their own names, asked path by path."""
+        return frozenset() if self.held else LedgerFiles(site, data)
 
     def erase_staged(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.erasure.entry import Scope
@@ -13,7 +14,7 @@ from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.site.path_columns import URL_ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Container, Iterable, Mapping
     from datetime import datetime
 
     from korrigo_backup.artifact.header import ManifestHeader
@@ -43,6 +44,32 @@ class CopiedData:
 
     created: datetime | None
     header: ManifestHeader | None = None
+
+
+@dataclass(frozen=True)
+class LedgerFiles:
+    """The files of some data that were erased on request, asked path by path; those of `known` are among them.
+
+    A live row keeps the file that only an erased row had named. Raises UnreadableLedger.
+    """
+
+    site: Site
+    data: SavedData
+    known: Container[object] = frozenset()
+
+    def __contains__(self, path: object) -> bool:
+        """Return whether a file was erased."""
+        if path in self.known or not isinstance(path, str):
+            return path in self.known
+        return self._erased.holds_file(path) or (self._erased.holds_file_of_row(path) and path not in self._named)
+
+    @cached_property
+    def _erased(self) -> ErasedKeys:
+        return erased_keys(entries_about(self.site, self.data), ledger_keys(self.site))
+
+    @cached_property
+    def _named(self) -> set[str]:
+        return named_live(self.site, self._erased)
 
 
 def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:

@@ -33,7 +33,7 @@ _WITH_IT = frozenset({Fate.ERASED, Fate.FORBIDDEN})
 
 
 @dataclass(frozen=True)
-class ErasedRows:
+class RowsToErase:
     """The numbers of the erased rows of a dump, by table."""
 
     numbers: Mapping[str, Container[int]] = field(default_factory=dict)
@@ -52,10 +52,10 @@ class ErasedRows:
         return read
 
 
-NONE = ErasedRows()
+NONE = RowsToErase()
 
 
-def erased_in_dump(site: Site, data: SavedData, saved: Saved) -> ErasedRows:
+def erased_in_dump(site: Site, data: SavedData, saved: Saved) -> RowsToErase:
     """Return the rows of a dump, `saved`, that a restore would erase.
 
     The references are those of the live database; where it does not answer, those of the ledger alone count. Raises
@@ -64,11 +64,11 @@ def erased_in_dump(site: Site, data: SavedData, saved: Saved) -> ErasedRows:
     entries = entries_about(site, data)
     if not any(one.subject is Subject.ROW for one in entries):
         return NONE
-    search = _Search(erased_keys(entries, ledger_keys(site)), _references(site, entries))
+    search = _RowSearch(erased_keys(entries, ledger_keys(site)), _references(site, entries))
     wanted = search.tables()
     while search.read(saved, wanted):
         pass
-    return ErasedRows(search.gone, {name: len(found) for name, found in search.gone.items()})
+    return RowsToErase(search.gone, {name: len(found) for name, found in search.gone.items()})
 
 
 def _references(site: Site, entries: Sequence[Entry]) -> tuple[LoadedReference, ...]:
@@ -80,7 +80,7 @@ def _references(site: Site, entries: Sequence[Entry]) -> tuple[LoadedReference, 
 
 
 @dataclass
-class _Search:
+class _RowSearch:
     """The search: `gone` are the numbers of the rows found so far, `keys` their values in columns that are asked for.
 
     `keys` has them by table and columns: those to which references lead, and those of a parent row that is one object

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import LargeObjectsProof, TableProof
     from korrigo_backup.compare.differences import RowChange
-    from korrigo_backup.compare.erased import ErasedRows
+    from korrigo_backup.compare.erased import RowsToErase
     from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.site.site import Site
     from korrigo_backup.verify.dump_source import SqlSource
@@ -32,7 +32,7 @@ LARGE_OBJECTS = "large objects"
 
 
 def changes_of_tables(
-    site: Site, artifact: Artifact, source: SqlSource, erased: ErasedRows
+    site: Site, artifact: Artifact, source: SqlSource, erased: RowsToErase
 ) -> tuple[tuple[TableChange, ...], tuple[str, ...], tuple[Finding, ...]]:
     """Return the changes in each table, the live migrations, and a finding if the live database cannot be read.
 
@@ -57,7 +57,7 @@ def changes_of_tables(
 
 
 def _table_changes(
-    taken: Snapshot, artifact: Artifact, source: SqlSource, erased: ErasedRows
+    taken: Snapshot, artifact: Artifact, source: SqlSource, erased: RowsToErase
 ) -> tuple[TableChange, ...]:
     """Return the change of each table; small tables are compared by key."""
     rule = known_rule(source.expected.digest)
@@ -80,7 +80,7 @@ def _table_changes(
     return tuple(_counted(change, rows, erased) for change in changes)
 
 
-def _counted(change: TableChange, rows: Mapping[str, RowChange], erased: ErasedRows) -> TableChange:
+def _counted(change: TableChange, rows: Mapping[str, RowChange], erased: RowsToErase) -> TableChange:
     found = rows.get(change.name)
     if found is None:
         return change
@@ -89,12 +89,12 @@ def _counted(change: TableChange, rows: Mapping[str, RowChange], erased: ErasedR
     return replace(change, added=found.added, changed=found.changed, removed=found.removed)
 
 
-def all_new(source: SqlSource, erased: ErasedRows) -> tuple[TableChange, ...]:
+def all_new(source: SqlSource, erased: RowsToErase) -> tuple[TableChange, ...]:
     """Return the changes where no live table can be read: every table is new."""
     return compare_tables({}, _after(source, erased))
 
 
-def _after(source: SqlSource, erased: ErasedRows) -> dict[str, tuple[int, str | None]]:
+def _after(source: SqlSource, erased: RowsToErase) -> dict[str, tuple[int, str | None]]:
     """Return rows and digest by name; a table with erased rows has no digest."""
     after = _with_large_objects(source.expected.tables, source.expected.large_objects)
     gone = {name: (after[name][0] - number, None) for name, number in erased.counts.items() if name in after}

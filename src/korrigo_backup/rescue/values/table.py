@@ -107,8 +107,8 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
         found = find_roots(site, read_points(catalog), table=table).table
     except Refused as problem:
         problem.hint = (
-            f"a dropped table comes back with the point: korrigo-backup plan {dump.name};"
-            " or run the migration that makes it, then this again"
+            "make the table again, empty, then run this again: the commands are in docs/how-to/rescue.md"
+            f" (A dropped table); or restore the whole: korrigo-backup plan {dump.name}"
         )
         problem.id = "restore.table_gone"
         raise

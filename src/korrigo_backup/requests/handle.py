@@ -32,6 +32,7 @@ from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.undelete_plan import UndeletePlan
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
+from korrigo_backup.site.erasures import erased_from
 from korrigo_backup.system.lock import exclusive
 
 if TYPE_CHECKING:
@@ -183,7 +184,8 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
     if not host.rules.looks:
         raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
     _require_known(host, record.backup)
-    found = look(dump_named(host.catalog, record.backup), request)
+    dump = dump_named(host.catalog, record.backup)
+    found = look(dump, request, erased_from(host.site, dump))
     journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
 

@@ -60,3 +60,11 @@ def test_a_comparison_misses_no_erased_row_and_no_erased_file(album):
     found = album.json("compare", album.point, code=(0, 9))
     assert found["files"]["removed"]["first"] == ["photos/3.jpg"]
     assert found["files"]["erased"] == 1
+
+
+def test_the_changes_of_a_table_show_no_value_of_an_erased_row(album):
+    album.sql("DELETE FROM page WHERE copy_id = 5; DELETE FROM person WHERE id = 5")
+    found = album.json(
+        "history", "--table", "person", "--changed", "--between", album.one("db_backup_*.gz").name, "now"
+    )
+    assert [row["key"] for row in found["rows"]] == [{"id": "5"}]

@@ -294,13 +294,6 @@ def test_rows_are_shown_page_by_page_without_secrets(school):
     assert "exam:5" in looks[-1]["subject"]
 
 
-def test_a_row_that_was_erased_on_request_is_not_shown(school):
-    _configure(school, "ask", looks=True)
-    school.korrigo("forget", "exam:5")
-    assert "5" not in {row[0] for row in _look(school, table="exam", columns=("id",)).found.rows}
-    assert _look(school, table="exam", column="id", key="5").state is State.REFUSED
-
-
 def test_a_look_at_what_is_not_there_is_refused(school):
     _configure(school, "ask", looks=True)
     for given in (

@@ -17,7 +17,7 @@ from korrigo_backup.erasure.erased import ErasedKeys, erased_keys
 from korrigo_backup.erasure.references import Fate, fate, read_references, read_tables
 from korrigo_backup.errors import Refused, Unreachable
 from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.restore.erasing import entries_about, ledger_keys
+from korrigo_backup.site.erasures import entries_about, ledger_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

@@ -171,6 +171,8 @@ def _say_files(files: FileState) -> None:
         f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
         f" since {files.reference}"
     )
+    if change.erased:
+        say(f"    erased on request, and so not missing: {counted(change.erased, 'file')}")
     if files.unread_bytes:
         seconds = max(1, round(files.unread_bytes / READ_A_SECOND))
         say(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import Refused
+from korrigo_backup.media.places import plain_place
 from korrigo_backup.media.reuse import READ
-from korrigo_backup.system.files import fsync_directory, rename_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from korrigo_backup.media.port import Stage
@@ -136,56 +135,30 @@ def _is_directory(root: Path, name: str, hint: str) -> bool:
 def put(root: Path, staged: Path, paths: Sequence[str], directories: Sequence[str]) -> None:
     """Move staged files to their places; FileExistsError if a name is taken, then some may be moved."""
     for name in directories:
-        _make_directory(root, name, (staged / name).stat())
+        make_directory(root, name, staged)
     for path in paths:
-        require_plain(root, path)
-        rename_new(staged / path, root / path)
-    for name in {path.rpartition("/")[0] for path in paths} | {name.rpartition("/")[0] for name in directories}:
-        fsync_directory(root / name)
+        with plain_place(staged, path) as source, plain_place(root, path) as target:
+            source.rename_new(target)
+    for path in {path.rpartition("/")[0]: path for path in (*paths, *directories)}.values():
+        with plain_place(root, path) as place:
+            place.force()
 
 
-def _make_directory(root: Path, name: str, like: os.stat_result) -> None:
-    """Make a directory with mode and owner of another; one that somebody has made meanwhile stays as it is.
+def make_directory(root: Path, name: str, like: Path) -> None:
+    """Make a directory with mode and owner of its namesake below `like`; one that is there stays as it is.
 
     Raises Refused if a directory of the path is a link now.
     """
-    with _directory_of(root, name) as above:
-        own = name.rpartition("/")[2]
+    with plain_place(like, name) as model, plain_place(root, name) as place:
+        info = model.info()
         try:
-            os.mkdir(own, dir_fd=above)
+            os.mkdir(place.name, dir_fd=place.directory)
         except FileExistsError:
             return
-        made = os.open(own, READ | os.O_DIRECTORY, dir_fd=above)
+        made = os.open(place.name, READ | os.O_DIRECTORY, dir_fd=place.directory)
         try:
-            os.fchown(made, like.st_uid, like.st_gid)
-            os.fchmod(made, like.st_mode & 0o7777)
+            if info:
+                os.fchown(made, info.st_uid, info.st_gid)
+                os.fchmod(made, info.st_mode & 0o7777)
         finally:
             os.close(made)
-
-
-def require_plain(root: Path, path: str) -> None:
-    """Raise Refused if a directory of a path has become a link."""
-    with _directory_of(root, path):
-        pass
-
-
-@contextmanager
-def _directory_of(root: Path, path: str) -> Iterator[int]:
-    """Yield the open directory that a path lies in; Refused if a directory of the path has become a link."""
-    with ExitStack() as opened:
-        directory = _opened(opened, str(root))
-        try:
-            for part in path.split("/")[:-1]:
-                directory = _opened(opened, part, directory)
-        except OSError:
-            raise Refused(
-                f"a directory of {printable(path)} among the media is no directory any more",
-                hint="run it again: it makes a new plan",
-            ) from None
-        yield directory
-
-
-def _opened(opened: ExitStack, name: str, above: int | None = None) -> int:
-    descriptor = os.open(name, READ | os.O_DIRECTORY, dir_fd=above)
-    opened.callback(os.close, descriptor)
-    return descriptor

@@ -8,20 +8,14 @@ kept in `.replaced-S` below the root, put there by an exchange of two names, and
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.media.put import missing_directories, put, require_plain
-from korrigo_backup.system.files import (
-    exchanged,
-    explained,
-    fsync_directory,
-    remove_tree,
-    rename_new,
-    sha256_of,
-)
+from korrigo_backup.media.places import Place, place_of, plain_place
+from korrigo_backup.media.put import make_directory, missing_directories, parents, put
+from korrigo_backup.system.files import explained, remove_tree, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +25,8 @@ REPLACED = "replaced"
 """The role of the directory below the media root that keeps overwritten files."""
 
 ABSENT, SAME, OTHER, IRREGULAR = "absent", "same", "other", "irregular"
-"""A live file beside that of a backup: not there, with the same content, with other content, no regular file."""
+"""A live file beside that of a backup: not there, with the same content, with other content, no regular file
+or behind a link."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +107,7 @@ class LocalFiles:
     def compare(self, files: Sequence[WantedFile]) -> list[tuple[str, int]]:
         """Return for each file ABSENT, SAME, OTHER or IRREGULAR with the inode of the live file, 0 if it has none.
 
-        A file below a link is never the same: it is that of another place.
+        A file below a link is IRREGULAR: it is that of another place.
         """
         return [self._compared(file) for file in files]
 
@@ -120,13 +115,12 @@ class LocalFiles:
         live = self._root / file.path
         if not os.path.lexists(live):
             return ABSENT, 0
-        if live.is_symlink() or not live.is_file():
+        if live.is_symlink() or not live.is_file() or self._is_behind_link(file.path):
             return IRREGULAR, 0
         with explained(f"read {live}"):
             info = live.stat()
-            is_same = not self._is_behind_link(file.path) and (
-                (not file.read and (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns))
-                or (file.size in {None, info.st_size} and sha256_of(live)[0] == file.sha256)
+            is_same = (not file.read and (info.st_size, info.st_mtime_ns) == (file.size, file.mtime_ns)) or (
+                file.size in {None, info.st_size} and sha256_of(live)[0] == file.sha256
             )
         return (SAME if is_same else OTHER), info.st_ino
 
@@ -160,57 +154,77 @@ class LocalFiles:
             change.directories)  # fmt: skip
         for file in change.files:
             if file.path in change.replaced:
-                self._put_over(staged / file.path, file.path, change.replaced[file.path])
+                with plain_place(staged, file.path) as source, plain_place(self._root, file.path) as live:
+                    self._put_over(source, live, file.path, change.replaced[file.path])
 
-    def _put_over(self, staged: Path, path: str, inode: int) -> None:
-        live = self._root / path
-        with explained(f"put {live}"):
-            if _inode(live) != inode:
+    def _put_over(self, staged: Place, live: Place, path: str, inode: int) -> None:
+        with explained(f"put {self._root / path}"):
+            if live.inode() != inode:
                 raise _changed(path)
-            require_plain(self._root, path)
-            if not exchanged(staged, live):
+            if not staged.exchanged(live):
                 raise Refused(
                     f"the file system of {self._root} cannot exchange two files in one step",
-                    hint=f"move {live} away by hand, then run it again without --overwrite",
+                    hint=f"move {self._root / path} away by hand, then run it again without --overwrite",
                 )
-            if _inode(staged) != inode:  # the site has replaced it in this moment
-                exchanged(staged, live)
+            if staged.inode() != inode:  # the site has replaced it in this moment
+                staged.exchanged(live)
                 raise _changed(path)
-            fsync_directory(live.parent)
+            live.force()
 
     def changed(self, change: PutChange) -> list[str]:
         """Return the paths of files that are neither gone nor those that were put."""
-        return [
-            file.path
-            for file in change.files
-            if os.path.lexists(self._root / file.path) and not _is_put(self._root / file.path, file)
-        ]
+        return [file.path for file in change.files if not self._is_as_put(file)]
+
+    def _is_as_put(self, file: PutFile) -> bool:
+        try:
+            with place_of(self._root, file.path) as live:
+                return not live.info() or _is_put(live, file)
+        except FileNotFoundError:
+            return True
+        except NotADirectoryError:
+            return False
 
     def take_away(self, change: PutChange) -> list[str]:
         """Remove the files that were put, and bring the former files back; return the paths of those changed since.
 
         Safe to repeat. Directories that were made for the files are removed if they are empty.
         """
-        left: list[str] = []
-        for file in change.files:
-            live, former = self._root / file.path, self._beside(REPLACED, change.stamp) / file.path
-            if not os.path.lexists(live):
-                if file.path in change.replaced and _inode(former) == change.replaced[file.path]:
-                    rename_new(former, live)
-            elif _inode(live) == change.replaced.get(file.path):
-                continue  # it is back, or was never overwritten
-            elif not _is_put(live, file):
-                left.append(file.path)
-            elif file.path not in change.replaced:
-                live.unlink()
-            elif _inode(former) != change.replaced[file.path] or not exchanged(former, live):
-                left.append(file.path)
-            else:
-                fsync_directory(live.parent)
+        former = self._beside(REPLACED, change.stamp)
+        left = [file.path for file in change.files if not self._is_taken_away(file, former, change)]
+        for path in {file.path.rpartition("/")[0]: file.path for file in change.files}.values():
+            with suppress(FileNotFoundError, NotADirectoryError), place_of(self._root, path) as place:
+                place.force()
         for name in reversed(change.directories):
-            with suppress(OSError):
-                (self._root / name).rmdir()
+            with suppress(OSError), place_of(self._root, name) as place:
+                os.rmdir(name.rpartition("/")[2], dir_fd=place.directory)
         return left
+
+    def _is_taken_away(self, file: PutFile, former: Path, change: PutChange) -> bool:
+        """Make a place as it was before; return False if something else is there now, and stays."""
+        inode = change.replaced.get(file.path)
+        with ExitStack() as opened:
+            try:
+                kept = opened.enter_context(place_of(former, file.path)) if inode is not None else None
+            except FileNotFoundError:
+                kept = None
+            if kept and kept.inode() != inode:
+                kept = None  # it is back
+            try:
+                if kept:
+                    self._make_directories(file.path, former)
+                live = opened.enter_context(place_of(self._root, file.path))
+            except FileNotFoundError:
+                return True
+            except (Refused, NotADirectoryError):
+                return False  # a directory of it is a link or a file now
+            try:
+                return _taken_away(live, file, inode, kept)
+            except FileExistsError:
+                return False
+
+    def _make_directories(self, path: str, like: Path) -> None:
+        for name in parents(path):
+            make_directory(self._root, name, like)
 
     def discard_former(self, stamp: str) -> None:
         """Remove the overwritten files that are kept."""
@@ -220,13 +234,24 @@ class LocalFiles:
         return self._root / f".{role}-{stamp}"
 
 
-def _is_put(live: Path, file: PutFile) -> bool:
-    return _inode(live) == file.inode and sha256_of(live)[0] == file.sha256
+def _taken_away(live: Place, file: PutFile, inode: int | None, former: Place | None) -> bool:
+    """Remove a file that was put, or exchange it for the former file; return False if something else is there."""
+    if not live.info():
+        if former:
+            former.rename_new(live)
+        return True
+    if inode is not None and live.inode() == inode:
+        return True  # it is back
+    if not _is_put(live, file):
+        return False
+    if inode is None:
+        live.unlink()
+        return True
+    return former is not None and former.exchanged(live)
 
 
-def _inode(path: Path) -> int | None:
-    """Return the inode of a regular file, None if there is none."""
-    return path.stat().st_ino if path.is_file() and not path.is_symlink() else None
+def _is_put(live: Place, file: PutFile) -> bool:
+    return live.inode() == file.inode and live.sha256() == file.sha256
 
 
 def _changed(path: str) -> Refused:

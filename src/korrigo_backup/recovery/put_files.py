@@ -9,6 +9,7 @@ a kill the names decide: pending files are taken back, and an undo that has begu
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
@@ -73,7 +74,8 @@ def record_of_files(directory: Path, stamp: str, state: str) -> Path:
 
 def write_files_record(directory: Path, head: FilesHead, state: str = PENDING) -> None:
     """Write a record, whole and forced to disk."""
-    write_lines(record_of_files(directory, head.stamp, state), [msgspec.json.encode(head)])
+    text = json.dumps(msgspec.to_builtins(head))  # a path may hold bytes that are not UTF-8: msgspec writes none
+    write_lines(record_of_files(directory, head.stamp, state), [text.encode("ascii")])
 
 
 def file_records(directory: Path, site: str, state: str) -> list[FilesHead]:
@@ -83,7 +85,7 @@ def file_records(directory: Path, site: str, state: str) -> list[FilesHead]:
         match = _NAME.fullmatch(name)
         if match and match[2] == state:
             with suppress(OSError, ValueError), open_plain(directory / name) as file:
-                head = msgspec.json.decode(file.read(_LARGEST), type=FilesHead)
+                head = msgspec.convert(json.loads(file.read(_LARGEST)), FilesHead)
                 if head.site == site:
                     found.append(head)
     return found

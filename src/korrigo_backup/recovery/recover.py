@@ -126,19 +126,27 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
 def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[RecoveryAction, ...]:
     """Finish the undeletes and restores of files of killed runs.
 
-    A server that cannot say how an undelete ended keeps no backup from being made.
+    A server that cannot say how an undelete ended keeps no backup from being made, nor do files that stay away keep
+    an undelete from being finished.
     """
+    done: list[RecoveryAction] = []
+    try:
+        with explained("finish the interrupted restore of files"):
+            done += finish_files(site, catalog.directory)
+    except Locked:
+        raise
+    except KorrigoBackupError as problem:
+        listen(RecoveryLeft(problem.message, problem.hint))
     try:
         with explained("finish the interrupted undelete"):
-            done = (*finish_files(site, catalog.directory), *undelete.finish(site, catalog.directory))
-        for action in done:
-            _tell(action, listen)
+            done += undelete.finish(site, catalog.directory)
     except (Unreachable, Locked):
         raise
     except KorrigoBackupError as problem:
         listen(RecoveryLeft(problem.message, problem.hint))
-        return ()
-    return done
+    for action in done:
+        _tell(action, listen)
+    return tuple(done)
 
 
 def _tell(action: RecoveryAction, listen: Listener) -> None:

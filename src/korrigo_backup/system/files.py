@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import first_of
@@ -157,34 +157,43 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def rename_new(source: Path, target: Path) -> None:
+def rename_new(
+    source: Path | str, target: Path | str, source_in: int | None = None, target_in: int | None = None
+) -> None:
     """Give `source` its final name; FileExistsError if `target` exists in any form.
 
     A file is linked, then unlinked, so that the kernel refuses to replace. Where there are no hard links, and for a
     directory, the kernel is asked for a rename that does not replace. Where it knows none, the caller's lock keeps the
-    moment between the look and the rename.
+    moment between the look and the rename. The paths are below the open directories, if those are given.
     """
-    if not source.is_dir():
+    if not _is_directory(source, source_in):
         try:
-            os.link(source, target, follow_symlinks=False)
+            os.link(source, target, src_dir_fd=source_in, dst_dir_fd=target_in, follow_symlinks=False)
         except OSError as problem:
             if problem.errno not in _UNSUPPORTED:
                 raise
         else:
-            source.unlink()
+            os.unlink(source, dir_fd=source_in)
             return
-    if os.path.lexists(target):
+    with suppress(FileNotFoundError):
+        os.stat(target, dir_fd=target_in, follow_symlinks=False)
         raise FileExistsError(errno.EEXIST, "already there", str(target))
-    if not _renamed(source, target, _NO_REPLACE):
-        source.rename(target)
+    if not _renamed(source, target, _NO_REPLACE, source_in, target_in):
+        os.rename(source, target, src_dir_fd=source_in, dst_dir_fd=target_in)
 
 
-def exchanged(one: Path, other: Path) -> bool:
+def _is_directory(path: Path | str, within: int | None) -> bool:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return stat.S_ISDIR(os.stat(path, dir_fd=within).st_mode)
+    return False
+
+
+def exchanged(one: Path | str, other: Path | str, one_in: int | None = None, other_in: int | None = None) -> bool:
     """Exchange the names of two files in one step; return whether this system and file system can do that."""
-    return _renamed(one, other, _EXCHANGE)
+    return _renamed(one, other, _EXCHANGE, one_in, other_in)
 
 
-def _renamed(source: Path, target: Path, flag: int) -> bool:
+def _renamed(source: Path | str, target: Path | str, flag: int, source_in: int | None, target_in: int | None) -> bool:
     """Rename by renameat2(2); return whether this system and file system know it."""
     import ctypes  # noqa: PLC0415 - code sent into a container needs it rarely, and not every Python has it
 
@@ -193,7 +202,8 @@ def _renamed(source: Path, target: Path, flag: int) -> bool:
     except (AttributeError, OSError):
         return False
     here = -100  # AT_FDCWD
-    if not rename(here, os.fsencode(source), here, os.fsencode(target), ctypes.c_uint(flag)):
+    one, other = (here if within is None else within for within in (source_in, target_in))
+    if not rename(one, os.fsencode(source), other, os.fsencode(target), ctypes.c_uint(flag)):
         return True
     number = ctypes.get_errno()
     if number in _UNSUPPORTED:

@@ -2,9 +2,12 @@
 
 import os
 import shlex
+import shutil
 
 import pytest
 
+from korrigo_backup.recovery.put_files import file_records, undo_files
+from korrigo_backup.recovery.undelete import DONE
 from rescue_days import days
 
 LOST = ("scans/2.pdf", "deep/er/é 1.png")
@@ -247,3 +250,58 @@ def test_the_hint_of_a_conflict_names_the_file(library):
     document = library.json("restore", *options("scans/1.pdf"), "--yes", code=3)
     assert "history --file scans/1.pdf shows" in document["error"]["hint"]
     assert document["plan"]["conflict_count"] == 1
+
+
+def test_the_directory_of_an_overwritten_file_is_made_again_by_the_rollback(library):
+    library.write("scans/1.pdf", b"annotated")
+    (library.media / "scans").chmod(0o750)
+    library.korrigo("restore", "--file", "scans/1.pdf", "--overwrite", "--yes")
+    shutil.rmtree(library.media / "scans")
+    library.korrigo("rollback", "--yes")
+    assert (library.media / "scans/1.pdf").read_bytes() == b"annotated"
+    assert left_over(library) == []
+
+
+def test_a_link_in_the_place_of_a_file_that_was_put_stays_and_is_named(library):
+    library.korrigo("restore", *options(*LOST), "--yes")
+    site, catalog = library.wired().site(), library.wired().catalog
+    [head] = file_records(catalog.directory, site.name, DONE)
+    (library.media / "scans/2.pdf").unlink()
+    (library.media / "scans/2.pdf").symlink_to("1.pdf")
+    assert undo_files(site, catalog.directory, head) == ["scans/2.pdf"]
+    assert (library.media / "scans/2.pdf").is_symlink()
+
+
+def test_a_file_behind_a_link_is_named_as_that_with_a_true_next_step(library, tmp_path):
+    (library.media / "scans").rename(tmp_path / "else")
+    (library.media / "scans").symlink_to(tmp_path / "else")
+    for choice in ([], ["--overwrite"]):
+        err = library.korrigo("restore", "--file", "scans/1.pdf", *choice, "--yes", code=3).err
+        assert "behind a link" in err
+        assert "move these away" in err
+
+
+def test_a_half_done_undelete_of_another_site_does_not_concern_this_one(library):
+    fields = '"site":"neighbour","database":"n","stamp":"20260101_000000","artifact":"a","asked":[]'
+    of_neighbour = library.backups / ".undelete-20260101_000000.pending"
+    of_neighbour.write_text(f'{{{fields},"created":"2026-01-01T00:00:00Z"}}\n')
+    library.korrigo("restore", *options(*LOST), "--yes")
+    assert library.tree() == library.whole
+    assert of_neighbour.exists()
+
+
+def test_a_name_that_is_not_utf8_comes_back_and_is_taken_away_again(site):
+    name = "sc ans/caf\udce9.pdf"
+    site.write(name, b"coffee")
+    site.write("sc ans/1.pdf", b"one")
+    site.backup_media()
+    whole = site.tree()
+    shutil.rmtree(site.media / "sc ans")
+    lost = site.tree()
+    assert site.json("restore", "--file", "sc ans", "--yes")["plan"]["put_count"] == 2
+    assert site.tree() == whole
+    site.korrigo("rollback", "--yes")
+    assert site.tree() == lost
+    site.korrigo("restore", "--file", name, "--yes")
+    assert (site.media / name).read_bytes() == b"coffee"
+    site.korrigo("rollback", "--yes")

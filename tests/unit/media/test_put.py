@@ -1,5 +1,7 @@
 """Single files are put among the media without following a link."""
 
+import os
+
 import pytest
 
 from korrigo_backup.errors import Refused
@@ -39,3 +41,22 @@ def test_a_directory_that_was_made_meanwhile_keeps_its_mode(tmp_path):
     (root / "copies").mkdir(mode=0o700)
     put(root, staged, ["copies/a.pdf"], ["copies"])
     assert (root / "copies").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_that_becomes_a_link_after_the_look_takes_no_file_out_of_the_media(tmp_path, monkeypatch):
+    root, staged = staged_file(tmp_path)
+    (root / "copies").mkdir()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    real = os.link
+
+    def raced(*args, **kwargs):
+        (root / "copies").rename(root / "copies.old")
+        (root / "copies").symlink_to(outside)
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(os, "link", raced)
+    with pytest.raises(Refused, match="no directory any more"):
+        put(root, staged, ["copies/a.pdf"], [])
+    assert list(outside.iterdir()) == []
+    assert (root / "copies.old" / "a.pdf").read_bytes() == b"a"

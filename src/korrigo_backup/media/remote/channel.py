@@ -45,6 +45,7 @@ _SENT = (
     "media/stable",
     "media/staging",
     "media/walk",
+    "media/places",
     "media/put",
     "media/single_files",
     "media/tree",

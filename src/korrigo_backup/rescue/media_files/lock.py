@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Refused
 from korrigo_backup.recovery.put_files import finish_files, pending_files
+from korrigo_backup.recovery.undelete import PENDING, UNDOING, records
 from korrigo_backup.run.step import Listener, RecoveryAhead, RecoveryDone
+from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,9 @@ def files_lock(site: Site, catalog: Catalog, doing: str, listen: Listener, *, dr
                 listen(RecoveryAhead(action.intention))
         else:
             ahead = []
-            for action in finish_files(site, catalog.directory):
+            with explained("finish the interrupted restore of files"):
+                done = finish_files(site, catalog.directory)
+            for action in done:
                 listen(RecoveryDone(action.sentence))
         if ahead or _is_in_a_change(site, catalog.directory):
             raise Refused(
@@ -41,5 +45,5 @@ def files_lock(site: Site, catalog: Catalog, doing: str, listen: Listener, *, dr
 
 
 def _is_in_a_change(site: Site, directory: Path) -> bool:
-    of_undelete = any(path.name.endswith((".pending", ".undoing")) for path in directory.glob(".undelete-*"))
+    of_undelete = any(records(directory, site.name, state) for state in (PENDING, UNDOING))
     return of_undelete or (site.media is not None and any(".moving" in name for name in site.media.names()))

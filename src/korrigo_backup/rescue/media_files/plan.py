@@ -62,10 +62,10 @@ class FilesPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.put_count + self.overwrite_count
 
 
-def left_as_they_are(plan: FilesPlan, *, overwrite: bool) -> PartlyDone:
-    """Return the error for files that were asked for and were left: with `overwrite` those that are no plain files."""
+def left_as_they_are(plan: FilesPlan, *, irregular: bool) -> PartlyDone:
+    """Return the error for files that were asked for and were left; `irregular` if the first is no plain file."""
     names = first_of(list(map(printable, plan.conflicts)), _SHOWN, count=plan.conflict_count)
-    if overwrite:
+    if irregular:
         words = f"{names}: live as a link, as a directory or behind a link, and left as it is"
         hint = "--overwrite replaces plain files alone: move these away, then run it again"
     else:

@@ -90,7 +90,7 @@ def restore_files(
         ) as running:
             work.carry_out(now, running)
             if plan.conflict_count:
-                raise left_as_they_are(plan, overwrite=options.overwrite)
+                raise left_as_they_are(plan, irregular=work.is_irregular)
     return plan
 
 
@@ -106,6 +106,7 @@ class _FilesRestore:
         self._put: list[SavedFile] = []
         self._over: dict[str, tuple[SavedFile, int]] = {}
         self._directories: tuple[str, ...] = ()
+        self.is_irregular = False
 
     @phase("choose files")
     def plan(self) -> FilesPlan:
@@ -177,7 +178,7 @@ class _FilesRestore:
         Files that were `erased` on request are left out. A live file that was not typed by its own name is not read if
         its size and time are those of the backup.
         """
-        same, conflicts = 0, []
+        same, plain, irregular = 0, list[str](), list[str]()
         files = [file for file in selection.files if file.path not in erased]
         wanted = [
             WantedFile(one.path, one.sha256, one.size, one.mtime_ns, read=selection.is_named(one.path)) for one in files
@@ -190,8 +191,9 @@ class _FilesRestore:
             elif self._options.overwrite and live == OTHER:
                 self._over[file.path] = file, inode
             else:
-                conflicts.append(file.path)
-        return same, conflicts
+                (plain if live == OTHER else irregular).append(file.path)
+        self.is_irregular = bool(irregular)
+        return same, [*irregular, *plain]
 
     def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:
         if other := self._other_backup(missing[0], backups):
@@ -238,7 +240,8 @@ class _FilesRestore:
         with all_or_nothing() as undo:
             undo.push("the files and their record", lambda: _take_back(self._site, directory, stamp))
             write_files_record(directory, head)
-            head = self._staged(head, running)
+            with explained("stage the files beside the media", lambda: ROLLED_BACK):
+                head = self._staged(head, running)
             write_files_record(directory, head)
             running.listen(PuttingFiles(len(head.files)))
             with explained("put the files among the media", lambda: ROLLED_BACK):

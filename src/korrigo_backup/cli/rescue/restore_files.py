@@ -82,7 +82,7 @@ def restore_files_and_say(
         say(f"✅ {counted(plan.count, 'file')} brought back, each with the checksum of the backup")
         say("   to undo it: korrigo-backup rollback")
     elif plan.conflict_count:
-        raise left_as_they_are(plan, overwrite=overwrite)
+        raise left_as_they_are(plan)
     else:
         say(f"✅ {counted(plan.same, 'file')} live as in the backup: nothing to bring back")
 
@@ -120,8 +120,11 @@ def say_files_plan(plan: FilesPlan) -> None:
     if plan.same:
         say(f"  same      {counted(plan.same, 'file')} live as in the backup")
     say("  downtime  none: the site goes on serving, the database is not touched")
-    for path in plan.conflicts[:NAMED]:
-        say(f"⚠️ {printable(path)}: live with other content, left as it is (--overwrite replaces it)")
+    for number, path in enumerate(plan.conflicts[:NAMED]):
+        if number < plan.irregular_count:
+            say(f"⚠️ {printable(path)}: live as a link, as a directory or behind a link, left as it is")
+        else:
+            say(f"⚠️ {printable(path)}: live with other content, left as it is (--overwrite replaces it)")
     if plan.conflict_count > NAMED:
         say(f"   and {plan.conflict_count - NAMED} more conflicts: --json names 1,000")
     say_findings(plan.findings)

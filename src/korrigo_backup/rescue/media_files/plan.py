@@ -40,7 +40,8 @@ class FilesOptions:
 class FilesPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The files that come back, and those that do not: at most 1,000 of each are named.
 
-    `put` are missing now, `overwrite` are live with other content; `conflicts` are, too, and stay as they are. `same`
+    `put` are missing now, `overwrite` are live with other content; `conflicts` are, too, and stay as they are;
+    the first `irregular_count` of them are no plain files, or behind a link. `same`
     counts those that are live as saved. `sources` counts the files by backup; `bytes` is None where a listing has none.
     """
 
@@ -54,6 +55,7 @@ class FilesPlan(msgspec.Struct, frozen=True, kw_only=True):
     same: int
     conflicts: tuple[str, ...]
     conflict_count: int
+    irregular_count: int = 0
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -62,10 +64,11 @@ class FilesPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.put_count + self.overwrite_count
 
 
-def left_as_they_are(plan: FilesPlan, *, irregular: bool) -> PartlyDone:
-    """Return the error for files that were asked for and were left; `irregular` if the first is no plain file."""
-    names = first_of(list(map(printable, plan.conflicts)), _SHOWN, count=plan.conflict_count)
-    if irregular:
+def left_as_they_are(plan: FilesPlan) -> PartlyDone:
+    """Return the error for files that were asked for and were left: of those that are no plain files, if there are."""
+    count = plan.irregular_count or plan.conflict_count
+    names = first_of(list(map(printable, plan.conflicts[:count])), _SHOWN, count=count)
+    if plan.irregular_count:
         words = f"{names}: live as a link, as a directory or behind a link, and left as it is"
         hint = "--overwrite replaces plain files alone: move these away, then run it again"
     else:

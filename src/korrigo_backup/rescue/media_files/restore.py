@@ -90,7 +90,7 @@ def restore_files(
         ) as running:
             work.carry_out(now, running)
             if plan.conflict_count:
-                raise left_as_they_are(plan, irregular=work.is_irregular)
+                raise left_as_they_are(plan)
     return plan
 
 
@@ -106,7 +106,7 @@ class _FilesRestore:
         self._put: list[SavedFile] = []
         self._over: dict[str, tuple[SavedFile, int]] = {}
         self._directories: tuple[str, ...] = ()
-        self.is_irregular = False
+        self._irregular = 0
 
     @phase("choose files")
     def plan(self) -> FilesPlan:
@@ -149,6 +149,7 @@ class _FilesRestore:
             same=same,
             conflicts=tuple(conflicts[:SHOWN]),
             conflict_count=len(conflicts),
+            irregular_count=self._irregular,
             findings=findings,
         )
 
@@ -192,7 +193,7 @@ class _FilesRestore:
                 self._over[file.path] = file, inode
             else:
                 (plain if live == OTHER else irregular).append(file.path)
-        self.is_irregular = bool(irregular)
+        self._irregular = len(irregular)
         return same, [*irregular, *plain]
 
     def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:

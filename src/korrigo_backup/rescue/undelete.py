@@ -35,6 +35,7 @@ from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, wi
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.staged_rows import StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import Choice
+from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_lines, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
 from korrigo_backup.rescue.steps.possible import require_possible
@@ -121,6 +122,8 @@ def undelete(
     """
     if not options.objects and not options.table and options.since is None:
         raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
+    if options.at and options.since:
+        raise UsageError("--at and --since exclude each other", hint="name the time of the backup, or of the deletion")
     if options.objects and options.table:
         raise UsageError(
             f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
@@ -175,7 +178,12 @@ class _Undeletion:
         self._relations = with_models(
             session, self._live, read_foreign_keys(session), roots.described.relations if roots.described else ()
         )
-        self._rows = StagedRows(session, self._live, overwritable=conditions((*roots.overwrite, *roots.parts)))
+        self._rows = StagedRows(
+            session,
+            self._live,
+            named=roots.tables,
+            overwritable=conditions((*roots.overwrite, *roots.parts)),
+        )
         self._findings: list[Finding] = not_described(roots, self._live)
         self._links: list[EmptiedLink] = []
         self._files = FilesOfRows()
@@ -215,7 +223,9 @@ class _Undeletion:
                     "--relink sets the references again",
                 )
             )
-        tables = tuple(planned_table(self._rows, one) for one in picked(self._rows, counts))
+        coming = picked(self._rows, counts)
+        self._findings += lost_columns(self._session, coming, artifact.name, picked=True)
+        tables = tuple(planned_table(self._rows, one) for one in coming)
         return UndeletePlan(
             artifact.name,
             artifact.created,
@@ -271,6 +281,7 @@ class _Undeletion:
         return UndeleteHead(
             site=self._site.name,
             database=self._site.postgres.database,
+            system=self._site.cluster,
             stamp=place.stamp,
             artifact=plan.artifact,
             asked=plan.asked,
@@ -310,6 +321,8 @@ class _Undeletion:
         if plan.relink:
             for statement in relinking(self._rows, self._relations, self._links, len(tables)):
                 relinked += list(self._session.stream(statement))
+            if len(relinked) != sum(len(link.keys) for link in self._links):
+                raise changed_meanwhile()
         self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
         if different := self._session.ask(proof(tables), dict[str, int]):
             names = ", ".join(f"{count} of {name}" for name, count in different.items())

@@ -26,9 +26,11 @@ from korrigo_backup.rescue.live_tables import read_tables
 from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
-from korrigo_backup.rescue.steps.choice import load_fitting, require_authentic
+from korrigo_backup.rescue.steps.choice import load_fitting
+from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lost
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
+from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import (
     CHOSEN,
     JudgedTable,
@@ -142,6 +144,7 @@ def require_revertible(plan: ValuePlan) -> None:
             id_="revert.conflict",
         )
     if not plan.count:
+        require_no_lost(plan.findings)
         raise NotFound(
             "no value is left to put back: the live rows have the values of the backup, or newer ones",
             hint=f"if the newer ones are the accident: --from {plan.accident}"
@@ -198,6 +201,7 @@ class _Revert:
             again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
         refused = self.put_back.try_out(skip=not self._options.stop)
         planned = self._planned(table, dump)
+        self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
         if accident and planned.newer_values:
             self._findings.append(
                 warning(
@@ -221,7 +225,7 @@ class _Revert:
 
     def _stage(self, dump: Artifact, live: TableLayout, number: int) -> StagedTable:
         """Load the table of a dump; NotFound if the dump has no such table, Refused for a table without a key."""
-        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        self._findings += require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
         self._listen(RevertStaging(dump.name))
         rows = StagedRows(self._session, self._live, first=number)
         with open_saved_rows(dump, self._site.postgres.access) as saved:
@@ -237,6 +241,8 @@ class _Revert:
                 raise UsageError(
                     f"{name} is a column of the key of {table}"
                     if name in staged.key
+                    else f"{name} is in the backup, but {table} has no such column any more"
+                    if name in staged.lost
                     else f"{name} is no column of {table} that can be put back",
                     hint=f"one of {', '.join(get_close_matches(name, possible) or possible)}",
                 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
-from korrigo_backup.rescue.steps.choice import run_condition
+from korrigo_backup.rescue.steps.conditions import run_condition
 from korrigo_backup.rescue.table_history import saved_tables
 from korrigo_backup.rescue.values.judged_rows import CHOSEN
 
@@ -72,5 +72,4 @@ def choose_rows(session: Session, staged: StagedTable, where: str) -> None:
     session.run(f"ALTER TABLE {staged.then} ADD {CHOSEN} bool NOT NULL DEFAULT {'false' if where else 'true'}")
     if where:
         alias = identifier(staged.live.table)
-        update = f"UPDATE {staged.then} AS {alias} SET {CHOSEN} = true WHERE ({where})"
-        run_condition(session, update, staged.live.name)
+        run_condition(session, f"UPDATE {staged.then} AS {alias} SET {CHOSEN} = true", where, staged.live.name)

@@ -10,9 +10,10 @@ from django.utils.translation import pgettext
 
 from korrigo_backup.djangoapp.look.asking import answer_about, ask, who
 from korrigo_backup.djangoapp.look.pages import compared
+from korrigo_backup.djangoapp.look.sent import host_look
 from korrigo_backup.djangoapp.look.tables import SavedTable, asked_columns, live_keys, models_of
 from korrigo_backup.djangoapp.status.wording import in_language
-from korrigo_backup.requests.model import LookRequest
+from korrigo_backup.requests.model import LookRequest, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,14 +49,14 @@ def ask_for_rows(user: Any, found: Spool, name: str, given: Mapping[str, str], a
     except msgspec.ValidationError:
         raise ValueError(pgettext("korrigo_backup", "Choose what to look at.")) from None
     words = table.object(key) if key else f"rows of {table.name}, page {number}, search {text!r}"
-    return ask(user, found, name, asked, f"asked to look at {words}")
+    return ask(user, found, name, asked, f"asked to look at {words}", given.get("once", ""))
 
 
 def shown(user: Any, found: Spool, name: str, id_: str) -> dict[str, Any]:
     """Return the values of the host's answer. Http404 for none about this backup and a model that the user may see."""
     answer = answer_about(found, name, id_)
-    if answer is None:
-        return {"is_waiting": True}
+    if answer is None or answer.state is State.TAKEN:
+        return {"is_waiting": True, "is_taken": answer is not None, **host_look(found)}
     if answer.found is None:
         return {"trouble": in_language(f"{answer.message} · {answer.hint}" if answer.hint else answer.message)}
     plain = answer.found.table.rpartition(".")[2].strip('"')

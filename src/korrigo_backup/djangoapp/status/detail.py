@@ -9,7 +9,7 @@ from django.http import Http404
 
 from korrigo_backup.artifact.consistency import recorded_findings
 from korrigo_backup.artifact.history import BACKUPS, READS, members_of
-from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.kinds import KINDS, has_media
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.djangoapp.look.pages import can_look
 from korrigo_backup.djangoapp.status.page import NoBackupsError, origin, seen
@@ -65,6 +65,7 @@ def detail(name: str) -> dict[str, Any]:
         "artifact": artifact,
         "can_look": can_look(artifact, facts, place),
         "has_rows": KINDS[artifact.kind].has_dump,
+        "has_media": has_media(artifact.kind),
         "signature": signature_label(artifact),
         "unread": unread,
         **_content(artifact, manifest),

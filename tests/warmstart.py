@@ -11,7 +11,7 @@ The start itself stays tested. A new interpreter runs
 * what `Sandbox.started` and `Sandbox.script` run: signals, commands beside each other, the scripts of the runbook
 * commands below a shell, a terminal, cron, systemd or a container, and those of `make test-dist`
 
-tests/integration/cli/test_verbs_alone.py loads each verb without the modules of the others.
+tests/docs/test_reference.py starts each verb for its help, so that none needs a module that only another verb imports.
 
 Not chosen: a call in the process of pytest, because signal handlers, core limit, streams and environment are those of a
 process; a fork of pytest itself (tests/steps.py), because psycopg, Django and the doubles of a test are loaded there.
@@ -167,7 +167,7 @@ def _answer(answer, number):
 def _load():
     """Import all modules of the command, and the libraries that some verbs load late.
 
-    A verb that needs an import of another verb would not be noticed here, but in tests/integration/cli/test_verbs_alone.py.
+    A verb that needs an import of another verb would not be noticed here, but by the help of each verb (tests/docs).
     """
     for module in pkgutil.walk_packages(korrigo_backup.__path__, "korrigo_backup."):
         if not module.name.startswith("korrigo_backup.djangoapp") and not module.name.endswith("__main__"):

@@ -182,7 +182,7 @@ def test_only_objects_of_models_that_the_user_may_add_are_asked_for_and_shown(sp
     assert shown.id not in one.get(f"{PAGE}bring-back/").content.decode()
 
 
-ROWS = SavedPage('public."Upper Case Tag"', ("code",), (("here",), ("gone",)), has_next=True, total=99)
+ROWS = SavedPage('public."Upper Case Tag"', ("code",), (("here",), ("gone",)), has_next=True, total=99, withheld=3)
 
 
 def test_rows_are_asked_of_the_host_where_the_site_does_not_see_the_backups(spool, staff):
@@ -206,6 +206,7 @@ def test_the_rows_of_the_host_are_shown_with_those_that_are_gone(spool, staff):
     seen = one.get(f"{PAGE}ask/{shown.id}/").content.decode()
     assert (seen.count("korrigo-tag korrigo-error"), 'name="key" value="gone"' in seen) == (1, True)
     assert 'name="p" value="2"' in seen
+    assert "3 rows of this table were erased on request and are not shown." in seen
     assert one.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404
     assert staff("view_backups", "look_into_backups").get(f"{PAGE}ask/{shown.id}/").status_code == 404
     assert staff("view_backups", "bring_back", "view_tag").get(f"{PAGE}ask/{shown.id}/").status_code == 403
@@ -215,6 +216,17 @@ def test_the_rows_of_the_host_are_shown_with_those_that_are_gone(spool, staff):
     assert "looked at" in LogEntry.objects.latest("pk").change_message
     refused = _answer(spool, id="c" * 32, state=State.REFUSED, plan=None, message="not from here")
     assert "not from here" in one.get(f"{PAGE}ask/{refused.id}/").content.decode()
+
+
+def test_a_foreign_key_of_a_shown_row_asks_for_the_row_that_it_names(spool, staff):
+    one = staff("view_backups", "look_into_backups", "view_logentry", "view_user")
+    row = SavedPage("public.django_admin_log", ("id", "user_id"), (("1", "7"),), key="1")
+    shown = _answer(spool, state=State.SHOWN, plan=None, digest="", found=row, objects=("django_admin_log:1",))
+    assert 'name="row" value="auth.User:7"' in one.get(f"{PAGE}ask/{shown.id}/").content.decode()
+    one.post(f"{PAGE}ask/", {"row": "auth.User:7"})
+    (asked,) = _asked(spool)
+    assert (asked.table, asked.column, asked.key, asked.model) == ("auth_user", "id", "7", "auth.user")
+    assert "Choose" in one.post(f"{PAGE}ask/", {"row": "testsite.Tag:7"}).content.decode()
 
 
 def _once(page):

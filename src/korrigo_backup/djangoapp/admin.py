@@ -109,7 +109,9 @@ class BackupsAdmin(admin.ModelAdmin):
         values = detail(name)
         asks, looks = (request.user.has_perm(f"{self.opts.app_label}.{one}") for one in (_BRING_BACK, _LOOK))
         may = {"can_ask": asks and values["has_rows"], "can_look": looks and values["can_look"]}
-        may["can_ask_to_look"] = looks and values["has_rows"] and not values["can_look"] and requests_directory()
+        asks_host = looks and values["can_be_looked_into"] and not values["can_look"]
+        may["can_ask_to_look"] = asks_host and requests_directory()
+        may["cannot_ask"] = asks_host and values["hides_erased"] and not requests_directory()
         may["can_preview"] = values["has_media"] and self._may_preview(request)
         return self._answer(request, "detail", {**values, **may})
 
@@ -152,8 +154,8 @@ class BackupsAdmin(admin.ModelAdmin):
         if not key or not found.key:
             raise Http404("no row is named")
         asking.note(request.user, name, f"looked at {found.object(key)}")
-        asks = request.user.has_perm(f"{self.opts.app_label}.{_BRING_BACK}")
-        values = {"title": found.object(key), "can_ask": asks, **pages.row(saved, found, key)}
+        ways = self._ways_back(request, saved.backup)
+        values = {"title": found.object(key), **ways, **pages.row(saved, found, key)}
         if self._may_preview(request) and has_media(saved.backup.kind):
             values["files"] = files.of_row(found, values.get("fields", ()))
         return self._answer(request, "row", values)
@@ -164,13 +166,11 @@ class BackupsAdmin(admin.ModelAdmin):
         self._require_permission(request, _LOOK)
         from korrigo_backup.djangoapp.look import asked_rows, asking, sent  # noqa: PLC0415 - as above
 
-        artifact, spool, problem = asking.require_backup(name), asking.spool(), ""
-        if spool is None:
-            raise Http404("no directory of requests is configured")
+        artifact, spool, problem = asking.require_backup(name, for_look=True), asking.require_spool(), ""
         if request.method == "POST":
             try:
                 admins = self.admin_site._registry  # noqa: SLF001 - the site's own ModelAdmins
-                id_ = asked_rows.ask_for_rows(request.user, spool, name, request.POST, admins)
+                id_ = asked_rows.ask_for_rows(request.user, spool, artifact, request.POST, admins)
                 return self._go("asked", name, id_)
             except ValueError as wrong:
                 problem = str(wrong)
@@ -184,15 +184,13 @@ class BackupsAdmin(admin.ModelAdmin):
         self._require_permission(request, _LOOK)
         from korrigo_backup.djangoapp.look import asked_rows, asking, files  # noqa: PLC0415 - as above
 
-        artifact, spool = asking.require_backup(name), asking.spool()
-        if spool is None:
-            raise Http404("no directory of requests is configured")
-        shown = asked_rows.shown(request.user, spool, name, id_)
+        artifact, spool = asking.require_backup(name, for_look=True), asking.require_spool()
+        shown = asked_rows.shown(request.user, spool, artifact, id_)
         if found := shown.get("found"):
             asking.note(request.user, name, f"looked at {found.table}, {found.key or f'page {found.page}'}")
         title = shown.get("object") or pgettext_lazy("korrigo_backup", "Look inside")
-        asks = request.user.has_perm(f"{self.opts.app_label}.{_BRING_BACK}")
-        values = {"title": title, "backup": artifact, "id": id_, "can_ask": asks, "made": asking.made(artifact)}
+        values = {"title": title, "backup": artifact, "id": id_, "made": asking.made(artifact)}
+        values |= self._ways_back(request, artifact)
         if shown.get("object") and self._may_preview(request) and has_media(artifact.kind):
             values["files"] = files.of_row(shown["asked_table"], shown.get("fields", ()))
         return self._answer(request, "row" if shown.get("object") else "asked", {**values, **shown})
@@ -275,6 +273,14 @@ class BackupsAdmin(admin.ModelAdmin):
         title = pgettext_lazy("korrigo_backup", "Bring back deleted objects")
         values = {"title": title, "backup": artifact, "problem": problem, "id": id_, **sent.host_look(spool)}
         return self._answer(request, "request", {**values, "answer": asking.shown(answer) if answer else None})
+
+    def _ways_back(self, request: Any, artifact: Any) -> dict[str, bool]:
+        """Return whether the user may ask for a row of a backup, and whether the backup gives no single rows."""
+        from korrigo_backup.artifact.kinds import KINDS  # noqa: PLC0415 - as above
+
+        gives_rows = KINDS[artifact.kind].has_dump
+        may = request.user.has_perm(f"{self.opts.app_label}.{_BRING_BACK}")
+        return {"can_ask": may and gives_rows, "is_whole": not gives_rows}
 
     def _go(self, page: str, *words: str) -> Any:
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, PartlyDone, Refused, UsageError
-from korrigo_backup.requests.host import end_request, require_known
+from korrigo_backup.requests.host import end_request
 from korrigo_backup.requests.interrupted import REQUEST
+from korrigo_backup.requests.known import require_known
 from korrigo_backup.requests.model import State, plan_digest
 from korrigo_backup.requests.records import find_record, write_record
 from korrigo_backup.rescue.steps.transaction import EndUnknown
@@ -35,7 +36,7 @@ def bring_back(host: RequestHost, record: RequestRecord, request: BringBackReque
         raise Refused("no plan of that request was shown, or it is too old", hint="make a new plan")
     if shown.digest != request.digest:
         raise Refused("the plan that was shown is another one", hint="make a new plan")
-    require_known(host, record.backup)
+    require_known(host.catalog, record.backup)
     if host.rules.ask:
         return end_request(host, record, State.WAITING, "the operator of the host has to approve it")
     return carry_out(host, record, lambda _: True)[0]

@@ -24,10 +24,10 @@ from korrigo_backup.requests.host import (
     end_request,
     forget_old,
     journal_look,
-    require_known,
     room_for_more,
 )
 from korrigo_backup.requests.interrupted import settle_interrupted
+from korrigo_backup.requests.known import require_known
 from korrigo_backup.requests.looks import look
 from korrigo_backup.requests.model import BringBackRequest, FileRequest, LookRequest, State, WrongRequestError, path_of
 from korrigo_backup.requests.previews import list_files, read_file
@@ -39,7 +39,8 @@ from korrigo_backup.requests.records import (
     read_records,
     write_record,
 )
-from korrigo_backup.rescue.points import dump_named
+from korrigo_backup.requests.withdraw import withdraw_erased
+from korrigo_backup.rescue.points import rows_named
 from korrigo_backup.rescue.steps.transaction import EndUnknown
 from korrigo_backup.rescue.undelete import undelete
 from korrigo_backup.run import journal
@@ -83,6 +84,7 @@ def handle_requests(host: RequestHost) -> Round:
         with _locked(host, RUN):
             waits = settle_interrupted(host)
             forget_old(host.spool, host.catalog.directory, host.site.name, host.now())
+            withdraw_erased(host.spool, host.catalog.directory, host.site.ledger)
             return _take(host, waits)
     except Locked as problem:
         if problem.doing in {APPROVE, REFUSE}:
@@ -222,7 +224,7 @@ def _require_fresh(host: RequestHost, request: Request) -> None:
 
 def _plan(host: RequestHost, record: RequestRecord) -> RequestRecord:
     """Make the plan and answer with it; the look is journaled."""
-    require_known(host, record.backup)
+    require_known(host.catalog, record.backup)
     began = host.now()
     plan = undelete(host.site, host.catalog, undelete_options(record, dry_run=True), now=began, confirm=lambda _: False)
     journal_look(host, record, "look", Outcome.DONE, "")
@@ -233,8 +235,8 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
     """Answer with rows of a backup; the look is journaled."""
     if not host.rules.looks:
         raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
-    require_known(host, record.backup)
-    found = look(dump_named(host.catalog, record.backup), request)
+    require_known(host.catalog, record.backup)
+    found = look(host.site, rows_named(host.catalog, record.backup), request)
     journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
 
@@ -245,7 +247,7 @@ def _preview(host: RequestHost, record: RequestRecord, request: FileRequest) -> 
         raise Refused(
             "the operator of the host lets nobody look at files of backups from the admin", hint="[requests] previews"
         )
-    require_known(host, record.backup)
+    require_known(host.catalog, record.backup)
     if not request.path:
         found = list_files(host.site, host.catalog, request)
         journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")

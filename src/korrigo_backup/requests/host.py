@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
-from korrigo_backup.errors import NotFound, Refused
+from korrigo_backup.errors import Refused
 from korrigo_backup.requests.model import HostAnswer, SavedPage, ShownFile, State, plan_digest, shown_plan
 from korrigo_backup.requests.records import (
     RequestRecord,
@@ -159,9 +159,3 @@ def journal_look(host: RequestHost, record: RequestRecord, verb: str, outcome: O
         code=0 if outcome is Outcome.DONE else Refused.exit_code,
         message=words,
     )
-
-
-def require_known(host: RequestHost, name: str) -> None:
-    """Raise NotFound unless a backup of this site has exactly this name: a name that means another is none."""
-    if not any(one.ours and one.name == name for one in host.catalog.artifacts()):
-        raise NotFound(f"this site has no backup {name}", hint="korrigo-backup list shows the backups")

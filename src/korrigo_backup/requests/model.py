@@ -68,10 +68,11 @@ class BringBackRequest(_Request, frozen=True, kw_only=True, tag="bring_back"):
     digest: Digest
 
 
-class LookRequest(_Request, frozen=True, kw_only=True, tag="look"):
+class LookRequest(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="look"):
     """Show a page of a table's rows, with `words` those that have them; or the row whose `column` is `key`.
 
-    `columns` are those that are shown of each row of a page; all of a single row are shown.
+    `columns` are those that are shown of each row of a page; all of a single row are shown. `model` is the label of the
+    table's model: the answer names the migrations of its app, and a Django backup of a former version names no tables.
     """
 
     backup: BackupName
@@ -81,6 +82,7 @@ class LookRequest(_Request, frozen=True, kw_only=True, tag="look"):
     words: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,200}\Z")] = ""
     column: Annotated[str, Meta(max_length=100)] = ""
     key: Annotated[str, Meta(max_length=300)] = ""
+    model: Annotated[str, Meta(max_length=200)] = ""
 
 
 class FileRequest(_Request, frozen=True, kw_only=True, tag="file"):
@@ -120,10 +122,11 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Rows of a backup: the texts of their values by column, None for NULL. `cut` columns have longer values.
 
-    `key` is that of a single row, else "". `total` counts the rows of the table.
+    `key` is that of a single row, else "". `total` counts the rows of the table, without the `withheld` rows, which
+    were erased on request. `migrations` are those of the app of the table's model in the backup.
     """
 
     table: str
@@ -135,6 +138,8 @@ class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     has_next: bool = False
     total: int = 0
     cut: tuple[str, ...] = ()
+    withheld: int = 0
+    migrations: tuple[str, ...] = ()
 
 
 class ShownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.kinds import Kind
     from korrigo_backup.djangoapp.look.sent import Unanswered
     from korrigo_backup.requests.model import HostAnswer, Request
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
@@ -53,10 +54,10 @@ def require_spool() -> Spool:
     return found
 
 
-def require_backup(name: str) -> Artifact:
-    """Return a backup of this site with rows by its name; Http404 if there is none."""
+def require_backup(name: str, *, for_look: bool = False) -> Artifact:
+    """Return a backup of this site by its name that the host can bring rows back from, or look into; else Http404."""
     found = _backup(name)
-    if found is None or not KINDS[found.kind].has_dump:
+    if found is None or not (KINDS[found.kind].has_dump or (for_look and can_be_looked_into(found.kind))):
         raise Http404(f"no backup with rows is called {name}")
     return found
 
@@ -75,6 +76,11 @@ def _backup(name: str) -> Artifact | None:
     except NoBackupsError as problem:
         raise Http404(str(problem)) from None
     return next((one for one in facts.artifacts if one.name == name), None)
+
+
+def can_be_looked_into(kind: Kind) -> bool:
+    """Return whether backups of a kind hold rows that can be shown: also those of a Django backup."""
+    return KINDS[kind].has_dump or KINDS[kind].loaded_by_django
 
 
 def may_ask(user: Any, text: str) -> bool:

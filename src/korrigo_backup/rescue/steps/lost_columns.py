@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.staged_rows import StagedTable
 
-LOST = "rescue.column_lost"
-
 
 def lost_columns(session: Session, tables: Iterable[StagedTable], dump: str, *, picked: bool) -> list[Finding]:
     """Return a finding for each table with values in columns that the live table lacks.
@@ -36,7 +34,7 @@ def lost_columns(session: Session, tables: Iterable[StagedTable], dump: str, *, 
             words = ", ".join(f"{name} ({counted(count, 'value')})" for name, count in left.items())
             found.append(
                 warning(
-                    LOST,
+                    "rescue.column_lost",
                     f"the live table {table.live.name} has no such column any more, so its values stay in the backup:"
                     f" {words}",
                     f"take its migration back first, or restore the point: korrigo-backup plan {dump}",
@@ -47,5 +45,5 @@ def lost_columns(session: Session, tables: Iterable[StagedTable], dump: str, *, 
 
 def require_no_lost(findings: Sequence[Finding]) -> None:
     """Raise Refused with the first finding about lost columns: where no row differs, they are the difference."""
-    if lost := next((one for one in findings if one.id == LOST), None):
+    if lost := next((one for one in findings if one.id == "rescue.column_lost"), None):
         raise Refused(lost.message, hint=lost.hint, id_=lost.id)

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import pairwise
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.counted import counted
-from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
 from korrigo_backup.recovery.pending import require_plannable
@@ -42,7 +40,7 @@ from korrigo_backup.rescue.values.judged_rows import (
 )
 from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.staging import changed_in, choose_rows, comparable_columns, with_key
+from korrigo_backup.rescue.values.staging import changed_in, choose_rows, comparable_columns, several_steps, with_key
 from korrigo_backup.rescue.values.three_way import ValueVerdict
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -59,9 +57,6 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.live_tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.site.site import Site
-
-_SHOWN_STEPS = 4
-"""Steps that the hint has commands for, the newest."""
 
 _LATER = 1001
 """The number of the temporary table of the dump from after the accident."""
@@ -152,19 +147,6 @@ def require_revertible(plan: ValuePlan) -> None:
             else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
             id_="revert.nothing",
         )
-
-
-def _several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
-    """Return the error for a table that changed more than once since a dump, with the choices."""
-    names = [dump.name, *(one.name for one in changed)]
-    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
-    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
-    return Refused(
-        f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
-        f" {listed([f'until {one.name}' for one in changed])}",
-        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
-        id_="revert.steps",
-    )
 
 
 class _Revert:
@@ -263,7 +245,7 @@ class _Revert:
         later = [one for one in points.dumps if one.created > dump.created and one.origin is not Origin.SAFETY]
         if steps := changed_in([dump, *later], self._table):
             if len(steps) > 1:
-                raise _several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
+                raise several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
             return next(one for one in later if one.name == steps[0])
         self._findings.append(
             warning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.steps.conditions import run_condition
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
+
+
+_SHOWN_STEPS = 4
+"""Steps that the hint has commands for, the newest."""
 
 
 def changed_in(dumps: list[Artifact], table: str) -> list[str]:
@@ -42,6 +47,19 @@ def changed_in(dumps: list[Artifact], table: str) -> list[str]:
         if present[1] != known[1]:
             found.append(state.source)
     return found
+
+
+def several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
+    """Return the error for a table that changed more than once since a dump, with the choices."""
+    names = [dump.name, *(one.name for one in changed)]
+    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
+    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
+    return Refused(
+        f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
+        f" {listed([f'until {one.name}' for one in changed])}",
+        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
+        id_="revert.steps",
+    )
 
 
 def with_key(rows: StagedRows, name: str, dump: Artifact) -> StagedTable:

@@ -26,10 +26,10 @@ from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.steps.named_rows import NamedRows, named_rows, rows_nowhere
 from korrigo_backup.rescue.steps.rules import rules_entry
-from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
+from korrigo_backup.site.erasures import entries_about, path_columns, scope_of
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:

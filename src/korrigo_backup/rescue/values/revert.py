@@ -17,6 +17,7 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.erasure.findings import rows_left_out
 from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
@@ -28,7 +29,6 @@ from korrigo_backup.rescue.steps.choice import load_fitting
 from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lost
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
-from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import (
     CHOSEN,
     JudgedTable,
@@ -40,7 +40,14 @@ from korrigo_backup.rescue.values.judged_rows import (
 )
 from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.staging import changed_in, choose_rows, comparable_columns, several_steps, with_key
+from korrigo_backup.rescue.values.staging import (
+    changed_in,
+    choose_rows,
+    comparable_columns,
+    load_without_erased,
+    several_steps,
+    with_key,
+)
 from korrigo_backup.rescue.values.three_way import ValueVerdict
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -165,10 +172,10 @@ class _Revert:
     def plan(self, catalog: Catalog, points: Points, dump: Artifact, asked: tuple[str, ...]) -> ValuePlan:
         """Stage the rows, judge their values, try to put them back, and return the plan."""
         live = self._live[self._table]
-        staged = self._stage(dump, live, 1)
+        staged = self._stage_saved(dump, live)
         table = JudgedTable(staged, self._columns(staged))
         accident = self._accident(catalog, points, dump)
-        after = self._stage(accident, live, _LATER) if accident else None
+        after = self._stage_later(accident, live) if accident else None
         if accident and after and (lacks := set(table.columns) - set(after.columns)):
             raise Refused(
                 f"{accident.name} has no {', '.join(sorted(lacks))} in {live.name}",
@@ -205,14 +212,21 @@ class _Revert:
             findings=tuple(self._findings),
         )
 
-    def _stage(self, dump: Artifact, live: TableLayout, number: int) -> StagedTable:
-        """Load the table of a dump; NotFound if the dump has no such table, Refused for a table without a key."""
-        self._findings += require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
-        self._listen(RevertStaging(dump.name))
-        rows = StagedRows(self._session, self._live, first=number)
+    def _stage_saved(self, dump: Artifact, live: TableLayout) -> StagedTable:
+        staged, erased = load_without_erased(self._site, self._rows(dump, 1), live.name, dump)
+        self._findings += [rows_left_out({live.name: erased})] if erased else []
+        return staged
+
+    def _stage_later(self, dump: Artifact, live: TableLayout) -> StagedTable:
+        rows = self._rows(dump, _LATER)
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({live.name: lambda text: load_fitting(rows, live, text)})
         return with_key(rows, live.name, dump)
+
+    def _rows(self, dump: Artifact, number: int) -> StagedRows:
+        self._findings += require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
+        self._listen(RevertStaging(dump.name))
+        return StagedRows(self._session, self._live, first=number)
 
     def _columns(self, staged: StagedTable) -> tuple[str, ...]:
         """Return the columns that are compared; UsageError for a name that is none of them."""

@@ -16,7 +16,7 @@ from korrigo_backup.erasure.files import NO_PATHS, PathColumns, named_among, pat
 from korrigo_backup.erasure.references import Fate, read_references, read_tables
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.sql import identifier, json_numbers, literal
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ class MarkedRows:
     session: Session
     tables: Mapping[str, LoadedTable]
     marked: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The temporary tables of `marked`, and those that are still empty."""
 
     def mark_all(self, erased: ErasedKeys) -> None:
         """Mark the rows that the ledger names, as far as their tables and columns are there."""
@@ -217,7 +219,7 @@ class MarkedRows:
                 " WHERE c.tableoid = g.part AND c.ctid = g.at RETURNING 1)"
             )
             counts.append(f"(SELECT count(*) FROM d{number})")
-        query = f"WITH {', '.join(steps)} SELECT json_build_array({', '.join(counts)})"
+        query = f"WITH {', '.join(steps)} SELECT {json_numbers(counts)}"
         found = dict(zip(self.marked, self.session.ask(query, list[int]), strict=True))
         return {name: number for name, number in found.items() if number}
 
@@ -237,20 +239,23 @@ class MarkedRows:
 
     def drop(self) -> None:
         """Drop the temporary tables."""
-        for number in self.marked.values():
+        for number in self.numbers.values():
             self.session.run(f"DROP TABLE pg_temp.erased_{number}")
 
     def _mark(self, table: LoadedTable, places: str) -> int:
         """Mark rows, `places` gives them as (part, at); return how many were not marked before."""
-        if table.name not in self.marked:
-            self.marked[table.name] = number = len(self.marked) + 1
+        number = self.numbers.get(table.name)
+        if number is None:
+            self.numbers[table.name] = number = len(self.numbers) + 1
             self.session.run(f"CREATE TEMP TABLE erased_{number} (part oid, at tid)")
-        gone = f"pg_temp.erased_{self.marked[table.name]}"
-        new = "NOT EXISTS (SELECT FROM {gone} g WHERE g.part = n.part AND g.at = n.at)"
-        return self._count(
+        gone = f"pg_temp.erased_{number}"
+        found = self._count(
             f"INSERT INTO {gone} SELECT DISTINCT n.part, n.at FROM ({places}) n (part, at)"
-            f" WHERE {new.format(gone=gone)} RETURNING 1"
+            f" WHERE NOT EXISTS (SELECT FROM {gone} g WHERE g.part = n.part AND g.at = n.at) RETURNING 1"
         )
+        if found:
+            self.marked[table.name] = number
+        return found
 
     def _count(self, statement: str) -> int:
         return self.session.ask(f"WITH x AS ({statement}) SELECT to_json(count(*)) FROM x", int)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,10 +21,10 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
 from korrigo_backup.erasure.rows import files_of_rows
-from korrigo_backup.errors import Cancelled, UsageError
+from korrigo_backup.errors import Cancelled, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.rescue.file_history import relative
-from korrigo_backup.rescue.steps.named_rows import NamedRows, named_rows, rows_nowhere
+from korrigo_backup.rescue.steps.named_rows import NamedRows, live_again, named_rows, rows_nowhere
 from korrigo_backup.rescue.steps.rules import rules_entry
 from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
@@ -33,7 +34,6 @@ from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.erasure.ledger import ErasureLedger
@@ -155,7 +155,20 @@ def record(
             private_directory(catalog.directory)
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
+        if back := _back_meanwhile(site, named):
+            again = replace(named, live=(*named.live, *back))
+            later = record(site, catalog, ledger, options, again, now=datetime.now(UTC), of_rows=of_rows, by=by)
+            return msgspec.structs.replace(done, live=later.live, findings=later.findings)
     return done
+
+
+def _back_meanwhile(site: Site, named: NamedRows) -> tuple[str, ...]:
+    """Return the rows that became live while they were recorded; without an answer all that were not live before."""
+    gone = [row for row in named.rows if row.name not in named.live]
+    try:
+        return live_again(site, gone) if gone else ()
+    except Unreachable:
+        return tuple(row.name for row in gone)
 
 
 def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:

@@ -7,7 +7,7 @@ did; a file that an erased row had named stays where a row names it that is rest
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
@@ -187,6 +187,16 @@ class Erasing:
         self.files.clear()
         self.files.update(done.files)
         self.named[:] = [named_of_rows(session, columns, erased_keys(entries, keys))]
+
+    def again(self) -> Erasing:
+        """Return an erasure of the same data for what `forget` has recorded since this one."""
+        return replace(self, rows={}, emptied={}, files=set(), named=[], gone=[])
+
+    def add(self, other: Erasing) -> None:
+        """Add what another erasure of the same data has taken out."""
+        for mine, others in ((self.rows, other.rows), (self.emptied, other.emptied)):
+            mine.update({name: number + mine.get(name, 0) for name, number in others.items()})
+        self.gone.extend(other.gone)
 
     def _tell(self, report: Callable[[Finding], None]) -> None:
         if self.rows:

@@ -6,7 +6,7 @@ before any change. Content is replaced in one transaction: a failure, or a crash
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -128,12 +128,15 @@ def replace_content(
 
     listen = _listener(context, artifact, committing)
 
-    def erase(session: Session) -> None:
-        if context.erasing:
-            context.erasing.erase_open(context.site, artifact, session, report=context.report)
-
     def run() -> tuple[TableProof, ...]:
-        with server.session() as session:
+        with server.session() as session, ExitStack() as until_committed:
+
+            def erase(session: Session) -> None:
+                if context.site.ledger:
+                    until_committed.enter_context(context.site.ledger.held())
+                if context.erasing:
+                    context.erasing.erase_open(context.site, artifact, session, report=context.report)
+
             try:
                 databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
                 return replacing.run(session, present=present, listen=listen, proven=erase)

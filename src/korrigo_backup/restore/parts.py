@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, assert_never
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.core.secret import Secret
+from korrigo_backup.erasure.ledger import ErasedMeanwhile
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.findings import losses
 from korrigo_backup.postgres.databases import Databases
@@ -220,6 +221,16 @@ class DatabasePart:
         if not self.rehearsal:
             self.spools.extend(spooled(self.context, self.source, self.artifact.name))
 
+    def erase_again(self) -> None:
+        """Erase what `forget` has recorded since the stage. Raises ErasedMeanwhile if the role that loaded is gone."""
+        site = self.context.site
+        if self.context.without_rights and self.databases.role().makes_roles:
+            raise ErasedMeanwhile(
+                "forget has recorded an erasure since the data were staged", hint="restore again: it is then erased"
+            )
+        if erasing := self.context.erasing:
+            erasing.erase_staged(site, self.artifact, site.postgres, database=self._stage, report=self.context.report)
+
     @phase("swap of the database")
     def swap(self, undo: UndoStack) -> None:
         """Swap by two renames in one transaction, after every session has ended."""
@@ -377,8 +388,12 @@ class MediaPart:
             self.context.report(finding)
         proven = MediaProven(loaded.files, loaded.bytes, content=self.source.by_content, unread=loaded.unread)
         self.context.listen(proven)
+        self.erase_again()
+
+    def erase_again(self) -> None:
+        """Erase from the staged files those that `forget` has recorded."""
         if erasing := self.context.erasing:
-            staged = tree.aside("stage", stamp)
+            staged = self._tree.aside("stage", self.context.stamp)
             with explained("erase files from the staged media"):
                 erasing.erase_files(self.context.site, self.artifact, staged, report=self.context.report)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,8 +76,13 @@ def transaction_number(session: Session) -> str:
 def commit(site: Site, session: Session, transaction: str) -> None:
     """Commit; an error or a signal meanwhile is none if the server says that it has committed.
 
-    Raises EndUnknown if the server cannot be asked.
+    Raises ErasedMeanwhile, EndUnknown if the server cannot be asked.
     """
+    with site.ledger.unchanged() if site.ledger else nullcontext():
+        _commit(site, session, transaction)
+
+
+def _commit(site: Site, session: Session, transaction: str) -> None:
     try:
         session.run("COMMIT")
     except (KorrigoBackupError, Interrupted, KeyboardInterrupt):

@@ -7,7 +7,7 @@ database and our media that it changes. In place the way back is a safety backup
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING
@@ -139,10 +139,11 @@ class DjangoLoad:
             self._erase(run, run.site.postgres.database, media=tree)
             return
         live, stamp = run.site.postgres.database, self.context.stamp
-        self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
-        copy.swap_database(undo)
-        if self.media:
-            copy.swap_media(undo)
+        with run.site.ledger.held() if run.site.ledger else nullcontext():
+            self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
+            copy.swap_database(undo)
+            if self.media:
+                copy.swap_media(undo)
 
     def _erase(self, run: RestoreRun, database: str, *, media: Tree | None) -> None:
         """Take out of the loaded data again the rows and files erased on request; the services are stopped."""

@@ -25,6 +25,7 @@ from korrigo_backup.errors import Cancelled, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.steps.named_rows import NamedRows, live_again, named_rows, rows_nowhere
+from korrigo_backup.rescue.steps.older_names import not_searched
 from korrigo_backup.rescue.steps.rules import rules_entry
 from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
@@ -148,7 +149,7 @@ def record(
         known=sum(1 for one in made if one.subject is not Subject.RULES and one.identity in known),
         live=standing,
         ledger=str(ledger.path),
-        findings=tuple(_findings(standing, named)),
+        findings=(*_findings(standing, named), *not_searched(catalog, made, named.tables)),
     )
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):

@@ -73,8 +73,8 @@ class Erasing:
                     "what was erased comes back; after the hold: korrigo-backup hold release, and restore again",
                 )
             ]
-        return [warning("erasure.planned", f"the erasure ledger ({number}) will be applied: what was erased on request"
-                        " does not come back", "korrigo-backup forget --list")]  # fmt: skip
+        return [warning("erasure.planned", f"the erasure ledger ({number}) will be applied: rows and files that it"
+                        " names are taken out again", "korrigo-backup forget --list")]  # fmt: skip
 
     def erase_staged(
         self,

@@ -22,6 +22,7 @@ from korrigo_backup.restore.extensions import extensions_made
 from korrigo_backup.restore.needs import restore_needs
 from korrigo_backup.restore.plan import FROM_SAFETY, replaced_in_place
 from korrigo_backup.restore.planning import PartPlan, plan_sql
+from korrigo_backup.restore.unsearched import unsearched
 from korrigo_backup.restore.versions import knows_restrict, left_out_here
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import DatabaseProven, EndingSessions, LoadingArtifact, Proving, SecuringFirst
@@ -45,7 +46,8 @@ def open_in_place(artifact: Artifact, context: RestoreContext) -> Iterator[InPla
     """Open and verify a dump that is to replace the content of the live database."""
     with open_sql(artifact, context.site.postgres.access) as source:
         plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
-        found = (*plan.findings, *_findings(context, source), *_needs(context, source))
+        lost = unsearched(context, artifact, source.scan)
+        found = (*plan.findings, *_findings(context, source), *_needs(context, source), *lost)
         yield InPlace(source, context, replace(plan, findings=found), artifact)
 
 

@@ -39,6 +39,7 @@ from korrigo_backup.restore.extensions import extension_findings, extensions_mad
 from korrigo_backup.restore.foreign_media import located
 from korrigo_backup.restore.needs import require_entrance, restore_needs
 from korrigo_backup.restore.planning import PartPlan, plan_media, plan_sql
+from korrigo_backup.restore.unsearched import unsearched
 from korrigo_backup.restore.versions import knows_restrict, left_out_here
 from korrigo_backup.run.step import (
     CreatingDatabase,
@@ -141,7 +142,10 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: RestoreContext,
         server, wanted_here, staged, exists=exists, in_place=False, roles=not is_loader, extensions=makes
     )
     bound = bound_findings(context, dump, rehearsal=rehearsal)
-    found = [*plan.findings, *needs, *bound, *(loss_findings(target) if target.from_nothing else ())]
+    lost = list(unsearched(context, artifact, dump.scan, rehearsal=rehearsal))
+    for finding in lost if rehearsal else ():
+        context.report(finding)
+    found = [*plan.findings, *needs, *bound, *lost, *(loss_findings(target) if target.from_nothing else ())]
     made_first: Mapping[str, str] = {}
     if not context.trusted:
         found += _unsigned(artifact, dump, context)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.credentials import SESSIONS_AND_TOKENS
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,22 +19,7 @@ FORMS = "faker:PROVIDER, hash, null, empty, constant:TEXT, keep, files:remove, f
 LOCALE = "en_US"
 """The language and country of faker's values where nothing names another."""
 
-EMPTIED = (
-    "django_session",
-    "django_admin_log",
-    "authtoken_token",
-    "knox_authtoken",
-    "token_blacklist_blacklistedtoken",
-    "token_blacklist_outstandingtoken",
-    "oauth2_provider_grant",
-    "oauth2_provider_refreshtoken",
-    "oauth2_provider_accesstoken",
-    "oauth2_provider_idtoken",
-    "account_emailconfirmation",
-    "socialaccount_socialtoken",
-    "otp_static_statictoken",
-    "otp_totp_totpdevice",
-)
+EMPTIED = (*SESSIONS_AND_TOKENS, "django_admin_log")
 """Tables with sessions, tokens and the admin's log; emptied unless a file names others."""
 
 OF_THE_CODE = frozenset({"django_content_type", "auth_permission", "django_migrations"})

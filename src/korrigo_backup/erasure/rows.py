@@ -14,6 +14,7 @@ from korrigo_backup.core.excerpt import listed
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.files import NO_PATHS, PathColumns, named_among, paths_of
 from korrigo_backup.erasure.references import Fate, read_references, read_tables
+from korrigo_backup.erasure.triggers import TriggersOff, triggers_off
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import identifier, json_numbers, literal
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 """Rows that one statement marks."""
-
-_TRIGGERS = """
-SELECT coalesce(json_agg(json_build_array(quote_ident(n.nspname) || '.' || quote_ident(c.relname), t.tgname,
-                                          t.tgenabled) ORDER BY t.oid), '[]')
-FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgparentid = 0
-  AND c.oid = ANY (ARRAY[{tables}]::regclass[])
-"""
 
 # In a database that was loaded from a dump, the order of their numbers is that of their dependencies.
 _FILLED_VIEWS = """
@@ -184,11 +177,10 @@ class MarkedRows:
         gone = f"SELECT FROM pg_temp.erased_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
         return f"(SELECT c.* FROM {table.sql} c WHERE {'' if marked else 'NOT '}EXISTS ({gone}))"
 
-    def without_triggers(self, references: Sequence[LoadedReference]) -> _Triggers:
+    def without_triggers(self, references: Sequence[LoadedReference]) -> TriggersOff:
         """Return the triggers of the tables that are changed, to be off in a block."""
         touched = {*self.marked, *(one.table.name for one in references if one.to.name in self.marked)}
-        names = ", ".join(literal(self.tables[name].sql.removeprefix("ONLY ")) for name in sorted(touched))
-        return _Triggers(self.session, self.session.ask(_TRIGGERS.format(tables=names), list[tuple[str, str, str]]))
+        return triggers_off(self.session, [self.tables[name].sql.removeprefix("ONLY ") for name in sorted(touched)])
 
     def empty(self, references: Sequence[LoadedReference]) -> dict[str, int]:
         """Empty the references of rows that stay; return how many of each table, also those of the server."""
@@ -281,25 +273,3 @@ class MarkedRows:
             return rows
         gone = f"pg_temp.erased_{self.marked[one.table.name]}"
         return f"{rows} WHERE NOT EXISTS (SELECT FROM {gone} s WHERE s.part = c.tableoid AND s.at = c.ctid)"
-
-
-@dataclass
-class _Triggers:
-    """Triggers that are off inside a block, and afterwards as they were."""
-
-    session: Session
-    found: list[tuple[str, str, str]]
-
-    def __enter__(self) -> None:
-        """Turn them off. A table with checks that are put off until the commit cannot be altered: they come first."""
-        self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
-        for table, name, _ in self.found:
-            self.session.run(f"ALTER TABLE {table} DISABLE TRIGGER {identifier(name)}")
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        """Turn them on again; after an error the transaction is taken back, and they with it."""
-        if kind is None:
-            self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
-            for table, name, mode in self.found:
-                always = "ALWAYS " if mode == "A" else ""
-                self.session.run(f"ALTER TABLE {table} ENABLE {always}TRIGGER {identifier(name)}")

@@ -25,6 +25,7 @@ from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.elsewhere import warn
 from korrigo_backup.compose.private_project import remove_dead
 from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, World
 from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
@@ -78,6 +79,7 @@ def exclusive(
                 listen(RecoveryAhead(action.intention))
             yield identified(site, catalog, recovered.system), recovered
             return
+        mark_ledger(catalog.directory, site.ledger)
         recover_places(catalog, listen)
         _remove_private(site, catalog, listen)
         undeletes = _finish_undeletes(site, catalog, listen)

@@ -20,6 +20,7 @@ from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
+from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.erasure.rows import files_of_rows
 from korrigo_backup.errors import Cancelled, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
@@ -154,6 +155,7 @@ def record(
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):
             private_directory(catalog.directory)
+        mark_ledger(catalog.directory, ledger, about_to_begin=True)
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
         if back := _back_meanwhile(site, named):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.core.sqlname import bare_name
-from korrigo_backup.errors import NotFound, Refused
+from korrigo_backup.errors import NotFound
 from korrigo_backup.postgres.digest import known_rule
 from korrigo_backup.postgres.rows import OURS
 from korrigo_backup.postgres.sql import identifier, literal
@@ -20,6 +20,7 @@ from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.points import database_proof
 from korrigo_backup.rescue.row_changes import LIVE, RowState, column_of, row_events
 from korrigo_backup.rescue.saved_rows import SavedRow, open_saved_rows
+from korrigo_backup.rescue.withheld import erased_row
 from korrigo_backup.restore.erasing import erased_from
 
 if TYPE_CHECKING:
@@ -82,11 +83,7 @@ def row_history(source: HistorySource, tables: SiteTables, row: NamedRow, field:
     states = [*saved, *_live_states(source, tables, row)]
     columns = {name: None for state in reversed(states) for name in state.values or ()}
     if not columns and erased:
-        raise Refused(
-            f"{row.name} was erased on request: what the backups still have of it is not shown",
-            hint="korrigo-backup forget --list shows the ledger",
-            id_="erasure.row",
-        )
+        raise erased_row(row.name)
     if not columns:
         away = "" if source.taken else ", and the database was not asked"
         raise NotFound(

@@ -103,10 +103,13 @@ def _erasures(wired: Wired) -> Sequence[Finding]:
     lost = [one for one in ledger_findings(wired.ledger(), wired.catalog.directory) if one.level is Level.ERROR]
     if (spool := wired.erasure_spool()) is None:
         return lost
-    from korrigo_backup.rescue.forget_requests import accept_by_night  # noqa: PLC0415 - only such a site needs it
+    from korrigo_backup.cli.rescue.forget import withdraw  # noqa: PLC0415 - only such a site needs it
+    from korrigo_backup.rescue.forget_requests import accept_by_night  # noqa: PLC0415 - as above
 
     auto = wired.config.erasure.accept == "auto"
-    return [*lost, *accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())]
+    found = accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())
+    withdraw(wired)
+    return [*lost, *found]
 
 
 def _copy(wired: Wired) -> Sequence[Finding]:

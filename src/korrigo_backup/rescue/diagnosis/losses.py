@@ -21,6 +21,7 @@ from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
 from korrigo_backup.rescue.diagnosis.offers import PASSING, FileState, TableState
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.rescue.points import unread_of_django
 from korrigo_backup.rescue.row_changes import LIVE
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
 from korrigo_backup.rescue.table_history import live_tables, saved_tables
@@ -63,6 +64,7 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
     Raises ProofFailed for a dump that is not as it was saved.
     """
     unseen = [f"{name} {why}" for name, why in points.passed_over]
+    unseen += [words] if (words := unread_of_django(points)) else []
     seen = _SeenStates()
     changes = moments(_states(of_the_site(points.dumps), live, seen))
     present = seen.present

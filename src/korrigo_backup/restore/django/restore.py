@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING
 
 from korrigo_backup.artifact.components import usable_manifest
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, stage_database
+from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
@@ -29,7 +29,7 @@ from korrigo_backup.restore.django.planning import (
     plan_media_of,
     plan_staged,
 )
-from korrigo_backup.restore.django.staged import discard, hindrance, stage_copy
+from korrigo_backup.restore.django.staged import discard, hindrance, stage_copy, staged_name
 from korrigo_backup.restore.django.way_back import take_back_loaded
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import (
@@ -138,9 +138,8 @@ class DjangoLoad:
             loading.load_in_place(undo)
             self._erase(run, run.site.postgres.database, media=tree)
             return
-        live, stamp = run.site.postgres.database, self.context.stamp
         with run.site.ledger.held() if run.site.ledger else nullcontext():
-            self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
+            self._erase(run, staged_name(self.context), media=tree and tree.aside("stage", self.context.stamp))
             copy.swap_database(undo)
             if self.media:
                 copy.swap_media(undo)

@@ -116,15 +116,11 @@ def record(
     `by` is who asked for it, besides the user of this command.
     """
     key = _key(ledger, options)
+    user = f"{journal.user()}, asked by {by}" if by else journal.user()
     head = Entry(
-        time=now,
-        scope=scope_of(site),
-        subject=Subject.ROW,
-        hash="",
-        key=key.id,
-        by=f"{journal.user()}, asked by {by}" if by else journal.user(),
+        time=now, scope=scope_of(site), subject=Subject.ROW, hash="", key=key.id, by=user,
         reason=on_one_line(options.reason),
-    )
+    )  # fmt: skip
     made = list(_entries(head, key, named))
     if named.description:
         made = [rules_entry(head, key, site, named.description, named.tables), *made]
@@ -139,7 +135,7 @@ def record(
             hash=file_hash(key, path),
             of_row=of_row,
             live=typed.get(path, bool(named.live)),
-        )
+        )  # fmt: skip
         for path, of_row in files.items()
     ]
     known = {one.identity for one in ledger.read()}

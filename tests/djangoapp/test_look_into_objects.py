@@ -28,7 +28,7 @@ from korrigo_backup.postgres.client import Postgres
 from korrigo_backup.requests.looks import look
 from korrigo_backup.requests.model import LookRequest
 from korrigo_backup.rescue.points import read_points, unread_of_django
-from korrigo_backup.restore.erasing import scope_of
+from korrigo_backup.site.erasures import scope_of
 from testsite.models import Child, Everything, Note, Tag
 
 EXAM = uuid.UUID(int=5)

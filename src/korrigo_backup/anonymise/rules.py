@@ -132,8 +132,8 @@ def rules_of(file: RulesFile, declared: Mapping[str, Mapping[str, str]] | None =
         columns,
         strict=file.strict,
         locale=file.locale or locale or LOCALE,
-        empty=file.empty,
-        accept=frozenset(file.accept),
+        empty=tuple(map(plain_table, file.empty)),
+        accept=frozenset(map(_plain_column, file.accept)),
         other_files=file.other_files,
     )
 
@@ -145,3 +145,9 @@ def plain_table(name: str) -> str:
     """
     app, dot, model = name.partition(".")
     return f"{app}_{model.lower()}" if dot and model[:1].isupper() else name
+
+
+def _plain_column(name: str) -> str:
+    """Return TABLE.COLUMN for the column of a model or a table (`exams.Student.email`: exams_student.email)."""
+    table, dot, column = name.rpartition(".")
+    return f"{plain_table(table)}{dot}{column}"

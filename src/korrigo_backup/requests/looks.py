@@ -19,7 +19,7 @@ from korrigo_backup.requests.model import SavedPage, shortened
 from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.saved_page import LookTooLongError, look_into, saved_models
 from korrigo_backup.rescue.withheld import withheld_rows
-from korrigo_backup.restore.erasing import entries_about
+from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

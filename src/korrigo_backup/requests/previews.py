@@ -15,7 +15,7 @@ from korrigo_backup.requests.one_file import OneFile, WholeFileError, require_sm
 from korrigo_backup.rescue.file_history import CONTENT, SIZE, relative, saved_file
 from korrigo_backup.rescue.files import load_files
 from korrigo_backup.rescue.media_files.saved import files_of, media_named
-from korrigo_backup.restore.erasing import erased_among_files
+from korrigo_backup.site.erasures import erased_among_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,10 +28,10 @@ from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.steps.named_rows import NamedRows, live_again, named_rows, rows_nowhere
 from korrigo_backup.rescue.steps.older_names import not_searched
 from korrigo_backup.rescue.steps.rules import rules_entry
-from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
+from korrigo_backup.site.erasures import entries_about, path_columns, scope_of
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
@@ -128,14 +128,11 @@ def record(
     root = str(site.media.root) if site.media else ""
     files = dict.fromkeys(typed, False) | dict.fromkeys((relative(one, root) for one in of_rows), True)
     files |= dict.fromkeys(_files_of(site, ledger, made, key), True)
+    of_file = msgspec.structs.replace(head, subject=Subject.FILE)
     made += [
         msgspec.structs.replace(
-            head,
-            subject=Subject.FILE,
-            hash=file_hash(key, path),
-            of_row=of_row,
-            live=typed.get(path, bool(named.live)),
-        )  # fmt: skip
+            of_file, hash=file_hash(key, path), of_row=of_row, live=typed.get(path, bool(named.live))
+        )
         for path, of_row in files.items()
     ]
     known = {one.identity for one in ledger.read()}

@@ -21,7 +21,7 @@ from korrigo_backup.rescue.points import database_proof
 from korrigo_backup.rescue.row_changes import LIVE, RowState, column_of, row_events
 from korrigo_backup.rescue.saved_rows import SavedRow, open_saved_rows
 from korrigo_backup.rescue.withheld import erased_row
-from korrigo_backup.restore.erasing import erased_from
+from korrigo_backup.site.erasures import erased_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

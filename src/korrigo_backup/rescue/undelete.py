@@ -21,6 +21,7 @@ import msgspec
 from korrigo_backup.artifact import naming
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.erasure.findings import files_left_out, rows_left_out
 from korrigo_backup.errors import Cancelled, ProofFailed, UsageError
 from korrigo_backup.media.single_files import PutChange, PutFile
 from korrigo_backup.recovery.pending import require_plannable
@@ -50,12 +51,11 @@ from korrigo_backup.rescue.steps.transaction import (
     transaction_number,
 )
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
-from korrigo_backup.restore.erased_findings import files_left_out, rows_left_out
-from korrigo_backup.restore.erasing import erased_among_files
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, UndeleteFiles, UndeleteInserting, silent
 from korrigo_backup.run.undo import ROLLED_BACK
+from korrigo_backup.site.erasures import erased_among_files
 from korrigo_backup.site.stamps import own_stamp
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
@@ -120,7 +120,9 @@ def undelete(
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
     if not options.objects and not options.table and options.since is None:
-        raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
+        raise UsageError(
+            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
+        )
     if options.objects and options.table:
         raise UsageError(
             f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",

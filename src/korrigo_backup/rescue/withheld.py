@@ -17,7 +17,7 @@ from korrigo_backup.erasure.erased import ErasedKeys, erased_keys
 from korrigo_backup.erasure.references import Fate, fate, read_references, read_tables
 from korrigo_backup.errors import Refused, Unreachable
 from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.restore.erasing import entries_about, ledger_keys
+from korrigo_backup.site.erasures import entries_about, ledger_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -88,15 +88,15 @@ class WithheldRows:
                 self.know_type(one.content_type, natural_type(*one.content_type))
             for _, row in scan({CONTENT_TYPES}):
                 self.know_type((_text(row, "app_label"), _text(row, "model")), row.get("id", b""))
-        once = not any(one.table in tables and one.to in tables for one in self.ties)
+        asked = {(one.to, one.to_columns) for one in self.ties if not one.is_emptied and {one.table, one.to} <= tables}
         while True:
-            before, self.count = self._size, 0
+            before, self.count = self._known(asked), 0
             for name, row in scan(tables):
                 if self.is_erased(name, row):
                     self._note(name, row)
                     self.count += name == self.table
             self._is_hashed = True
-            if once or self._size == before:
+            if self._known(asked) == before:
                 return
 
     def know_type(self, content_type: tuple[str, str], cell: bytes) -> None:
@@ -117,9 +117,9 @@ class WithheldRows:
         ties = (one for one in self.ties if one.table == self.table and one.is_emptied)
         return tuple(name for one in ties if self._refers(one, row) for name in one.columns)
 
-    @property
-    def _size(self) -> int:
-        return sum(map(len, self._gone.values()))
+    def _known(self, places: Collection[tuple[str, tuple[str, ...]]]) -> int:
+        """Return how many erased rows are known by the columns by which rows of the tables name them."""
+        return sum(len(self._gone.get(place, ())) for place in places)
 
     def _refers(self, tie: Tie, row: Cells) -> bool:
         gone = self._gone.get((tie.to, tie.to_columns))

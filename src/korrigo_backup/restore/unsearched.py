@@ -11,7 +11,7 @@ from korrigo_backup.erasure.applicable import not_applicable
 from korrigo_backup.erasure.references import read_tables
 from korrigo_backup.errors import Unreachable
 from korrigo_backup.postgres.dump.rows import copied_columns
-from korrigo_backup.restore.erasing import entries_about
+from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def unsearched(
     context: RestoreContext, artifact: Artifact, scan: ScanResult, *, rehearsal: bool = False
 ) -> Iterator[Finding]:
     """Yield the finding about erased rows that a restore of a dump may bring back; a rehearsal only warns."""
-    if context.erasing is None or context.erasing.hold:
+    if context.erasing is None or context.erasing.held:
         return
     entries = entries_about(context.site, artifact)
     if not entries:

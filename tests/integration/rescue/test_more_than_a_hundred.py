@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from korrigo_backup.erasure.entry import Entry, Subject, row_hash
 from korrigo_backup.erasure.rows import erase_rows
 from korrigo_backup.rescue.steps.transaction import in_steps
-from korrigo_backup.restore.erasing import scope_of
+from korrigo_backup.site.erasures import scope_of
 
 TABLES, COLUMNS = range(101), range(120)
 

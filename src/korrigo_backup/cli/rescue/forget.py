@@ -212,7 +212,7 @@ def _remove(wired: Wired, id_: str, *, yes: bool, as_json: bool, dry_run: bool) 
 
 
 def _of_file(one: Entry) -> str:
-    return "(file of a row)" if one.of_row else "(file)"
+    return "(file of a row)" if one.of_row else "(a file)"
 
 
 def _shown(one: Entry, *, may_go: bool | None = None) -> dict[str, object]:

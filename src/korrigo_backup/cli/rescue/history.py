@@ -143,7 +143,7 @@ def _changed(wired: Wired, named: str, between: tuple[str, str], rows: int, *, a
         dumps = (first, later) if later else (first,)
         table = SiteTables(site, dumps, live.taken).find(named)
         until = Later(later, live.taken, later.created if later else local_now())
-        found = table_changes(first, until, table.table, site.postgres.access, shown=rows, note=table.note)
+        found = table_changes(first, until, table.table, site, shown=rows, note=table.note)
     if as_json:
         say_json("history-changed", found)
     else:

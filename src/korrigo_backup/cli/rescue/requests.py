@@ -185,7 +185,9 @@ def _round(wired: Wired, spool: Spool) -> None:
     add_to_document(handled=done.handled, left=done.left)
     for record in done.handled:
         mark = _MARKS.get(record.state, "✅")
-        say(f"{mark} {_words(record)}: {record.state}{f', {record.message}' if record.message else ''}")
+        say(f"{mark} {_words(record)}: {record.state}")
+        if record.message:
+            say(f"   {record.message}")
         if record.state is State.WAITING:
             say(f"   korrigo-backup requests approve {record.id[:_SHOWN]}")
     if done.left:
@@ -193,8 +195,10 @@ def _round(wired: Wired, spool: Spool) -> None:
 
 
 def _words(record: RequestRecord) -> str:
-    by = f"request {record.id[:_SHOWN]} by {record.by or 'nobody'}"
-    return f"{by} about {on_one_line(first_of(record.objects, 3))}" if record.objects else by
+    number, by = record.id[:_SHOWN], record.by or "an unknown user"
+    if record.objects:
+        return f"request {number} by {by} about {on_one_line(first_of(record.objects, 3))}"
+    return f"request {number} by {by}"
 
 
 def _row(record: RequestRecord) -> tuple[str, ...]:

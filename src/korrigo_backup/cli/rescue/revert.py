@@ -55,7 +55,7 @@ def command(
     Values that somebody has changed again since the accident stay, and are named. Keys, deleted and new rows stay.
     """
     if not table:
-        raise UsageError("no table is named", hint="revert --table exams_exam --from ARTIFACT")
+        raise UsageError("no table is named", hint="korrigo-backup revert --table exams_exam --from ARTIFACT")
     wired: Wired = context.ensure_object(CommandContext).wired()
     options = RevertOptions(
         table=table,
@@ -71,6 +71,7 @@ def command(
 
     def confirm(plan: ValuePlan) -> bool:
         say_value_plan(plan)
+        add_to_document(plan=plan)
         return yes or ask_yes(QUESTION)
 
     plan = revert(wired.site(), wired.catalog, options, now=local_now(), confirm=confirm, listen=narrator(RevertStep))

@@ -44,7 +44,7 @@ def command(
     full: Annotated[bool, typer.Option("--full/--db", help="Database and media, or the database alone.")] = False,
     depth: Annotated[Depth | None, typer.Option(help="How deep to verify; default: [nightly] verify.")] = None,
     wait: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")
+        str | None, typer.Option(metavar="DURATION", help="How long to wait for another run: 90s, 30m, 2h.")
     ] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import pairwise
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.counted import counted
-from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.erasure.findings import rows_left_out
 from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
@@ -40,7 +39,14 @@ from korrigo_backup.rescue.values.judged_rows import (
 )
 from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.staging import changed_in, choose_rows, comparable_columns, with_key
+from korrigo_backup.rescue.values.staging import (
+    changed_in,
+    choose_rows,
+    comparable_columns,
+    load_without_erased,
+    several_steps,
+    with_key,
+)
 from korrigo_backup.rescue.values.three_way import ValueVerdict
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -57,9 +63,6 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.live_tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.site.site import Site
-
-_SHOWN_STEPS = 4
-"""Steps that the hint has commands for, the newest."""
 
 _LATER = 1001
 """The number of the temporary table of the dump from after the accident."""
@@ -151,19 +154,6 @@ def require_revertible(plan: ValuePlan) -> None:
         )
 
 
-def _several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
-    """Return the error for a table that changed more than once since a dump, with the choices."""
-    names = [dump.name, *(one.name for one in changed)]
-    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
-    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
-    return Refused(
-        f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
-        f" {listed([f'until {one.name}' for one in changed])}",
-        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
-        id_="revert.steps",
-    )
-
-
 class _Revert:
     """A revert in its session."""
 
@@ -180,10 +170,10 @@ class _Revert:
     def plan(self, catalog: Catalog, points: Points, dump: Artifact, asked: tuple[str, ...]) -> ValuePlan:
         """Stage the rows, judge their values, try to put them back, and return the plan."""
         live = self._live[self._table]
-        staged = self._stage(dump, live, 1)
+        staged = self._stage_saved(dump, live)
         table = JudgedTable(staged, self._columns(staged))
         accident = self._accident(catalog, points, dump)
-        after = self._stage(accident, live, _LATER) if accident else None
+        after = self._stage_later(accident, live) if accident else None
         if accident and after and (lacks := set(table.columns) - set(after.columns)):
             raise Refused(
                 f"{accident.name} has no {', '.join(sorted(lacks))} in {live.name}",
@@ -219,14 +209,21 @@ class _Revert:
             findings=tuple(self._findings),
         )
 
-    def _stage(self, dump: Artifact, live: TableLayout, number: int) -> StagedTable:
-        """Load the table of a dump; NotFound if the dump has no such table, Refused for a table without a key."""
-        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
-        self._listen(RevertStaging(dump.name))
-        rows = StagedRows(self._session, self._live, first=number)
+    def _stage_saved(self, dump: Artifact, live: TableLayout) -> StagedTable:
+        staged, erased = load_without_erased(self._site, self._rows(dump, 1), live.name, dump)
+        self._findings += [rows_left_out({live.name: erased})] if erased else []
+        return staged
+
+    def _stage_later(self, dump: Artifact, live: TableLayout) -> StagedTable:
+        rows = self._rows(dump, _LATER)
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({live.name: lambda text: load_fitting(rows, live, text)})
         return with_key(rows, live.name, dump)
+
+    def _rows(self, dump: Artifact, number: int) -> StagedRows:
+        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        self._listen(RevertStaging(dump.name))
+        return StagedRows(self._session, self._live, first=number)
 
     def _columns(self, staged: StagedTable) -> tuple[str, ...]:
         """Return the columns that are compared; UsageError for a name that is none of them."""
@@ -257,7 +254,7 @@ class _Revert:
         later = [one for one in points.dumps if one.created > dump.created and one.origin is not Origin.SAFETY]
         if steps := changed_in([dump, *later], self._table):
             if len(steps) > 1:
-                raise _several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
+                raise several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
             return next(one for one in later if one.name == steps[0])
         self._findings.append(
             warning(

@@ -5,6 +5,7 @@ One file: the checks before the deletion and the deletion itself speak of the sa
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -278,6 +279,22 @@ class _Undo:
 
     def carry_out(self, directory: Path, running: journal.Running) -> None:
         """Delete the rows in one transaction, then remove the files."""
+        ledger = self._site.ledger
+        with ledger.unchanged() if ledger else nullcontext():
+            self._commit(directory, running)
+        with partly(f"the {self._head.verb} is undone in the database"):
+            with explained("remove the files of the undelete"):
+                left = remove_files(self._site, self._head)
+            forget(directory, self._head.stamp, DONE)
+            forget(directory, self._head.stamp, UNDOING)
+        if left:
+            raise PartlyDone(
+                f"the rows are deleted again; changed since, and left: {first_of(left, _SHOWN)}",
+                hint="look at them, and delete them if they are not needed",
+                state="the undelete is undone, except for these files",
+            )
+
+    def _commit(self, directory: Path, running: journal.Running) -> None:
         try:
             transaction = self._delete()
             running.note(transaction=transaction)
@@ -292,17 +309,6 @@ class _Undo:
                 forget(directory, self._head.stamp, UNDOING)
                 problem.leave(World.ROLLED_BACK, ROLLED_BACK)
                 raise
-        with partly(f"the {self._head.verb} is undone in the database"):
-            with explained("remove the files of the undelete"):
-                left = remove_files(self._site, self._head)
-            forget(directory, self._head.stamp, DONE)
-            forget(directory, self._head.stamp, UNDOING)
-        if left:
-            raise PartlyDone(
-                f"the rows are deleted again; changed since, and left: {first_of(left, _SHOWN)}",
-                hint="look at them, and delete them if they are not needed",
-                state="the undelete is undone, except for these files",
-            )
 
     def _delete(self) -> str:
         numbers = [number for number, _ in self._session.ask(_COUNTS, list[tuple[int, int]])]

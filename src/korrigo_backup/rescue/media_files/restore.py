@@ -8,7 +8,7 @@ No database is asked: the record in the backup directory alone decides after a c
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -106,6 +106,7 @@ class _FilesRestore:
         self._put: list[SavedFile] = []
         self._over: dict[str, tuple[SavedFile, int]] = {}
         self._directories: tuple[str, ...] = ()
+        self._ledger = site.ledger.seen() if site.ledger else None
 
     @phase("choose files")
     def plan(self) -> FilesPlan:
@@ -238,11 +239,12 @@ class _FilesRestore:
             head = self._staged(head, running)
             write_files_record(directory, head)
             running.listen(PuttingFiles(len(head.files)))
-            with explained("put the files among the media", lambda: ROLLED_BACK):
-                self._tree.single_files.put(head.change)
-            with explained("remove the staged directory"):
-                self._tree.discard_stage(stamp)
-            set_done(directory, stamp)
+            with self._ledger.unchanged() if self._ledger else nullcontext():
+                with explained("put the files among the media", lambda: ROLLED_BACK):
+                    self._tree.single_files.put(head.change)
+                with explained("remove the staged directory"):
+                    self._tree.discard_stage(stamp)
+                set_done(directory, stamp)
         with partly("the files are back"):
             forget_oldest_files(self._site, directory)
 

@@ -103,6 +103,21 @@ class UndeleteOptions:
     """Who asked, for the journal."""
 
 
+def _require_fitting(options: UndeleteOptions) -> None:
+    """Raise UsageError for options that exclude each other, or that name nothing."""
+    if not options.objects and not options.table and options.since is None:
+        raise UsageError(
+            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
+        )
+    if options.at and options.since:
+        raise UsageError("--at and --since exclude each other", hint="name the time of the backup, or of the deletion")
+    if options.objects and options.table:
+        raise UsageError(
+            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
+            hint="name the objects without --table, or choose the rows of the table with --where",
+        )
+
+
 def undelete(
     site: Site,
     catalog: Catalog,
@@ -120,17 +135,7 @@ def undelete(
     Raises NotFound for rows that no backup has, UsageError for rows that are live, Refused for a conflict, Cancelled,
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
-    if not options.objects and not options.table and options.since is None:
-        raise UsageError(
-            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
-        )
-    if options.at and options.since:
-        raise UsageError("--at and --since exclude each other", hint="name the time of the backup, or of the deletion")
-    if options.objects and options.table:
-        raise UsageError(
-            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
-            hint="name the objects without --table, or choose the rows of the table with --where",
-        )
+    _require_fitting(options)
     held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
         if options.dry_run:
@@ -216,15 +221,7 @@ class _Undeletion:
         self._links = emptied_links(self._rows, self._relations)
         self._findings += changed_parents(self._rows, self._relations)
         self._findings += rows_elsewhere(self._rows, self._relations)
-        if self._links and not self._options.relink:
-            total = sum(len(one.keys) for one in self._links)
-            self._findings.append(
-                warning(
-                    "undelete.links",
-                    f"{counted(total, 'live row')} referred to these rows before the deletion, now without them",
-                    "--relink sets the references again",
-                )
-            )
+        self._findings += self._not_relinked()
         coming = picked(self._rows, counts)
         self._findings += lost_columns(self._session, coming, artifact.name, picked=True)
         tables = tuple(planned_table(self._rows, one) for one in coming)
@@ -242,6 +239,14 @@ class _Undeletion:
             tuple(conflicts.new_values),
             tuple(overwritten_rows(self._rows)),
         )
+
+    def _not_relinked(self) -> list[Finding]:
+        """Return the finding about live rows whose emptied references stay empty."""
+        if not self._links or self._options.relink:
+            return []
+        total = sum(len(one.keys) for one in self._links)
+        words = f"{counted(total, 'live row')} referred to these rows before the deletion, now without them"
+        return [warning("undelete.links", words, "--relink sets the references again")]
 
     def _find_files(self, points: Points, artifact: Artifact, conflicts: Conflicts) -> None:
         """Find the files of the rows, without those that were erased on request."""

@@ -125,6 +125,7 @@ def undo_undelete(
             require_plannable(site, recovered)
         recovered.require_no_undelete()
         head = undone_record(catalog, site.name, stamp)
+        require_same_database(site, head)
         with rescue_session(site.postgres) as session:
             undo = _Undo(site, session, head, record_path(catalog.directory, head.stamp, DONE))
             plan = undo.plan()
@@ -136,6 +137,24 @@ def undo_undelete(
             ) as running:
                 undo.carry_out(catalog.directory, running)
     return plan
+
+
+def require_same_database(site: Site, head: UndeleteHead) -> None:
+    """Raise Refused if an operation took place in another database than the one that is configured now."""
+    if head.database != site.postgres.database:
+        raise Refused(
+            f"the {head.verb} {head.stamp} was made in database {head.database}, and this site's is"
+            f" {site.postgres.database}",
+            hint="check POSTGRES_DB and --config: it is undone in the database in which it was made",
+            id_="undo.database",
+        )
+    if head.system and site.cluster not in {"", head.system}:
+        raise Refused(
+            f"the {head.verb} {head.stamp} was made on another database cluster than that at"
+            f" {site.postgres.access.description}",
+            hint="it cannot be undone here; change the rows on the site itself",
+            id_="undo.database",
+        )
 
 
 class _Undo:

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.artifact.components import authenticity
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.excerpt import first_of, listed
-from korrigo_backup.core.finding import Finding, Level, warning
+from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out
 from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
@@ -42,6 +41,7 @@ from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
 from korrigo_backup.rescue.steps.transaction import partly
+from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent
@@ -167,10 +167,7 @@ class _FilesRestore:
                 raise NotFound("there is no signed media backup of this site", hint="korrigo-backup list shows them")
             return signed, tuple(found)
         backup = media_named(self._catalog, self._options.source)
-        signs = authenticity(backup, allow_unsigned=self._options.allow_unsigned)
-        if bad := next((one for one in signs if one.level is Level.ERROR), None):
-            raise Refused(bad.message, hint=bad.hint, id_=bad.id)
-        return [backup], tuple(one for one in signs if one.level is not Level.OK)
+        return [backup], tuple(require_trusted(self._site, backup, allow_unsigned=self._options.allow_unsigned))
 
     def _compare(self, selection: Selection, erased: Collection[str]) -> tuple[int, list[str]]:
         """Sort files by their live namesakes; return how many are the same, and the paths in conflict.

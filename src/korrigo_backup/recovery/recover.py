@@ -74,7 +74,7 @@ def exclusive(
     names the actions of the recovery; `require_plannable` tells whether a plan can be made before them.
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
-        site = replace(site, postgres=server)
+        site = replace(site, postgres=server, ledger=site.ledger and site.ledger.seen())
         if dry_run:
             recovered = pending(site, catalog.directory)
             for action in recovered.actions:
@@ -130,22 +130,21 @@ def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[R
     an undelete from being finished.
     """
     done: list[RecoveryAction] = []
-    try:
-        with explained("finish the interrupted restore of files"):
-            done += finish_files(site, catalog.directory)
-    except Locked:
-        raise
-    except KorrigoBackupError as problem:
-        listen(RecoveryLeft(problem.message, problem.hint))
-    try:
-        with explained("finish the interrupted undelete"):
-            done += undelete.finish(site, catalog.directory)
-    except (Unreachable, Locked):
-        raise
-    except KorrigoBackupError as problem:
-        listen(RecoveryLeft(problem.message, problem.hint))
-    for action in done:
-        _tell(action, listen)
+    for doing, finish in (
+        ("finish the interrupted restore of files", finish_files),
+        ("finish the interrupted undelete", undelete.finish),
+    ):
+        try:
+            with explained(doing):
+                actions = finish(site, catalog.directory)
+        except (Unreachable, Locked):
+            raise
+        except KorrigoBackupError as problem:
+            listen(RecoveryLeft(problem.message, problem.hint))
+        else:
+            for action in actions:
+                _tell(action, listen)
+            done += actions
     return tuple(done)
 
 

@@ -36,6 +36,7 @@ from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, wi
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.staged_rows import StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import Choice
+from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_lines, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
 from korrigo_backup.rescue.steps.possible import require_possible
@@ -102,6 +103,21 @@ class UndeleteOptions:
     """Who asked, for the journal."""
 
 
+def _require_fitting(options: UndeleteOptions) -> None:
+    """Raise UsageError for options that exclude each other, or that name nothing."""
+    if not options.objects and not options.table and options.since is None:
+        raise UsageError(
+            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
+        )
+    if options.at and options.since:
+        raise UsageError("--at and --since exclude each other", hint="name the time of the backup, or of the deletion")
+    if options.objects and options.table:
+        raise UsageError(
+            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
+            hint="name the objects without --table, or choose the rows of the table with --where",
+        )
+
+
 def undelete(
     site: Site,
     catalog: Catalog,
@@ -119,15 +135,7 @@ def undelete(
     Raises NotFound for rows that no backup has, UsageError for rows that are live, Refused for a conflict, Cancelled,
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
-    if not options.objects and not options.table and options.since is None:
-        raise UsageError(
-            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
-        )
-    if options.objects and options.table:
-        raise UsageError(
-            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
-            hint="name the objects without --table, or choose the rows of the table with --where",
-        )
+    _require_fitting(options)
     held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
         if options.dry_run:
@@ -177,7 +185,12 @@ class _Undeletion:
         self._relations = with_models(
             session, self._live, read_foreign_keys(session), roots.described.relations if roots.described else ()
         )
-        self._rows = StagedRows(session, self._live, overwritable=conditions((*roots.overwrite, *roots.parts)))
+        self._rows = StagedRows(
+            session,
+            self._live,
+            named=roots.tables,
+            overwritable=conditions((*roots.overwrite, *roots.parts)),
+        )
         self._findings: list[Finding] = not_described(roots, self._live)
         self._links: list[EmptiedLink] = []
         self._files = FilesOfRows()
@@ -208,16 +221,10 @@ class _Undeletion:
         self._links = emptied_links(self._rows, self._relations)
         self._findings += changed_parents(self._rows, self._relations)
         self._findings += rows_elsewhere(self._rows, self._relations)
-        if self._links and not self._options.relink:
-            total = sum(len(one.keys) for one in self._links)
-            self._findings.append(
-                warning(
-                    "undelete.links",
-                    f"{counted(total, 'live row')} referred to these rows before the deletion, now without them",
-                    "--relink sets the references again",
-                )
-            )
-        tables = tuple(planned_table(self._rows, one) for one in picked(self._rows, counts))
+        self._findings += self._not_relinked()
+        coming = picked(self._rows, counts)
+        self._findings += lost_columns(self._session, coming, artifact.name, picked=True)
+        tables = tuple(planned_table(self._rows, one) for one in coming)
         return UndeletePlan(
             artifact.name,
             artifact.created,
@@ -232,6 +239,14 @@ class _Undeletion:
             tuple(conflicts.new_values),
             tuple(overwritten_rows(self._rows)),
         )
+
+    def _not_relinked(self) -> list[Finding]:
+        """Return the finding about live rows whose emptied references stay empty."""
+        if not self._links or self._options.relink:
+            return []
+        total = sum(len(one.keys) for one in self._links)
+        words = f"{counted(total, 'live row')} referred to these rows before the deletion, now without them"
+        return [warning("undelete.links", words, "--relink sets the references again")]
 
     def _find_files(self, points: Points, artifact: Artifact, conflicts: Conflicts) -> None:
         """Find the files of the rows, without those that were erased on request."""
@@ -273,6 +288,7 @@ class _Undeletion:
         return UndeleteHead(
             site=self._site.name,
             database=self._site.postgres.database,
+            system=self._site.cluster,
             stamp=place.stamp,
             artifact=plan.artifact,
             asked=plan.asked,
@@ -312,6 +328,8 @@ class _Undeletion:
         if plan.relink:
             for statement in relinking(self._rows, self._relations, self._links, len(tables)):
                 relinked += list(self._session.stream(statement))
+            if len(relinked) != sum(len(link.keys) for link in self._links):
+                raise changed_meanwhile()
         self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
         if different := self._session.ask(proof(tables), dict[str, int]):
             names = ", ".join(f"{count} of {name}" for name, count in different.items())

@@ -5,6 +5,7 @@ One file: the checks before the deletion and the deletion itself speak of the sa
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -124,6 +125,7 @@ def undo_undelete(
             require_plannable(site, recovered)
         recovered.require_no_undelete()
         head = undone_record(catalog, site.name, stamp)
+        require_same_database(site, head)
         with rescue_session(site.postgres) as session:
             undo = _Undo(site, session, head, record_path(catalog.directory, head.stamp, DONE))
             plan = undo.plan()
@@ -135,6 +137,24 @@ def undo_undelete(
             ) as running:
                 undo.carry_out(catalog.directory, running)
     return plan
+
+
+def require_same_database(site: Site, head: UndeleteHead) -> None:
+    """Raise Refused if an operation took place in another database than the one that is configured now."""
+    if head.database != site.postgres.database:
+        raise Refused(
+            f"the {head.verb} {head.stamp} was made in database {head.database}, and this site's is"
+            f" {site.postgres.database}",
+            hint="check POSTGRES_DB and --config: it is undone in the database in which it was made",
+            id_="undo.database",
+        )
+    if head.system and site.cluster not in {"", head.system}:
+        raise Refused(
+            f"the {head.verb} {head.stamp} was made on another database cluster than that at"
+            f" {site.postgres.access.description}",
+            hint="it cannot be undone here; change the rows on the site itself",
+            id_="undo.database",
+        )
 
 
 class _Undo:
@@ -259,6 +279,22 @@ class _Undo:
 
     def carry_out(self, directory: Path, running: journal.Running) -> None:
         """Delete the rows in one transaction, then remove the files."""
+        ledger = self._site.ledger
+        with ledger.unchanged() if ledger else nullcontext():
+            self._commit(directory, running)
+        with partly(f"the {self._head.verb} is undone in the database"):
+            with explained("remove the files of the undelete"):
+                left = remove_files(self._site, self._head)
+            forget(directory, self._head.stamp, DONE)
+            forget(directory, self._head.stamp, UNDOING)
+        if left:
+            raise PartlyDone(
+                f"the rows are deleted again; changed since, and left: {first_of(left, _SHOWN)}",
+                hint="look at them, and delete them if they are not needed",
+                state="the undelete is undone, except for these files",
+            )
+
+    def _commit(self, directory: Path, running: journal.Running) -> None:
         try:
             transaction = self._delete()
             running.note(transaction=transaction)
@@ -273,17 +309,6 @@ class _Undo:
                 forget(directory, self._head.stamp, UNDOING)
                 problem.leave(World.ROLLED_BACK, ROLLED_BACK)
                 raise
-        with partly(f"the {self._head.verb} is undone in the database"):
-            with explained("remove the files of the undelete"):
-                left = remove_files(self._site, self._head)
-            forget(directory, self._head.stamp, DONE)
-            forget(directory, self._head.stamp, UNDOING)
-        if left:
-            raise PartlyDone(
-                f"the rows are deleted again; changed since, and left: {first_of(left, _SHOWN)}",
-                hint="look at them, and delete them if they are not needed",
-                state="the undelete is undone, except for these files",
-            )
 
     def _delete(self) -> str:
         numbers = [number for number, _ in self._session.ask(_COUNTS, list[tuple[int, int]])]

@@ -18,16 +18,18 @@ from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.erasure.findings import rows_left_out
-from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
+from korrigo_backup.errors import Cancelled, Refused, UsageError
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.live_tables import read_tables
 from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
-from korrigo_backup.rescue.steps.choice import load_fitting, require_authentic
+from korrigo_backup.rescue.steps.choice import load_fitting
+from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
+from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import (
     CHOSEN,
     JudgedTable,
@@ -37,7 +39,7 @@ from korrigo_backup.rescue.values.judged_rows import (
     put_columns,
     put_rows,
 )
-from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
+from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValuePlan, ValueTable, require_revertible
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import (
     changed_in,
@@ -126,34 +128,6 @@ def revert(
     return plan
 
 
-def require_revertible(plan: ValuePlan) -> None:
-    """Raise Refused for a plan with conflicts at which the run stops, or without a row."""
-    if bad := plan.refused:
-        first = bad[0]
-        of = f"{first.table}:{','.join(first.key)}" if first.key else first.table
-        words = first.message or f"{first.column} was changed again since: {first.now!r} now"
-        raise Refused(
-            f"{of}: {words}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}",
-            hint="leave such values and rows as they are: --on-conflict skip",
-            id_="revert.conflict",
-        )
-    refused = next((one for one in plan.conflicts if one.kind is ValueConflictKind.REFUSED), None)
-    if not plan.count and refused:
-        raise Refused(
-            f"the live database takes none of the rows: {refused.message}",
-            hint="mend what is in the way, then run it again",
-            id_="revert.conflict",
-        )
-    if not plan.count:
-        raise NotFound(
-            "no value is left to put back: the live rows have the values of the backup, or newer ones",
-            hint=f"if the newer ones are the accident: --from {plan.accident}"
-            if plan.accident and any(one.newer_values for one in plan.tables)
-            else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
-            id_="revert.nothing",
-        )
-
-
 class _Revert:
     """A revert in its session."""
 
@@ -188,6 +162,7 @@ class _Revert:
             again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
         refused = self.put_back.try_out(skip=not self._options.stop)
         planned = self._planned(table, dump)
+        self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
         if accident and planned.newer_values:
             self._findings.append(
                 warning(
@@ -221,7 +196,7 @@ class _Revert:
         return with_key(rows, live.name, dump)
 
     def _rows(self, dump: Artifact, number: int) -> StagedRows:
-        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        self._findings += require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
         self._listen(RevertStaging(dump.name))
         return StagedRows(self._session, self._live, first=number)
 
@@ -234,6 +209,8 @@ class _Revert:
                 raise UsageError(
                     f"{name} is a column of the key of {table}"
                     if name in staged.key
+                    else f"{name} is in the backup, but {table} has no such column any more"
+                    if name in staged.lost
                     else f"{name} is no column of {table} that can be put back",
                     hint=f"one of {', '.join(get_close_matches(name, possible) or possible)}",
                 )

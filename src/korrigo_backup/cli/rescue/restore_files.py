@@ -120,6 +120,11 @@ def say_files_plan(plan: FilesPlan) -> None:
     if plan.same:
         say(f"  same      {counted(plan.same, 'file')} live as in the backup")
     say("  downtime  none: the site goes on serving, the database is not touched")
+    _say_conflicts(plan)
+    say_findings(plan.findings)
+
+
+def _say_conflicts(plan: FilesPlan) -> None:
     for number, path in enumerate(plan.conflicts[:NAMED]):
         if number < plan.irregular_count:
             say(f"⚠️ {printable(path)}: live as a link, as a directory or behind a link, left as it is")
@@ -127,7 +132,6 @@ def say_files_plan(plan: FilesPlan) -> None:
             say(f"⚠️ {printable(path)}: live with other content, left as it is (--overwrite replaces it)")
     if plan.conflict_count > NAMED:
         say(f"   and {plan.conflict_count - NAMED} more conflicts: --json names 1,000")
-    say_findings(plan.findings)
 
 
 def undo_files_and_say(wired: Wired, newest: Undoable, *, yes: bool, dry_run: bool) -> None:

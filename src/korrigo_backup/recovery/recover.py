@@ -126,14 +126,11 @@ def _remove_private(site: Site, catalog: Catalog, listen: Listener) -> None:
 def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[RecoveryAction, ...]:
     """Finish the undeletes and restores of files of killed runs.
 
-    A server that cannot say how an undelete ended keeps no backup from being made, nor do files that stay away keep
-    an undelete from being finished.
+    A server that cannot say how an undelete ended keeps no backup from being made. Each is tried, also if one fails.
     """
     done: list[RecoveryAction] = []
-    for doing, finish in (
-        ("finish the interrupted restore of files", finish_files),
-        ("finish the interrupted undelete", undelete.finish),
-    ):
+    restore_of_files = ("finish the interrupted restore of files", finish_files)
+    for doing, finish in (restore_of_files, ("finish the interrupted undelete", undelete.finish)):
         try:
             with explained(doing):
                 actions = finish(site, catalog.directory)

@@ -6,10 +6,10 @@ A row has the number `id`, by which it is the same row; a place is its table and
 """
 
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from korrigo_backup.core.site_description import DatabaseName, DeclaredRelation, Description, TableName
-from property_testing import st
 
 SCHEMA = """
 CREATE TABLE node (id int PRIMARY KEY, name text NOT NULL UNIQUE, above int REFERENCES node, twin int REFERENCES node);
@@ -86,29 +86,32 @@ class Described:
         )
 
 
-@st.composite
-def graphs(draw):
+def graph(rng: Random) -> Rows:
     """Rows of each table by number; references are to any row of their table, also in circles."""
-    count = {name: draw(st.integers(1, 4)) for name in COLUMNS}
+    count = {name: rng.randint(1, 4) for name in COLUMNS}
     count["child"] = min(count["child"], count["base"])
     count["grand"] = min(count["grand"], count["child"])
+    count["guard"] = rng.randint(0, 2)
     rows: Rows = {name: {} for name in COLUMNS}
     for table, columns in COLUMNS.items():
         for number in range(1, count[table] + 1):
             row: dict[str, Any] = {"id": number}
             for column in columns[1:]:
                 if to := _TARGETS.get((table, column)):
-                    some = st.integers(1, count[to])
-                    row[column] = draw(some if (table, column) in REQUIRED else st.none() | some)
+                    row[column] = _some(rng, range(1, count[to] + 1), required=(table, column) in REQUIRED)
                 elif table == "note":
-                    row[column] = (
-                        draw(st.integers(1, 2)) if column == "kind" else str(draw(st.integers(1, count["item"])))
-                    )
+                    row[column] = rng.randint(1, 2) if column == "kind" else str(rng.randint(1, count["item"]))
                 else:
                     row[column] = f"{table} {number}"
             if _fits(rows, table, row):
                 rows[table][number] = row
+    for row in rows["righty"].values():
+        row["guard"] = row["guard"] if row["guard"] in rows["guard"] else None
     return rows
+
+
+def _some(rng, numbers, *, required):
+    return rng.choice(numbers) if numbers and (required or rng.random() < 0.7) else None
 
 
 def _differ(table, row, other):
@@ -161,23 +164,22 @@ def deleted(rows, table, key):
             row[column] = None if (to, row[column]) in gone else row[column]
 
 
-def edited(draw, then, live):
+def edited(rng, then, live):
     """Edit the live rows: other texts, texts of deleted rows, other references; and make new rows, some by old keys."""
     for table, column in TEXTS:
         for row in live[table].values():
             used = {one[column] for one in live[table].values()}
             free = sorted({one[column] for one in then[table].values()} - used)
-            row[column] = draw(st.sampled_from([row[column], row[column], f"new {table} {row['id']}", *free[:1]]))
+            row[column] = rng.choice([row[column], row[column], f"new {table} {row['id']}", *free[:1]])
     for (table, column), to in _TARGETS.items():
         for row in live[table].values():
-            if live[to] and draw(st.integers(0, 7)) == 0:
-                former, row[column] = row[column], draw(st.sampled_from(sorted(live[to])))
+            if live[to] and rng.random() < 0.1:
+                former, row[column] = row[column], rng.choice(sorted(live[to]))
                 if not _fits(live, table, row):
                     row[column] = former
     for table in COLUMNS:  # parents first
-        lost = [number for number in then[table] if number not in live[table]]
-        for number in draw(st.lists(st.sampled_from([*lost, NEW]), unique=True, max_size=2)):
-            if (row := _remade(draw, live, table, number, then[table].get(number))) is not None:
+        for number in (*(number for number in then[table] if number not in live[table]), NEW):
+            if rng.random() < 0.2 and (row := _remade(rng, live, table, number, then[table].get(number))) is not None:
                 live[table][number] = row
 
 
@@ -186,23 +188,22 @@ def _fits(rows, table, row):
     return all(one is row or _differ(table, row, one) for one in rows[table].values())
 
 
-def _remade(draw, live, table, number, former):
+def _remade(rng, live, table, number, former):
     """A new row of a table; None if a row that it needs is not there."""
     row: dict[str, Any] = {"id": number}
     for child, column, to, how in REFERENCES:
         if child == table and how == LINK and number not in live[to]:
             return None
         if child == table and (table, column) in _TARGETS:
-            there = sorted(live[to])
-            again = former is not None and former[column] in live[to] and draw(st.booleans())
-            if (table, column) in REQUIRED and not there:
+            again = former is not None and former[column] in live[to] and rng.random() < 0.5
+            required = (table, column) in REQUIRED
+            if required and not live[to]:
                 return None
-            some = st.sampled_from(there) if there else st.none()
-            row[column] = former[column] if again else draw(some if (table, column) in REQUIRED else st.none() | some)
+            row[column] = former[column] if again else _some(rng, sorted(live[to]), required=required)
     for column in COLUMNS[table]:
         if table == "note" and column != "id":
-            row[column] = draw(st.integers(1, 2)) if column == "kind" else str(draw(st.integers(1, 3)))
-        row.setdefault(column, former[column] if former and draw(st.booleans()) else f"newcomer {table} {number}")
+            row[column] = rng.randint(1, 2) if column == "kind" else str(rng.randint(1, 3))
+        row.setdefault(column, former[column] if former and rng.random() < 0.5 else f"newcomer {table} {number}")
     return row if _fits(live, table, row) else None
 
 

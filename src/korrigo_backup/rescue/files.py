@@ -13,7 +13,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.media.put import ChosenFiles
+from korrigo_backup.media.chosen_files import ChosenFiles
 from korrigo_backup.media.saved_files import saved_files
 from korrigo_backup.media.single_files import ABSENT, SAME, WantedFile
 from korrigo_backup.media.store import listing

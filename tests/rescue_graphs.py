@@ -183,6 +183,22 @@ def edited(rng, then, live):
                 live[table][number] = row
 
 
+def take_values(rng, then, live, belongs):
+    """Give unique texts of some deleted rows to live rows, or to a new one."""
+    for table, column in (("node", "name"), ("guard", "seal")):
+        for number in sorted(number for name, number in belongs if name == table and rng.random() < 0.5):
+            free = (one for one in live[table].values() if one[column] != then[table].get(one["id"], {}).get(column))
+            other = next(free, None) if rng.random() < 0.5 else None
+            if other is None and NEW not in live[table]:
+                other = _remade(rng, live, table, NEW, None)
+            if other is not None:
+                former, other[column] = other[column], then[table][number][column]
+                if _fits(live, table, other):
+                    live[table][other["id"]] = other
+                else:
+                    other[column] = former
+
+
 def _fits(rows, table, row):
     """Whether a row may be in a table with the other rows there."""
     return all(one is row or _differ(table, row, one) for one in rows[table].values())

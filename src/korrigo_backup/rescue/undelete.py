@@ -45,8 +45,8 @@ class UndeleteOptions:
     first backup after `until` still has were deleted later, and are not asked for.
 
     With `skip`, rows in conflict are left out with those that need them. `new_values`, as `TABLE.COLUMN=VALUE`, are for
-    rows whose own value another row has taken. `overwrite` names live rows that
-    become those of the backup. With `relink`, references that the deletion has emptied are set again.
+    rows whose own value another row has taken. `overwrite` names live rows that become those of the backup,
+    `overwrite_files` live media files. With `relink`, references that the deletion has emptied are set again.
     """
 
     objects: tuple[str, ...] = ()
@@ -61,6 +61,7 @@ class UndeleteOptions:
     relink: bool = False
     new_values: tuple[str, ...] = ()
     overwrite: tuple[str, ...] = ()
+    overwrite_files: tuple[str, ...] = ()
     files: bool = True
     allow_unsigned: bool = False
     why: Mapping[str, str] = field(default_factory=dict)
@@ -90,6 +91,10 @@ def undelete(
         raise UsageError(
             f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
             hint="name the objects without --table, or choose the rows of the table with --where",
+        )
+    if options.overwrite_files and not options.files:
+        raise UsageError(
+            "--overwrite-file names a media file, and --no-files leaves them out", hint="leave one of the two out"
         )
     held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held

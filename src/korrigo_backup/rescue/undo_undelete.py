@@ -9,6 +9,7 @@ import msgspec
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound, PartlyDone, Refused, World
+from korrigo_backup.media.single_files import REPLACED
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
@@ -52,7 +53,7 @@ class UndoPlan(msgspec.Struct, frozen=True):
     """The effect of an undo: rows deleted from each table, links that are emptied again, files that are removed.
 
     `verb` made them. `changed` rows get the values of before, `removed` rows come back, but for those that were erased
-    on request meanwhile.
+    on request meanwhile. `former` files come back in the place of those that were put.
     """
 
     stamp: str
@@ -65,6 +66,7 @@ class UndoPlan(msgspec.Struct, frozen=True):
     changed: dict[str, int] = {}
     removed: dict[str, int] = {}
     findings: tuple[Finding, ...] = ()
+    former: int = 0
 
 
 def undone_record(catalog: Catalog, site: str, stamp: str | None) -> UndeleteHead:
@@ -143,11 +145,12 @@ class _Undo:
             self._head.asked,
             self._rows.inserted,
             self._rows.links,
-            len(self._head.files),
+            len(self._head.files) - len(self._head.replaced),
             self._head.verb,
             self._rows.changed,
             self._rows.removed,
             (rows_left_out(erased),) if erased else (),
+            len(self._head.replaced),
         )
 
     def carry_out(self, directory: Path, running: journal.Running) -> None:
@@ -172,8 +175,11 @@ class _Undo:
             forget(directory, self._head.stamp, DONE)
             forget(directory, self._head.stamp, UNDOING)
         if left:
+            former = f"{self._head.media}/.{REPLACED}-{self._head.stamp}"
             raise PartlyDone(
                 f"the rows are deleted again; changed since, and left: {first_of(left, _SHOWN)}",
-                hint="look at them, and delete them if they are not needed",
+                hint=f"the former content is in {former}: look at both"
+                if set(left) & self._head.replaced.keys()
+                else "look at them, and delete them if they are not needed",
                 state="the undelete is undone, except for these files",
             )

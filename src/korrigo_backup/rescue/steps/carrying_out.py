@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.media.single_files import PutChange, PutFile
+from korrigo_backup.media.single_files import PutFile
 from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.files import stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
@@ -63,8 +63,7 @@ class CarryingOut:
             running.note(transaction=transaction)
             if head.files:
                 with explained("put the files among the media", lambda: ROLLED_BACK):
-                    change = PutChange(head.stamp, head.files, head.directories)
-                    self._work.site.required_media().single_files.put(change)
+                    self._work.site.required_media().single_files.put(head.change)
             commit(self._work.site, self._work.session, transaction)
 
     def _head(self, plan: UndeletePlan, place: RecordPlace, tables: Sequence[StagedTable]) -> UndeleteHead:
@@ -100,7 +99,8 @@ class CarryingOut:
         files = tuple(PutFile(path, paths[path], inode) for path, inode in zip(sorted(paths), inodes, strict=True))
         hint = "bring the rows back alone with --no-files, and the file by hand"
         directories = media.single_files.missing_directories(sorted(paths), hint)
-        return msgspec.structs.replace(head, files=files, directories=directories)
+        replaced = self._work.files.replaced
+        return msgspec.structs.replace(head, files=files, directories=directories, replaced=replaced)
 
     def _insert(self, plan: UndeletePlan, tables: Sequence[StagedTable]) -> list[bytes]:
         """Insert and prove; return the lines of the record for live rows that were linked again."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.core.paths import printable
+from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.erased_rows import erased_among_picked
+from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import FilesOfRows, find_files
 from korrigo_backup.rescue.insertion import picked
 from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
@@ -24,6 +28,8 @@ from korrigo_backup.restore.erased_findings import files_left_out, rows_left_out
 from korrigo_backup.restore.erasing import erased_among_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
@@ -101,14 +107,32 @@ class Undeletion:
             tuple(self._findings),
             tuple(conflicts.new_values),
             tuple(overwritten_rows(self.rows)),
+            tuple(sorted(self.files.replaced)),
         )
 
     def _find_files(self, points: Points, artifact: Artifact, conflicts: Conflicts) -> None:
-        """Find the files of the rows, without those that were erased on request."""
-        self.files = find_files(self.site, self.rows, self._roots.described, points, artifact)
+        """Find the files of the rows, without those that were erased on request.
+
+        Raises UsageError for a file that was named to be overwritten, and is in the way of none of them.
+        """
+        root = str(self.site.media.root) if self.site.media else ""
+        over = {relative(text, root): text for text in self._options.overwrite_files}
+        self.files = find_files(self.site, self.rows, self._roots.described, points, artifact, over)
+        self._require_in_the_way(over)
         if gone := erased_among_files(self.site, self.files.saved(points.media)):
             self.files.leave_out(gone)
             self._findings.append(files_left_out(gone))
         left = self._options.skip
         conflicts.found += [msgspec.structs.replace(one, left=left) for one in self.files.conflicts]
         self._findings += self.files.findings
+
+    def _require_in_the_way(self, named: Mapping[str, str]) -> None:
+        known = {*self.files.inodes, *(key for one in self.files.conflicts for key in one.key)}
+        for path, text in named.items():
+            if path not in known:
+                raise UsageError(
+                    f"{printable(path)} is no live file with other content that the rows name",
+                    hint=f"leave out --overwrite-file {quote(text)};"
+                    f" korrigo-backup history --file {quote(path)} shows how it stood",
+                    id_="undelete.unused",
+                )

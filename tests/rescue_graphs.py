@@ -42,6 +42,8 @@ COLUMNS = {
 CASCADE, SET_NULL, PROTECT, RESTRICT, LINK, GENERIC = "CASCADE", "SET_NULL", "PROTECT", "RESTRICT", "link", "generic"
 NEW = 100
 """The number of a row that the backup does not have."""
+PAIR = "node_item"
+"""The table of many-to-many."""
 ITEM = 1
 """The content type of an item, the only one whose model declares its notes as a GenericRelation."""
 REFERENCES = [
@@ -237,8 +239,7 @@ class Expected:
         parts = {(above, number) for table, number in self.over for above in _above(table)}
         self.old = {one for one in self.over | parts if self._differs(one)}
         self.gone = {one for one in places(self.then) if one[1] not in self.live[one[0]]} | self.old
-        self._close()
-        self.belongs = set(self.marks)
+        self.belongs = self._close(set())
 
     def _differs(self, place):
         """Whether a row is live with other values than those of the backup."""
@@ -246,24 +247,34 @@ class Expected:
         both = number in self.then[table] and number in self.live[table]
         return both and self.live[table][number] != self.then[table][number]
 
-    def _close(self):
-        """Mark the rows that were deleted with a root (2), and those that such rows need (1)."""
-        self.marks = dict.fromkeys(self.roots, 2)
+    def _close(self, barred):
+        """Mark the rows that were deleted with a root (2), and those that such rows need (1); return them.
+
+        A pair whose other end stays away stays away, too: it was deleted with either of them.
+        """
+        self.marks = {one: 2 for one in self.roots if one not in barred}
         changed = True
         while changed:
             changed = False
             for child, column, to, how in REFERENCES:
                 for number, row in self.then[child].items():
                     low, high = (child, number), (to, referred(row, column, how))
-                    if low not in self.gone or high not in self.gone:
+                    if low not in self.gone - barred or high not in self.gone - barred:
                         continue
                     up, down = self.marks.get(high, 0), self.marks.get(low, 0)
-                    wanted_low = up if how == LINK else (2 if up == 2 else 0)
+                    wanted_low = up if how == LINK else (2 if up == 2 and how in {CASCADE, GENERIC} else 0)
                     wanted_high = down if how == LINK else min(down, 1)
+                    if child == PAIR and low not in self.roots:
+                        wanted_high = 0
                     for place, mark in ((low, wanted_low), (high, wanted_high)):
                         if self.marks.get(place, 0) < mark:
                             self.marks[place] = mark
                             changed = True
+        away = self.gone - set(self.marks) - self.old
+        for number, row in self.then[PAIR].items():
+            if (PAIR, number) not in self.roots and {("node", row["node"]), ("item", row["item"])} & away:
+                self.marks.pop((PAIR, number), None)
+        return set(self.marks)
 
     def after(self, rows):
         """The site with some of the rows back."""
@@ -309,10 +320,18 @@ class Expected:
 
     def stay(self):
         """The rows that come back if those in conflict are left out."""
-        rows = set(self.belongs)
-        while left := self.left_out(rows):
-            rows -= left
+        barred = set[Place]()
+        while left := self.left_out(rows := self._close(barred)):
+            barred |= {one for place in left for one in self._object(place)}
+        self._close(set())
         return rows
+
+    def _object(self, place):
+        """The parts of an object that are in the backup, by its numbers: those of inheritance have the same one."""
+        table, number = place
+        family = {table, *_above(table), *(name for name in COLUMNS if table in _above(name))}
+        family |= {name for one in family for name in COLUMNS if one in _above(name)}
+        return {(name, number) for name in family if number in self.then[name]}
 
     def taken(self):
         """Whether a live row, once deleted with these rows, refers to other rows now: nobody can tell whose it is."""

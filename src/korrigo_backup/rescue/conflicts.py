@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.closure import PICKED, RowMark, dangling, unpick
+from korrigo_backup.rescue.closure import PICKED, RowMark, dangling, leave_out
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import MARK, ROW
 from korrigo_backup.rescue.steps.taken_keys import taken_keys, taken_parts
@@ -136,7 +136,7 @@ class Conflicts:
                 self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
             else:
                 self.left_out[name] = self.left_out.get(name, 0) + 1
-        unpick(self.rows, self.erased)
+        leave_out(self.rows, self.relations, self.erased)
 
     def _is_root(self, name: str, number: int) -> bool:
         query = f"SELECT to_json({MARK} = {RowMark.ROOT}) FROM {self.rows.tables[name].gone} WHERE {ROW} = {number}"
@@ -186,7 +186,7 @@ class Conflicts:
 
     def _leave(self, left: list[tuple[str, int]]) -> None:
         if self.skip and left:
-            unpick(self.rows, left)
+            leave_out(self.rows, self.relations, left)
 
     def _add(
         self, kind: ConflictKind, table: str, row: int, constraint: str, columns: tuple[str, ...], words: str

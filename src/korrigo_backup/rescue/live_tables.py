@@ -48,6 +48,11 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
 """
 
 
+_CASCADE = "c"
+_APART = frozenset("ndr")
+"""ON DELETE SET NULL, SET DEFAULT, RESTRICT. NO ACTION says nothing: Django has it and cascades itself."""
+
+
 class TableLayout(msgspec.Struct, frozen=True):
     """A table of the live database: the columns that an INSERT may name, and its key, () if it has none.
 
@@ -75,8 +80,9 @@ class RowRelation(msgspec.Struct, frozen=True):
 
     `constrained`: the database holds it. `parent_link`: both rows are one object of Django (multi-table inheritance).
     In a generic relation `columns` hold a key only in rows whose `type_column` is the number `content_type`.
-    `cascades`: a deletion deletes the rows that refer, and empties no reference. `parts`: if `to` is a partition, all
-    partitions of its table; a row refers to a row of one of them.
+    `cascades`: a deletion deletes the rows that refer, and empties no reference. `apart`: no deletion of a row deletes
+    the rows that refer to it, so that a deleted one was deleted on its own. `action` is the letter of the ON DELETE.
+    `parts`: if `to` is a partition, all partitions of its table; a row refers to a row of one of them.
     """
 
     name: str
@@ -89,6 +95,8 @@ class RowRelation(msgspec.Struct, frozen=True):
     type_column: str = ""
     content_type: int = 0
     cascades: bool = True
+    apart: bool = False
+    action: str = ""
     parts: tuple[str, ...] = ()
 
     @property
@@ -106,7 +114,17 @@ def read_tables(session: Session) -> dict[str, TableLayout]:
 def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
     """Return the foreign keys that the database itself holds."""
     return tuple(
-        RowRelation(one.name, one.table, one.columns, one.to, one.to_columns, cascades=one.cascades, parts=one.parts)
+        RowRelation(
+            one.name,
+            one.table,
+            one.columns,
+            one.to,
+            one.to_columns,
+            cascades=one.cascades,
+            apart=one.action in _APART,
+            action=one.action,
+            parts=one.parts,
+        )
         for one in foreign_keys(session)
         if one.plain
     )
@@ -159,7 +177,8 @@ def with_models(
                 held[*place, number] = _declared(one, child, parent, number)
         elif place in held:
             cascades = _cascades(one) if one.on_delete else held[place].cascades
-            held[place] = replace(held[place], parent_link=one.parent_link, cascades=cascades)
+            apart = _apart(one, held[place])
+            held[place] = replace(held[place], parent_link=one.parent_link, cascades=cascades, apart=apart)
         else:
             held[place] = _declared(one, child, parent, 0)
     return tuple(held.values())
@@ -178,11 +197,24 @@ def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, nu
         type_column=one.type_column,
         content_type=number,
         cascades=_cascades(one),
+        apart=_apart(one),
     )
 
 
 def _cascades(one: DeclaredRelation) -> bool:
     return not one.on_delete.startswith(("SET", "DO_NOTHING"))
+
+
+def _apart(one: DeclaredRelation, held: RowRelation | None = None) -> bool:
+    """Return whether a row that refers is never deleted with the row referred to: by the model, else by the database.
+
+    DO_NOTHING leaves the effect to the database, which may cascade.
+    """
+    if one.on_delete == "DO_NOTHING":
+        return held is None or held.action != _CASCADE
+    if not one.on_delete:
+        return held is not None and held.apart
+    return one.on_delete.startswith(("SET", "PROTECT", "RESTRICT"))
 
 
 def _found(tables: Mapping[str, TableLayout], named: TableName) -> TableLayout | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,7 @@ from korrigo_backup.rescue.steps.roots import key_condition
 from korrigo_backup.run.step import UndeleteStaging
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -159,6 +161,12 @@ class Choice:
         wanted = [name for name in upward(down, self._relations) | judged if name in self._rows.live]
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in wanted})
+
+    def stage_also(self, dump: Artifact, names: Collection[str]) -> None:
+        """Stage further tables, to look at them; one whose rows do not fit the live table ends the staging."""
+        wanted = {name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in names}
+        with suppress(StatementFailed), open_saved_rows(dump, self._site.postgres.access) as saved:
+            saved.read(wanted)
 
     def _forget(self) -> None:
         for table in self._rows.tables.values():

@@ -88,7 +88,7 @@ class Described:
 
 def graph(rng: Random) -> Rows:
     """Rows of each table by number; references are to any row of their table, also in circles."""
-    count = {name: rng.randint(1, 4) for name in COLUMNS}
+    count = {name: rng.randint(2, 6) for name in COLUMNS}
     count["child"] = min(count["child"], count["base"])
     count["grand"] = min(count["grand"], count["child"])
     count["guard"] = rng.randint(0, 2)

@@ -42,8 +42,8 @@ def test_exactly_the_rows_that_belong_to_an_object_come_back(graph_site, seed):
         lost = [place for place in places(then) if place[1] not in live[place[0]]]
     if rng.random() < 0.7:
         edited(rng, then, live)
-    root = max(rng.sample(lost, min(2, len(lost))), key=lambda one: len(Expected(then, live, (one,)).belongs))
-    if rng.random() < 0.4:
+    root = max(rng.sample(lost, min(4, len(lost))), key=lambda one: len(Expected(then, live, (one,)).belongs))
+    if rng.random() < 0.6:
         take_values(rng, then, live, Expected(then, live, (root,)).belongs)
     write(site, live)
     changed = {(name, n) for name, n in places(then) if n in live[name] and live[name][n] != then[name][n]}

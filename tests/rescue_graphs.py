@@ -314,6 +314,17 @@ class Expected:
             rows -= left
         return rows
 
+    def exchanges(self):
+        """Whether a row that is overwritten gets a unique value that another such row has now."""
+        return any(
+            table == one[0] == other[0]
+            and one != other
+            and not _differ(table, self.then[table][one[1]], self.live[table][other[1]])
+            for table, _ in UNIQUE
+            for one in self.old
+            for other in self.old
+        )
+
     def taken(self):
         """Whether a live row, once deleted with these rows, refers to other rows now: nobody can tell whose it is."""
         return any(

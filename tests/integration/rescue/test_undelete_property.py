@@ -50,9 +50,12 @@ def test_exactly_the_rows_that_belong_to_an_object_come_back(graph_site, seed):
     over = frozenset(rng.sample(sorted(changed), rng.randint(0, min(3, len(changed)))))
     if rng.random() < 0.9:  # a name that no row needs is refused
         belongs = Expected(then, live, (root,), frozenset(changed)).belongs
-        over = frozenset(one for one in changed & belongs if one == root or rng.random() < 0.4)
+        over = frozenset(one for one in sorted(changed & belongs) if one == root or rng.random() < 0.4)
         over &= Expected(then, live, (root,), over).belongs
     expected = Expected(then, live, (root,), over)
+    if expected.exchanges():  # the server looks at unique values row by row: such a chain is a conflict (decision 52)
+        over = frozenset()
+        expected = Expected(then, live, (root,))
     skip, relink = rng.random() < 0.5, rng.random() < 0.5
     wired = site.wired()
     at = replace(wired.site(), django=Described())

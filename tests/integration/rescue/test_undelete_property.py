@@ -6,12 +6,13 @@ from random import Random
 
 import pytest
 
+from integration.rescue.undelete_graphs import SCHEMA, Described, read, write
+from integration.rescue.undelete_losses import loss
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.undo_undelete import undo_undelete
 from property_testing import event, given, settings, st
-from rescue_graphs import SCHEMA, Described, Expected, copied, deleted, edited, graph, places, read, take_values, write
 from sandbox import Sandbox, drop_database
 
 EXAMPLES = int(os.environ.get("KORRIGO_TEST_UNDELETE", "6"))
@@ -31,28 +32,11 @@ def test_exactly_the_rows_that_belong_to_an_object_come_back(graph_site, seed):
     site, rng = graph_site, Random(seed)
     for path in site.backups.glob("*") if site.backups.exists() else ():
         path.unlink()
-    then = graph(rng)
-    write(site, then)
+    expected = loss(rng)
+    (root,), over, live = expected.roots, expected.over, expected.live
+    write(site, expected.then)
     dump = site.backup()
-    live = copied(then)
-    lost: list[tuple[str, int]] = []
-    while not lost:
-        for place in rng.sample(places(then), 2):
-            deleted(live, *place)
-        lost = [place for place in places(then) if place[1] not in live[place[0]]]
-    if rng.random() < 0.7:
-        edited(rng, then, live)
-    root = max(rng.sample(lost, min(2, len(lost))), key=lambda one: len(Expected(then, live, (one,)).belongs))
-    if rng.random() < 0.4:
-        take_values(rng, then, live, Expected(then, live, (root,)).belongs)
     write(site, live)
-    changed = {(name, n) for name, n in places(then) if n in live[name] and live[name][n] != then[name][n]}
-    over = frozenset(rng.sample(sorted(changed), rng.randint(0, min(3, len(changed)))))
-    if rng.random() < 0.9:  # a name that no row needs is refused
-        belongs = Expected(then, live, (root,), frozenset(changed)).belongs
-        over = frozenset(one for one in changed & belongs if one == root or rng.random() < 0.4)
-        over &= Expected(then, live, (root,), over).belongs
-    expected = Expected(then, live, (root,), over)
     skip, relink = rng.random() < 0.5, rng.random() < 0.5
     wired = site.wired()
     at = replace(wired.site(), django=Described())

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import pairwise
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.counted import counted
-from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
 from korrigo_backup.recovery.pending import require_plannable
@@ -27,6 +25,7 @@ from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
 from korrigo_backup.rescue.steps.choice import load_fitting, require_authentic
+from korrigo_backup.rescue.steps.inherited import ancestors
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.values.judged_rows import (
@@ -40,6 +39,7 @@ from korrigo_backup.rescue.values.judged_rows import (
 )
 from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
+from korrigo_backup.rescue.values.refusals import inherited_column, several_steps
 from korrigo_backup.rescue.values.staging import changed_in, choose_rows, comparable_columns, with_key
 from korrigo_backup.rescue.values.three_way import ValueVerdict
 from korrigo_backup.run import journal
@@ -48,7 +48,7 @@ from korrigo_backup.run.step import Listener, RevertStaging, silent
 from korrigo_backup.site.stamps import own_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -56,10 +56,9 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.live_tables import TableLayout
     from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.steps.inherited import Ancestor
+    from korrigo_backup.rescue.steps.roots import Roots
     from korrigo_backup.site.site import Site
-
-_SHOWN_STEPS = 4
-"""Steps that the hint has commands for, the newest."""
 
 _LATER = 1001
 """The number of the temporary table of the dump from after the accident."""
@@ -110,7 +109,7 @@ def revert(
         dump = find_dump(catalog, options.source, options.at)
         assert roots.table is not None and dump is not None  # noqa: S101, PT018 - both are named
         with rescue_session(site.postgres) as session:
-            work = _Revert(site, session, roots.table.table, options, listen)
+            work = _Revert(site, session, roots, options, listen)
             plan = work.plan(catalog, points, dump, roots.names)
             if options.dry_run:
                 return plan
@@ -151,26 +150,14 @@ def require_revertible(plan: ValuePlan) -> None:
         )
 
 
-def _several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
-    """Return the error for a table that changed more than once since a dump, with the choices."""
-    names = [dump.name, *(one.name for one in changed)]
-    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
-    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
-    return Refused(
-        f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
-        f" {listed([f'until {one.name}' for one in changed])}",
-        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
-        id_="revert.steps",
-    )
-
-
 class _Revert:
     """A revert in its session."""
 
-    def __init__(self, site: Site, session: Session, table: str, options: RevertOptions, listen: Listener) -> None:
+    def __init__(self, site: Site, session: Session, roots: Roots, options: RevertOptions, listen: Listener) -> None:
         self._site = site
         self._session = session
-        self._table = table
+        (self._table,) = roots.tables
+        self._described = roots.described
         self._options = options
         self._listen = listen
         self._live = read_tables(session)
@@ -181,7 +168,7 @@ class _Revert:
         """Stage the rows, judge their values, try to put them back, and return the plan."""
         live = self._live[self._table]
         staged = self._stage(dump, live, 1)
-        table = JudgedTable(staged, self._columns(staged))
+        table = JudgedTable(staged, self._columns(staged, dump))
         accident = self._accident(catalog, points, dump)
         after = self._stage(accident, live, _LATER) if accident else None
         if accident and after and (lacks := set(table.columns) - set(after.columns)):
@@ -228,11 +215,13 @@ class _Revert:
             saved.read({live.name: lambda text: load_fitting(rows, live, text)})
         return with_key(rows, live.name, dump)
 
-    def _columns(self, staged: StagedTable) -> tuple[str, ...]:
+    def _columns(self, staged: StagedTable, dump: Artifact) -> tuple[str, ...]:
         """Return the columns that are compared; UsageError for a name that is none of them."""
         possible = comparable_columns(staged)
         for name in self._options.columns:
             if name not in possible:
+                if above := next(self._above(name), None):
+                    raise inherited_column(self._options, name, self._table, above, dump)
                 table = staged.live.name
                 raise UsageError(
                     f"{name} is a column of the key of {table}"
@@ -241,6 +230,13 @@ class _Revert:
                     hint=f"one of {', '.join(get_close_matches(name, possible) or possible)}",
                 )
         return tuple(name for name in possible if not self._options.columns or name in self._options.columns)
+
+    def _above(self, column: str) -> Iterator[Ancestor]:
+        """Yield the tables with a column from whose models that of the table inherits."""
+        if column not in self._live[self._table].columns:
+            for one in ancestors(self._described, self._table, self._live):
+                if column in self._live[one.table].columns:
+                    yield one
 
     def _accident(self, catalog: Catalog, points: Points, dump: Artifact) -> Artifact | None:
         """Return the dump that shows the state after the accident: that which is named, else the only one that differs.
@@ -257,7 +253,7 @@ class _Revert:
         later = [one for one in points.dumps if one.created > dump.created and one.origin is not Origin.SAFETY]
         if steps := changed_in([dump, *later], self._table):
             if len(steps) > 1:
-                raise _several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
+                raise several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
             return next(one for one in later if one.name == steps[0])
         self._findings.append(
             warning(

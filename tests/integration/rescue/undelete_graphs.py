@@ -1,11 +1,10 @@
-"""Random graphs of rows, deletions as Django's, later edits; and by plain loops the rows that an undelete brings back.
+"""Random graphs of rows, deletions as Django's collector does them, and later edits; written to a site and read back.
 
-No code of the product decides about the expected rows. A graph has self references, circles, a many-to-many table with
+A graph has self references, circles, a many-to-many table with
 a unique pair, inheritance over two levels, a generic relation, references that are emptied, protected and restricted.
 A row has the number `id`, by which it is the same row; a place is its table and number.
 """
 
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -90,7 +89,7 @@ class Described:
 
 def graph(rng: Random) -> Rows:
     """Rows of each table by number; references are to any row of their table, also in circles."""
-    count = {name: rng.randint(1, 4) for name in COLUMNS}
+    count = {name: rng.randint(2, 6) for name in COLUMNS}
     count["child"] = min(count["child"], count["base"])
     count["grand"] = min(count["grand"], count["child"])
     count["guard"] = rng.randint(0, 2)
@@ -116,7 +115,7 @@ def _some(rng, numbers, *, required):
     return rng.choice(numbers) if numbers and (required or rng.random() < 0.7) else None
 
 
-def _differ(table, row, other):
+def differ(table, row, other):
     """Whether two rows may both be in a table."""
     return not any(
         table == unique and None not in (values := [row[c] for c in columns]) and values == [other[c] for c in columns]
@@ -203,7 +202,7 @@ def take_values(rng, then, live, belongs):
 
 def _fits(rows, table, row):
     """Whether a row may be in a table with the other rows there."""
-    return all(one is row or _differ(table, row, one) for one in rows[table].values())
+    return all(one is row or differ(table, row, one) for one in rows[table].values())
 
 
 def _remade(rng, live, table, number, former):
@@ -223,133 +222,6 @@ def _remade(rng, live, table, number, former):
             row[column] = rng.randint(1, 2) if column == "kind" else str(rng.randint(1, 3))
         row.setdefault(column, former[column] if former and rng.random() < 0.5 else f"newcomer {table} {number}")
     return row if _fits(live, table, row) else None
-
-
-@dataclass
-class Expected:
-    """What an undelete of `roots` does to `live`; `over` are live rows that were named to be overwritten."""
-
-    then: Rows
-    live: Rows
-    roots: tuple[Place, ...]
-    over: frozenset[Place] = frozenset()
-    marks: dict[Place, int] = field(default_factory=dict)
-
-    def __post_init__(self):
-        parts = {(above, number) for table, number in self.over for above in _above(table)}
-        self.old = {one for one in self.over | parts if self._differs(one)}
-        self.gone = {one for one in places(self.then) if one[1] not in self.live[one[0]]} | self.old
-        self.belongs = self._close(set())
-
-    def _differs(self, place):
-        """Whether a row is live with other values than those of the backup."""
-        table, number = place
-        both = number in self.then[table] and number in self.live[table]
-        return both and self.live[table][number] != self.then[table][number]
-
-    def _close(self, barred):
-        """Mark the rows that were deleted with a root (2), and those that such rows need (1); return them.
-
-        A pair whose other end stays away stays away, too: it was deleted with either of them.
-        """
-        self.marks = {one: 2 for one in self.roots if one not in barred}
-        changed = True
-        while changed:
-            changed = False
-            for child, column, to, how in REFERENCES:
-                for number, row in self.then[child].items():
-                    low, high = (child, number), (to, referred(row, column, how))
-                    if low not in self.gone - barred or high not in self.gone - barred:
-                        continue
-                    up, down = self.marks.get(high, 0), self.marks.get(low, 0)
-                    wanted_low = up if how == LINK else (2 if up == 2 and how in {CASCADE, GENERIC} else 0)
-                    wanted_high = down if how == LINK else min(down, 1)
-                    if child == PAIR and low not in self.roots:
-                        wanted_high = 0
-                    for place, mark in ((low, wanted_low), (high, wanted_high)):
-                        if self.marks.get(place, 0) < mark:
-                            self.marks[place] = mark
-                            changed = True
-        away = self.gone - set(self.marks) - self.old
-        for number, row in self.then[PAIR].items():
-            if (PAIR, number) not in self.roots and {("node", row["node"]), ("item", row["item"])} & away:
-                self.marks.pop((PAIR, number), None)
-        return set(self.marks)
-
-    def after(self, rows):
-        """The site with some of the rows back."""
-        found = copied(self.live)
-        for table, number in rows:
-            found[table][number] = dict(self.then[table][number])
-        return found
-
-    def relinked(self, rows):
-        """The site with some of the rows back, and with the emptied references to them set again."""
-        found = self.after(rows)
-        for child, column, to, how in REFERENCES:
-            for number, row in self.then[child].items():
-                live = found[child].get(number)
-                if how not in {LINK, GENERIC} and live and live[column] is None and (to, row[column]) in rows:
-                    live[column] = row[column]
-        return found
-
-    def left_out(self, rows):
-        """Those of the rows that the live site does not take, as far as the others decide it."""
-        found = copied(self.after(rows))
-        left = {
-            (child, number)
-            for child, _, to, how in REFERENCES
-            if how == LINK
-            for number in self.then[child]
-            if (child, number) in rows - self.old and (to, number) not in rows and self._differs((to, number))
-        }
-        left |= {
-            (child, number)
-            for child, column, to, how in REFERENCES
-            for number, row in self.then[child].items()
-            if (child, number) in rows and how != GENERIC and row[column] is not None
-            if row[column] not in found[to]
-        }
-        return left | {
-            (table, number)
-            for table, _ in UNIQUE
-            for number in self.then[table]
-            if (table, number) in rows
-            and any(n != number and not _differ(table, self.then[table][number], o) for n, o in found[table].items())
-        }
-
-    def stay(self):
-        """The rows that come back if those in conflict are left out."""
-        barred = set[Place]()
-        while left := self.left_out(rows := self._close(barred)):
-            barred |= {one for place in left for one in self._object(place)}
-        self._close(set())
-        return rows
-
-    def _object(self, place):
-        """The parts of an object that are in the backup, by its numbers: those of inheritance have the same one."""
-        table, number = place
-        family = {table, *_above(table), *(name for name in COLUMNS if table in _above(name))}
-        family |= {name for one in family for name in COLUMNS if one in _above(name)}
-        return {(name, number) for name in family if number in self.then[name]}
-
-    def taken(self):
-        """Whether a live row, once deleted with these rows, refers to other rows now: nobody can tell whose it is."""
-        return any(
-            (to, referred(row, column, how)) in self.belongs
-            and self.marks[to, referred(row, column, how)] == 2
-            and (live := self.live[child].get(number)) is not None
-            and (child, number) not in self.belongs
-            and live[column] is not None
-            and referred(live, column, how) != referred(row, column, how)
-            for child, column, to, how in REFERENCES
-            if how not in {LINK, SET_NULL}
-            for number, row in self.then[child].items()
-        )
-
-
-def _above(table):
-    return [to for child, _, to, how in REFERENCES if child == table and how == LINK for to in (to, *_above(to))]
 
 
 def write(site, rows):

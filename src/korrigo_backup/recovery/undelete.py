@@ -86,13 +86,14 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
 class RecordedRow(msgspec.Struct, frozen=True):
     """A row that was inserted: the number of its table in the head, its key as text, the hash of its content.
 
+    In a table without a key all columns are the key, so that a value may be None, and rows may be equal.
     Of a live row that was linked again `link` names the columns, and the hash is that of their values. Of a live row
     with values that were put back there are those of before and after, as text by column; of a removed row there are
     all values. They have no hash.
     """
 
     table: int
-    key: tuple[str, ...]
+    key: tuple[str | None, ...]
     hash: str = ""
     link: tuple[str, ...] = ()
     former: dict[str, str | None] | None = None

@@ -184,3 +184,18 @@ def test_a_column_may_have_the_name_of_an_alias(make_site):
     site.sql("DELETE FROM kid; UPDATE par SET t = 2")
     [finding] = findings(brought(site, "kid:1", source=dump), "undelete.parent_changed")
     assert finding.message.endswith(": t")
+
+
+def test_rows_of_a_table_without_a_key_can_be_taken_back_equal_ones_and_those_with_null(make_site):
+    site, dump = saved(
+        make_site,
+        """CREATE TABLE keyless (word text, n int);
+        INSERT INTO keyless VALUES ('x', NULL), ('y', 1), ('y', 1), ('z', 3);""",
+    )
+    site.sql("DELETE FROM keyless WHERE word <> 'z'")
+    live = site.rows()
+    brought(site, table="keyless", source=dump)
+    site.sql("INSERT INTO keyless VALUES ('y', 1)")
+    site.korrigo("rollback", "--yes")
+    site.sql("DELETE FROM keyless WHERE word = 'y'")
+    assert site.rows() == live

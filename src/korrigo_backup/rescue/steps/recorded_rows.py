@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.recovery.undelete import UndeleteHead
+    from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead
     from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
     from korrigo_backup.site.site import Site
 
@@ -133,19 +133,20 @@ class RecordedRows:
         """Note the live rows that are still as they were inserted; Refused if a row is not."""
         table, live = self._head.tables[number], self._layout(number)
         key, content = _texts(table.key, "l"), _hash(table.columns, "l")
+        recorded = f"u.number = {number} AND u.link = '{{}}' AND u.hash IS NOT NULL"
         self._session.run(
-            f"CREATE TEMP TABLE undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM pg_temp.undo_rows u"
-            f" JOIN ONLY {live.sql} l ON {key} = u.key AND {content} = u.hash"
-            f" WHERE u.number = {number} AND u.link = '{{}}'; ANALYZE pg_temp.undo_{number}"
+            f"CREATE TEMP TABLE undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM ({_NTH}) u"
+            f" JOIN (SELECT l.ctid AS korrigo_backup_place, {_nth(table)} AS korrigo_backup_nth, l.*"
+            f" FROM ONLY {live.sql} l) l ON {key} = u.key AND {content} = u.hash AND l.korrigo_backup_nth = u.nth"
+            f" WHERE u.number = {number}; ANALYZE pg_temp.undo_{number}"
         )
         if self._session.ask(f"SELECT to_json(count(*)) FROM pg_temp.undo_{number}", int) == count:
             return
-        found = f"SELECT korrigo_backup_key FROM pg_temp.undo_{number}"
-        query = (
-            f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE u.number = {number}"
-            f" AND u.link = '{{}}' AND u.hash IS NOT NULL AND u.key NOT IN ({found})"
-        )
-        keys = [",".join(key) for key in self._session.ask(query, list[tuple[str, ...]])]
+        found = f"SELECT count(*) FROM pg_temp.undo_{number} f WHERE f.korrigo_backup_key = u.key"
+        fewer = f"SELECT u.key FROM pg_temp.undo_rows u WHERE {recorded} GROUP BY u.key HAVING count(*) > ({found})"
+        query = f"SELECT coalesce(json_agg(key), '[]') FROM ({fewer}) x"
+        lost = self._session.ask(query, list[tuple[str | None, ...]])
+        keys = [",".join(value or "" for value in key) for key in lost]
         raise Refused(
             f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys, _SHOWN)}",
             hint=self._way_on,
@@ -179,10 +180,11 @@ class RecordedRows:
 
     def _deletion(self, number: int) -> tuple[str, str]:
         """Return the statement that deletes the inserted rows of a table, with a name."""
-        columns = self._head.tables[number].columns
+        table, columns = self._head.tables[number], self._head.tables[number].columns
+        place = " AND l.ctid = u.korrigo_backup_place" if _keyless(table) else ""  # one of several equal rows
         return f"d{number}", (
             f"DELETE FROM ONLY {self._layout(number).sql} l USING pg_temp.undo_{number} u"
-            f" WHERE {self._same(number, 'l', 'u')} AND {_hash(columns, 'l')} = {_hash(columns, 'u')}"
+            f" WHERE {self._same(number, 'l', 'u')} AND {_hash(columns, 'l')} = {_hash(columns, 'u')}{place}"
         )
 
     def _same(self, number: int, one: str, other: str) -> str:
@@ -237,6 +239,22 @@ _COUNTS = (
     "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"
     " (SELECT number, count(*) FROM pg_temp.undo_rows WHERE link = '{}' AND hash IS NOT NULL GROUP BY number) c"
 )
+
+
+_NTH = (
+    "SELECT r.number, r.key, r.hash, row_number() OVER (PARTITION BY r.number, r.key, r.hash) AS nth"
+    " FROM pg_temp.undo_rows r WHERE r.link = '{}' AND r.hash IS NOT NULL"
+)
+"""The recorded rows, equal ones numbered."""
+
+
+def _keyless(table: RecordedTable) -> bool:
+    """Return whether all columns are the key, so that rows may be equal."""
+    return set(table.columns) <= set(table.key)
+
+
+def _nth(table: RecordedTable) -> str:
+    return f"row_number() OVER (PARTITION BY {_texts(table.key, 'l')})" if _keyless(table) else "1"
 
 
 def _texts(names: tuple[str, ...], alias: str) -> str:

@@ -85,8 +85,9 @@ def _steps(rows: StagedRows, relation: RowRelation, number: int, level: int, lin
         f"UPDATE {parent.gone} p SET {MARK} = {up}, {set_} FROM {child.gone} c WHERE c.{LEVEL} = {last}"
         f" AND {from_child} AND coalesce(p.{MARK}, 0) < {up} AND {_free('p')} AND {refers}"
     )
-    steps = [up_step] if relation.apart and not relation.parent_link else [down_step, up_step]
-    return [f"WITH u AS ({step} RETURNING 1) SELECT count(*) FROM u" for step in steps]
+    if relation.apart and not relation.parent_link:  # only a live row that was named to be overwritten
+        down_step += f" AND c.{OVER}"
+    return [f"WITH u AS ({step} RETURNING 1) SELECT count(*) FROM u" for step in (down_step, up_step)]
 
 
 def _free(alias: str) -> str:

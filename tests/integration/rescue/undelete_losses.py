@@ -61,7 +61,8 @@ class Expected:
                     if low not in self.gone - barred or high not in self.gone - barred:
                         continue
                     up, down = self.marks.get(high, 0), self.marks.get(low, 0)
-                    wanted_low = up if how == LINK else (2 if up == 2 and how in {CASCADE, GENERIC} else 0)
+                    deleted_with = how in {CASCADE, GENERIC} or low in self.old
+                    wanted_low = up if how == LINK else (2 if up == 2 and deleted_with else 0)
                     wanted_high = down if how == LINK else min(down, 1)
                     if child == PAIR and low not in self.roots:
                         wanted_high = 0

@@ -3,7 +3,7 @@
 All of it is decided by the server on the temporary tables of `staged_rows`. A row is picked once, by the strongest
 reason: `ROOT` was asked for, `WITH` was deleted with a picked row to which it refers, `NEEDS` is referred to by a
 picked row and is not live. Three kinds of deleted rows are not picked: those that refer to a row which is only needed;
-those that refer by a relation along which no deletion deletes; rows that do nothing but link (many-to-many) with a row
+those that refer by a relation that a deletion leaves alone; rows that do nothing but link (many-to-many) with a row
 that stays away. `steps.staying_away` names them.
 """
 
@@ -162,12 +162,7 @@ def _dangles(rows: StagedRows, relation: RowRelation) -> str | None:
 
 
 def leave_out(rows: StagedRows, relations: Sequence[RowRelation], left: Sequence[tuple[str, int]]) -> None:
-    """Leave rows out, by table and number, with the other parts of their objects, and close again without them.
-
-    Rows that were picked only because of them are not picked any more.
-    """
-    if not left:
-        return
+    """Leave rows out, by table and number, with the other parts of their objects."""
     by_table: dict[str, list[str]] = {}
     for table, row in left:
         by_table.setdefault(table, []).append(str(row))
@@ -185,6 +180,10 @@ def leave_out(rows: StagedRows, relations: Sequence[RowRelation], left: Sequence
                 )
     while steps and sum(map(int, rows.session.run("; ".join(steps)).split())):
         pass
+
+
+def close_again(rows: StagedRows, relations: Sequence[RowRelation]) -> None:
+    """Pick from the roots again, without the rows that were left out, and those that came only for their sake."""
     for staged in rows.tables.values():
         rows.session.run(f"UPDATE {staged.gone} SET {MARK} = NULL, {VIA} = NULL, {LEVEL} = NULL WHERE {LEVEL} > 0")
     close(rows, relations)

@@ -48,9 +48,8 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
 """
 
 
-_CASCADE = "c"
-_APART = frozenset("ndr")
-"""ON DELETE SET NULL, SET DEFAULT, RESTRICT. NO ACTION says nothing: Django has it and cascades itself."""
+_APART = frozenset("nd")
+"""ON DELETE SET NULL and SET DEFAULT. With the others no row can be deleted while rows refer to it."""
 
 
 class TableLayout(msgspec.Struct, frozen=True):
@@ -80,9 +79,9 @@ class RowRelation(msgspec.Struct, frozen=True):
 
     `constrained`: the database holds it. `parent_link`: both rows are one object of Django (multi-table inheritance).
     In a generic relation `columns` hold a key only in rows whose `type_column` is the number `content_type`.
-    `cascades`: a deletion deletes the rows that refer, and empties no reference. `apart`: no deletion of a row deletes
-    the rows that refer to it, so that a deleted one was deleted on its own. `action` is the letter of the ON DELETE.
-    `parts`: if `to` is a partition, all partitions of its table; a row refers to a row of one of them.
+    `cascades`: a deletion deletes the rows that refer, and empties no reference. `apart`: a row can be deleted while
+    rows refer to it, so that such a row was deleted on its own. `parts`: if `to` is a partition, all partitions of its
+    table; a row refers to a row of one of them.
     """
 
     name: str
@@ -96,7 +95,6 @@ class RowRelation(msgspec.Struct, frozen=True):
     content_type: int = 0
     cascades: bool = True
     apart: bool = False
-    action: str = ""
     parts: tuple[str, ...] = ()
 
     @property
@@ -122,7 +120,6 @@ def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
             one.to_columns,
             cascades=one.cascades,
             apart=one.action in _APART,
-            action=one.action,
             parts=one.parts,
         )
         for one in foreign_keys(session)
@@ -206,15 +203,15 @@ def _cascades(one: DeclaredRelation) -> bool:
 
 
 def _apart(one: DeclaredRelation, held: RowRelation | None = None) -> bool:
-    """Return whether a row that refers is never deleted with the row referred to: by the model, else by the database.
+    """Return whether the row referred to can be deleted while rows refer to it: by the model, else by the database.
 
-    DO_NOTHING leaves the effect to the database, which may cascade.
+    DO_NOTHING leaves it to the database; without a constraint nothing happens.
     """
     if one.on_delete == "DO_NOTHING":
-        return held is None or held.action != _CASCADE
+        return held is None or held.apart
     if not one.on_delete:
         return held is not None and held.apart
-    return one.on_delete.startswith(("SET", "PROTECT", "RESTRICT"))
+    return one.on_delete.startswith("SET")
 
 
 def _found(tables: Mapping[str, TableLayout], named: TableName) -> TableLayout | None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from integration.rescue.undelete_graphs import (
-    CASCADE,
     COLUMNS,
     GENERIC,
     LINK,
@@ -61,7 +60,7 @@ class Expected:
                     if low not in self.gone - barred or high not in self.gone - barred:
                         continue
                     up, down = self.marks.get(high, 0), self.marks.get(low, 0)
-                    deleted_with = how in {CASCADE, GENERIC} or low in self.old
+                    deleted_with = how != SET_NULL or low in self.old
                     wanted_low = up if how == LINK else (2 if up == 2 and deleted_with else 0)
                     wanted_high = down if how == LINK else min(down, 1)
                     if child == PAIR and low not in self.roots:

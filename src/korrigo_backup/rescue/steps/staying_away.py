@@ -78,7 +78,7 @@ def _bringing(command: Command, table: str, objects: Sequence[str]) -> str:
 
 
 def _apart(rows: StagedRows, relations: Sequence[RowRelation]) -> dict[str, list[str]]:
-    """Return by table the deleted rows that refer to a picked row, by a relation along which no deletion deletes."""
+    """Return by table the deleted rows that refer to a picked row, by a relation that a deletion leaves alone."""
     found: dict[str, set[str]] = {}
     for one in relations:
         both = rows.gone(one) if one.apart and not one.parent_link else None

@@ -7,6 +7,8 @@ PYTHON ?= python3
 PYTHON312 ?= python3.12
 BIN := $(VENV)/bin
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+# set in many images: each process of the tests would compile all of its modules anew
+unexport PYTHONDONTWRITEBYTECODE
 # pytest's temporary directories
 export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/$(VENV)/tmp
 
@@ -56,10 +58,11 @@ test: setup
 	@$(PYTEST)
 
 # What another PostgreSQL can change: its programs, locales, encodings, extensions, rights and sockets. The other tests ask
-# how the site, files and backups are dealt with; make test-versions goes through the main line on six versions.
-OF_POSTGRES := backup/test_database.py backup/test_points.py drill/test_local_drill.py postgres rescue/test_undelete.py \
-	restore/test_bound_extension.py restore/test_database.py restore/test_in_place.py restore/test_restore_points.py \
-	restore/test_rights_of_the_role.py restore/test_rollback.py restore/test_unsigned_extensions.py
+# how the site, files and backups are dealt with; make test-versions goes through the main line, with its rollback, on six
+# versions.
+OF_POSTGRES := backup/test_database.py drill/test_local_drill.py postgres rescue/test_undelete.py \
+	restore/test_bound_extension.py restore/test_database.py restore/test_in_place.py \
+	restore/test_rights_of_the_role.py restore/test_unsigned_extensions.py
 test-embedded: setup
 	@if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
 		KORRIGO_TEST_PG=embedded $(PYTEST) $(OF_POSTGRES:%=tests/integration/%); \

@@ -27,12 +27,12 @@ def _home(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def server():
     """A real server for the whole run; what a test leaves in it is dropped by its `site`."""
-    from korrigo_backup.postgres.throwaway import ThrowawayServer
-    from sandbox import USER, USER_PASSWORD, bindir, connect
+    from sandbox import USER, USER_PASSWORD, bindir, connect, make_template, quick_server
 
-    with ThrowawayServer(bindir()) as running:
+    with quick_server(bindir()) as running:
         with connect(running) as connection:
             connection.execute(f"CREATE ROLE {USER} LOGIN CREATEDB PASSWORD '{USER_PASSWORD}'")
+        make_template(running)
         yield running
 
 

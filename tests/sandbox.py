@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,18 +18,24 @@ from pathlib import Path
 
 import psycopg
 
+import warmstart
 from korrigo_backup.app.build import wire
 from korrigo_backup.artifact import keyring
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.signature import sign
 from korrigo_backup.backup.backup import BackupOptions, backup_database
 from korrigo_backup.backup.media import backup_media
-from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.run.step import silent
 
 PROJECT = Path(__file__).parents[1]
 KORRIGO = Path(sys.executable).parent / "korrigo-backup"
+TEMPLATE = "template_of_sites"
+MEMORY = Path("/dev/shm")
+ENOUGH_MEMORY = 8 * 2**30
+"""Bytes: a server may write 4 GiB ahead (max_wal_size), and there are two."""
+
 USER = "viatique_user"
 USER_PASSWORD = "s3cr3t-viatique-pa55"
 
@@ -139,8 +146,11 @@ class Sandbox:
     def create(self, schema=SCHEMA):
         self.home.mkdir(parents=True)
         with connect(self.server) as connection:
-            connection.execute(f"CREATE DATABASE {quoted(self.database)} OWNER {USER}")
-        if schema:
+            named = "SELECT FROM pg_database WHERE datname = %s"
+            is_copy = schema == SCHEMA and connection.execute(named, [TEMPLATE]).fetchone()
+            source = f" TEMPLATE {TEMPLATE}" if is_copy else ""
+            connection.execute(f"CREATE DATABASE {quoted(self.database)} OWNER {USER}{source}")
+        if schema and not is_copy:
             self.sql(schema)
         for path, content in MEDIA.items():
             self.write(path, content)
@@ -173,17 +183,23 @@ class Sandbox:
         return self.run([str(PROJECT / "scripts" / name), *map(str, arguments)], code=code, **options)
 
     def run(self, argv, *, code=0, env=None, stdin="", umask=-1, timeout=60, traceback=False):
-        done = subprocess.run(
-            argv,
-            env={name: value for name, value in (self.env | (env or {})).items() if value is not None},
-            cwd=self.home,
-            input=stdin.encode(),
-            capture_output=True,
-            umask=umask,
-            timeout=timeout,
-            check=False,
-        )
-        result = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+        whole = {name: value for name, value in (self.env | (env or {})).items() if value is not None}
+        given = stdin.encode()
+        if argv[0] == str(KORRIGO) and warmstart.fits(argv, whole, given):
+            ended, out, err = warmstart.run(argv, env=whole, cwd=self.home, given=given, umask=umask, timeout=timeout)
+        else:
+            done = subprocess.run(
+                argv,
+                env=whole,
+                cwd=self.home,
+                input=given,
+                capture_output=True,
+                umask=umask,
+                timeout=timeout,
+                check=False,
+            )
+            ended, out, err = done.returncode, done.stdout, done.stderr
+        result = Done(ended, out.decode(), err.decode())
         codes = code if isinstance(code, tuple) else (code,)
         assert result.code in codes, f"{argv} ended with {result.code}, not {code}:\n{result.out}\n{result.err}"
         assert traceback or "Traceback" not in result.output
@@ -440,6 +456,42 @@ def kill_all(child):
             os.kill(pid, signal.SIGKILL)
     child.kill()
     child.wait()
+
+
+@contextmanager
+def in_memory():
+    """Let a throw-away server that is made in this block keep its data in memory, if there is enough of it.
+
+    A database has 300 files. To make and to drop one takes a tenth of the processor time that a disk takes.
+    """
+    before = tempfile.tempdir
+    with suppress(OSError):
+        found = os.statvfs(MEMORY)
+        if found.f_bavail * found.f_frsize > ENOUGH_MEMORY and _available_memory() > ENOUGH_MEMORY:
+            tempfile.tempdir = str(MEMORY)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+def _available_memory():
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def quick_server(programs):
+    with in_memory():
+        return ThrowawayServer(programs)
+
+
+def make_template(server):
+    """Make a database with the tables and rows of a site, for `Sandbox.create` to copy."""
+    with connect(server) as admin:
+        admin.execute(f"CREATE DATABASE {TEMPLATE} OWNER {USER}")
+        with connect(server, TEMPLATE, USER, USER_PASSWORD) as owner:
+            owner.execute(SCHEMA)
+        admin.execute(f"ALTER DATABASE {TEMPLATE} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
 
 
 def bindir():

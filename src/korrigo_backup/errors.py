@@ -114,10 +114,11 @@ class NotFound(KorrigoBackupError):
 
 
 class Locked(KorrigoBackupError):
-    """Another run holds the lock of this site."""
+    """Another run holds the lock of this site. `doing` is the work that it has written into its lock, if known."""
 
     exit_code = 7
     id = "run.locked"
+    doing: str = ""
 
 
 class TimedOut(KorrigoBackupError):

@@ -31,7 +31,8 @@ from django.contrib.auth.models import Permission, User
 User.objects.create_user("looks", password="{PASSWORD}", is_staff=True).user_permissions.add(
     Permission.objects.get(codename="view_backups"))
 User.objects.create_user("brings", password="{PASSWORD}", is_staff=True).user_permissions.set(
-    Permission.objects.filter(codename__in=["view_backups", "look_into_backups", "bring_back", "view_exam", "add_exam"]))
+    Permission.objects.filter(codename__in=["view_backups", "look_into_backups", "bring_back", "preview_files", "view_exam",
+        "add_exam"]))
 User.objects.create_user("other", password="{PASSWORD}", is_staff=True)
 """
 

@@ -1,5 +1,6 @@
 """A deleted exam comes back by the admin: asked for in a browser, planned and carried out by the host."""
 
+import base64
 import os
 import shlex
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from demosite import MANAGE
 from pagerules import problems
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 DELETE = """
 from exams.models import Exam
@@ -129,4 +132,30 @@ def test_rows_are_asked_of_a_host_that_publishes_its_status(demo, spool, tmp_pat
     assert page.locator("#korrigo-fields tbody tr").count() > 5
     assert "la même" in page.inner_text("#korrigo-state")
     assert problems(axe, page) == []
+    assert [text for text in page.complaints if not text.endswith("/favicon.ico")] == []
+
+
+def test_a_file_of_a_restore_point_is_looked_at(demo, spool, visit, axe):
+    demo.write("scans/été.png", base64.b64decode(PNG))
+    demo.korrigo("backup", "full")
+    name = max(path.name for path in demo.backups.glob("restore_point_*.json"))
+    demo.toml(f'[requests]\ndirectory = "{spool}"\npreviews = true\n')
+    page = visit("brings", locale="fr")
+    page.goto(f"{page.url}backup/{name}/")
+    page.click("#korrigo-media a")
+    assert problems(axe, page) == []
+    page.fill("#korrigo-words", "ÉTÉ.png")
+    page.click("[type=submit].default")
+    page.wait_for_selector("#korrigo-state strong")
+    demo.korrigo("requests", "run")
+    page.reload()
+    assert problems(axe, page) == []
+    _keep(page, "files")
+    page.click("#korrigo-rows tbody button >> nth=0")
+    page.wait_for_selector("#korrigo-state strong")
+    demo.korrigo("requests", "run")
+    page.reload()
+    assert page.evaluate("document.querySelector('.korrigo-preview').naturalWidth") > 0
+    assert problems(axe, page) == []
+    _keep(page, "file")
     assert [text for text in page.complaints if not text.endswith("/favicon.ico")] == []

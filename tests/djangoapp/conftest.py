@@ -12,7 +12,7 @@ from typing import Any
 import django
 import pytest
 
-from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "testsite.settings"
 os.environ.setdefault("TZ", "UTC")
@@ -33,7 +33,7 @@ from django.contrib.contenttypes.models import ContentType  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 
-from sandbox import connect  # noqa: E402
+from sandbox import connect, quick_server  # noqa: E402
 from testsite import content  # noqa: E402
 
 ALIASES = ["default"] if PSYCOPG2 else ["default", "lite"]
@@ -60,7 +60,7 @@ def databases(tmp_path_factory):
             site.with_name(f"{site.name}-journal").unlink(missing_ok=True)  # of a test that killed its restore
             shutil.copyfile(filled, site)
 
-    with ThrowawayServer(system_bindir() or embedded_bindir()) as server:
+    with quick_server(system_bindir() or embedded_bindir()) as server:
         access = server.access()
         assert access.password
         with connect(server) as admin:

@@ -9,11 +9,13 @@ from urllib.parse import quote
 import pytest
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.test.utils import setup_test_environment, teardown_test_environment
 
+from korrigo_backup.djangoapp.look import presented
 from korrigo_backup.rescue import saved_page as rows
 from sandbox import KORRIGO
 from testsite.models import Everything, Tag
@@ -36,7 +38,9 @@ def look(databases, tmp_path, monkeypatch):
     Tag.objects.bulk_create(Tag(code=f"tag {number:03}") for number in range(120))
     moment = datetime(2026, 5, 4, 12, tzinfo=UTC)
     Everything.objects.create(id=EXAM, text="back\\slash\tand\nline é", moment=moment, amount="12.5", data={"a": 1})
-    User.objects.create_user("owner", password="not to be seen")
+    owner = User.objects.create_user("owner", password="not to be seen")
+    kind = ContentType.objects.get_for_model(Tag)
+    LogEntry.objects.create(user=owner, content_type=kind, object_id="x", object_repr="a tag", action_flag=CHANGE)
     default, out = settings.DATABASES["default"], tmp_path / "out"
     env = {
         "PATH": os.environ["PATH"], "HOME": str(tmp_path), "POSTGRES_HOST": default["HOST"], "BACKUP_DIR": str(out),
@@ -85,10 +89,12 @@ def test_each_look_is_in_the_log_with_who_and_what(look):
     one.get(look)
     one.get(address(look, TAGS, p=2, q="tag"))
     one.get(f"{look}{quote(TAGS, safe='')}/row/?key=tag%20007")
-    lines = [line.change_message for line in LogEntry.objects.order_by("pk")]
+    lines = [line.change_message for line in LogEntry.objects.filter(object_repr__startswith="db_").order_by("pk")]
     assert [len(lines), "page 2" in lines[1], "searched for 'tag'" in lines[1]] == [3, True, True]
     assert "testsite.Tag:tag 007" in lines[2]
-    assert {line.user.username for line in LogEntry.objects.all()} == {User.objects.latest("pk").username}
+    assert {line.user.username for line in LogEntry.objects.filter(object_repr__startswith="db_")} == {
+        User.objects.latest("pk").username
+    }
 
 
 def test_pages_show_each_row_once_and_the_deleted_ones(look):
@@ -171,3 +177,47 @@ def test_a_dump_that_was_changed_is_not_shown(look):
     seen = staff("look_into_backups", "view_tag").get(address(look, TAGS))
     assert 'role="alert"' in seen.content.decode()
     assert "tag 007" not in seen.content.decode()
+
+
+def test_the_site_reads_no_rows_itself_once_the_host_has_an_erasure_ledger(look, monkeypatch, tmp_path):
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", None, raising=False)
+    page, one = look.removesuffix("look/"), staff("look_into_backups", "view_tag")
+    (settings.KORRIGO_BACKUP_DIR / ".erasures").write_text("")
+    assert one.get(look).status_code == 404
+    assert one.get(address(look, TAGS)).status_code == 404
+    assert one.get(f"{look}{quote(TAGS, safe='')}/row/?key=tag%20007").status_code == 404
+    seen = one.get(page).content.decode()
+    assert ('id="korrigo-cannot-look"' in seen, f'href="{look}"' in seen) == (True, False)
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", tmp_path / "spool", raising=False)
+    assert f'href="{page}ask/"' in one.get(page).content.decode()
+    (settings.KORRIGO_BACKUP_DIR / ".erasures").unlink()
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_ERASURE", tmp_path / "forget", raising=False)
+    assert one.get(look).status_code == 404
+
+
+def test_tables_of_sessions_and_tokens_are_shown_to_no_superuser(look):
+    user = User.objects.create_superuser("root")
+    one = Client()
+    one.force_login(user)
+    seen = one.get(look).content.decode()
+    assert ("django_session" in seen, "auth_user" in seen) == (False, True)
+    assert one.get(address(look, "public.django_session")).status_code == 404
+
+
+def test_a_row_is_presented_as_the_sites_model_does_where_the_migrations_agree(look, monkeypatch):
+    owner, entry = User.objects.get(username="owner"), LogEntry.objects.get(object_repr="a tag")
+    one = staff("look_into_backups", "view_logentry", "view_user")
+    page = f"{look}public.django_admin_log/row/?key={entry.pk}"
+    seen = one.get(page)
+    fields = {field["name"]: field for field in seen.context["fields"]}
+    assert (fields["action_flag"]["label"], fields["action_flag"]["words"]) == ("action flag", "Change")
+    link = f'href="{look}public.auth_user/row/?key={owner.pk}"'
+    assert link in seen.content.decode()
+    rows = one.get(address(look, "public.django_admin_log"))
+    assert ("action flag" in rows.context["heads"], "Change" in rows.context["rows"][0]["cells"]) == (True, True)
+    assert link not in staff("look_into_backups", "view_logentry").get(page).content.decode()
+    monkeypatch.setattr(presented, "applied", lambda _alias: ("admin.9999_later",))
+    seen = one.get(page)
+    fields = {field["name"]: field for field in seen.context["fields"]}
+    assert (fields["action_flag"]["label"], fields["action_flag"]["words"]) == ("action_flag", "")
+    assert (link in seen.content.decode(), "not known to have" in seen.content.decode()) == (False, True)

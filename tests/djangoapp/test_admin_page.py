@@ -142,7 +142,12 @@ def test_the_page_only_answers(backups, member):
 
 def test_migrate_makes_the_permissions_and_no_table(member):
     made = Permission.objects.filter(content_type__app_label="korrigo_backup")
-    assert {one.codename for one in made} == {"bring_back", "look_into_backups", "view_backups"}
+    assert {one.codename for one in made} == {
+        "bring_back",
+        "look_into_backups",
+        "preview_files",
+        "view_backups",
+    }
     for arguments in (["korrigo_backup"], ["korrigo_backup", "--all"]):
         call_command("dumpdata", *arguments, stdout=(dumped := io.StringIO()))
         assert json.loads(dumped.getvalue()) == []

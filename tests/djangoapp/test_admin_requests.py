@@ -1,6 +1,6 @@
 """The admin's pages that ask the host: who may, what is written, what is shown, what is journaled."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings
@@ -182,7 +182,7 @@ def test_only_objects_of_models_that_the_user_may_add_are_asked_for_and_shown(sp
     assert shown.id not in one.get(f"{PAGE}bring-back/").content.decode()
 
 
-ROWS = SavedPage('public."Upper Case Tag"', ("code",), (("here",), ("gone",)), has_next=True, total=99)
+ROWS = SavedPage('public."Upper Case Tag"', ("code",), (("here",), ("gone",)), has_next=True, total=99, withheld=3)
 
 
 def test_rows_are_asked_of_the_host_where_the_site_does_not_see_the_backups(spool, staff):
@@ -206,6 +206,7 @@ def test_the_rows_of_the_host_are_shown_with_those_that_are_gone(spool, staff):
     seen = one.get(f"{PAGE}ask/{shown.id}/").content.decode()
     assert (seen.count("korrigo-tag korrigo-error"), 'name="key" value="gone"' in seen) == (1, True)
     assert 'name="p" value="2"' in seen
+    assert "3 rows of this table were erased on request and are not shown." in seen
     assert one.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404
     assert staff("view_backups", "look_into_backups").get(f"{PAGE}ask/{shown.id}/").status_code == 404
     assert staff("view_backups", "bring_back", "view_tag").get(f"{PAGE}ask/{shown.id}/").status_code == 403
@@ -215,3 +216,73 @@ def test_the_rows_of_the_host_are_shown_with_those_that_are_gone(spool, staff):
     assert "looked at" in LogEntry.objects.latest("pk").change_message
     refused = _answer(spool, id="c" * 32, state=State.REFUSED, plan=None, message="not from here")
     assert "not from here" in one.get(f"{PAGE}ask/{refused.id}/").content.decode()
+
+
+def test_a_foreign_key_of_a_shown_row_asks_for_the_row_that_it_names(spool, staff):
+    one = staff("view_backups", "look_into_backups", "view_logentry", "view_user")
+    row = SavedPage("public.django_admin_log", ("id", "user_id"), (("1", "7"),), key="1")
+    shown = _answer(spool, state=State.SHOWN, plan=None, digest="", found=row, objects=("django_admin_log:1",))
+    assert 'name="row" value="auth.User:7"' in one.get(f"{PAGE}ask/{shown.id}/").content.decode()
+    one.post(f"{PAGE}ask/", {"row": "auth.User:7"})
+    (asked,) = _asked(spool)
+    assert (asked.table, asked.column, asked.key, asked.model) == ("auth_user", "id", "7", "auth.user")
+    assert "Choose" in one.post(f"{PAGE}ask/", {"row": "testsite.Tag:7"}).content.decode()
+
+
+def _once(page):
+    return page.content.decode().partition('name="once" value="')[2][:32]
+
+
+def test_a_double_click_is_one_request_and_another_request_is_another(spool, client):
+    address = f"{PAGE}bring-back/"
+    form = {"objects": "testsite.Tag:5", "once": _once(client.get(address))}
+    first, second = (client.post(address, form).headers["Location"] for _ in range(2))
+    assert (first, len(_asked(spool)), LogEntry.objects.count()) == (second, 1, 1)
+    loaded_again = client.post(address, {**form, "once": _once(client.get(address))}).headers["Location"]
+    assert loaded_again == first, "the same request is one as long as it waits"
+    other = client.post(address, {**form, "objects": "testsite.Tag:6"}).headers["Location"]
+    assert (other != first, len(_asked(spool))) == (True, 2)
+    id_ = first.split("/")[-2]
+    _answer(spool, id=id_)
+    spool.remove(id_)
+    assert client.post(address, form).headers["Location"] == first, "the form that was sent leads to its answer"
+    later = client.post(address, {**form, "once": _once(client.get(address))}).headers["Location"]
+    assert later not in {first, other}
+
+
+def test_a_plan_is_asked_for_once_and_again_only_after_a_failure(spool, staff):
+    shown = _answer(spool)
+    address = f"{PAGE}bring-back/{shown.id}/"
+    people = [staff("view_backups", "bring_back", "add_tag") for _ in range(2)]
+
+    def ask():
+        return [one.post(address, {"digest": shown.digest}).headers["Location"].split("/")[-2] for one in people]
+
+    first, second = ask()
+    assert (first, len(_asked(spool))) == (second, 1)
+    spool.remove(first)
+    _answer(spool, id=first, state=State.DONE)
+    assert (ask(), _asked(spool)) == ([first, first], [])
+    _answer(spool, id=first, state=State.FAILED)
+    again = ask()
+    assert (again[0] == again[1] != first, len(_asked(spool))) == (True, 1)
+
+
+def test_the_page_shows_the_state_of_each_request_and_when_the_host_last_looked(spool, client):
+    address = f"{PAGE}bring-back/"
+    there = client.post(address, {"objects": "testsite.Tag:5"}).headers["Location"]
+    assert "The host has never looked" in client.get(there).content.decode()
+    assert "waits for the host" in client.get(address).content.decode()
+    spool.note_look(datetime.now(UTC) - timedelta(minutes=9))
+    late = client.get(there).content.decode()
+    assert ("The host has not looked for requests since" in late, "schedule install" in late) == (True, True)
+    spool.note_look(datetime.now(UTC))
+    now = client.get(there).content.decode()
+    assert ("last looked for requests at" in now, "schedule install" in now) == (True, False)
+    (id_,) = spool.waiting()
+    _answer(spool, id=id_, state=State.TAKEN, plan=None, digest="")
+    assert 'data-state="taken"' in client.get(there).content.decode()
+    assert client.get(address).content.decode().count("testsite.Tag:5</td>") == 1
+    _answer(spool, id=id_, state=State.FAILED, plan=None, message="the server does not answer")
+    failed = client.get(there).content.decode()
+    assert ('data-state="failed"' in failed, "the server does not answer" in failed) == (True, True)

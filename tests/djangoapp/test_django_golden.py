@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
+from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
 from korrigo_backup.verify import django_artifact as artifact
+from sandbox import quick_server
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOLDEN = PROJECT / "tests" / "golden"
@@ -33,7 +34,7 @@ print(serializers.serialize("json", rows, use_natural_foreign_keys=natural, use_
 
 @pytest.fixture(scope="module")
 def server():
-    with ThrowawayServer(system_bindir() or embedded_bindir()) as running:
+    with quick_server(system_bindir() or embedded_bindir()) as running:
         yield running
 
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
-from sandbox import connect
+from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
+from sandbox import connect, quick_server
 
 SETTINGS = """
 import os
@@ -93,7 +93,7 @@ SITES = {
 
 @pytest.fixture(scope="module")
 def server():
-    with ThrowawayServer(system_bindir() or embedded_bindir()) as running:
+    with quick_server(system_bindir() or embedded_bindir()) as running:
         yield running
 
 

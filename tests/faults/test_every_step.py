@@ -13,9 +13,10 @@ import steps
 from sandbox import connect, quoted
 
 ALL = bool(os.environ.get("KORRIGO_TEST_FAULTS"))
-"""Whether every table visits every effect (`make test-faults`), and not only the two about a restore of both do.
+"""Whether every table visits every effect (`make test-faults`).
 
-Without it those visit every effect from the stop of the services on, and every third before; the others every fifth.
+Without it the two about a restore of both visit every third effect, and from the stop of the services on the first and
+the last of each kind; the others visit every seventh.
 """
 
 TINY = "CREATE TABLE exam (id serial PRIMARY KEY, name text); INSERT INTO exam (name) VALUES ('one'), ('two')"
@@ -140,8 +141,21 @@ FINISH = ("doctor", "--fix")
 
 def visited(effects, *, closely=False):
     """The numbers of the effects that a table visits."""
-    stop = next((number for number, what in enumerate(effects, 1) if what == "start sh"), len(effects))
-    return [n for n in range(1, len(effects) + 1) if ALL or (closely and n >= stop) or n % (3 if closely else 5) == 0]
+    numbers = range(1, len(effects) + 1)
+    if ALL:
+        return list(numbers)
+    step = 3 if closely else 7
+    chosen = {number for number in numbers if number % step == 0}
+    if closely:
+        stop = next((number for number, what in enumerate(effects, 1) if what == "start sh"), len(effects))
+        later = [(kind(effects[number - 1]), number) for number in numbers if number >= stop]
+        chosen |= set(dict(later).values()) | set(dict(reversed(later)).values())
+    return sorted(chosen)
+
+
+def kind(effect):
+    """`rename`, `fsync`, or the program that is started or at work."""
+    return effect if effect.startswith(("start", "at work")) else effect.split()[0]
 
 
 def next_command(world, number):

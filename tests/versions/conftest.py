@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from korrigo_backup.postgres.throwaway import ThrowawayServer
-from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
+from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database, in_memory
 from shapes import make_roles
 from versions.binaries import Unavailable, client_bindir, server_bindir
 
@@ -16,7 +16,8 @@ class VersionServer(ThrowawayServer):
 
     def __init__(self, major):
         self.clients = client_bindir(major)
-        super().__init__(server_bindir(major))
+        with in_memory():
+            super().__init__(server_bindir(major))
 
     def access(self, *arguments):
         return replace(super().access(*arguments), client_dir=self.clients)

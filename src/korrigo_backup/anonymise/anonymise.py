@@ -9,17 +9,20 @@ import msgspec
 
 from korrigo_backup.anonymise.database import Copy, opened_copy, renamed
 from korrigo_backup.anonymise.files import CopyFiles, NamedFile
+from korrigo_backup.anonymise.names import require_names
 from korrigo_backup.anonymise.rules import Act, FileAct
 from korrigo_backup.anonymise.survivors import survivors
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.core.site_description import PathColumn, PathKind
-from korrigo_backup.errors import OriginalsLeft
+from korrigo_backup.errors import KorrigoBackupError, OriginalsLeft
+from korrigo_backup.postgres.dump.tables import dumped_tables
 from korrigo_backup.postgres.references import relative_path, select_column
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.run.step import AnonymisingCopy, SearchingOriginals
-from korrigo_backup.system.files import explained
+from korrigo_backup.system.files import CHUNK, explained, open_plain
+from korrigo_backup.system.streams import gunzip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from korrigo_backup.anonymise.database import Replaced
     from korrigo_backup.anonymise.rules import Rules
     from korrigo_backup.anonymise.survivors import Survivor
+    from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.postgres.client import Postgres
     from korrigo_backup.run.step import Listener
 
@@ -38,11 +42,27 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Anonymiser:
-    """Rules, and the facts about the site's path columns: their prefixes, and the roots of absolute paths."""
+    """Rules, and the facts about the site's path columns: their prefixes, and the roots of absolute paths.
+
+    `hooks` is the site's own class that scrubs, which is not run, "" without one.
+    """
 
     rules: Rules
     columns: tuple[PathColumn, ...] = ()
     roots: tuple[str, ...] = ()
+    hooks: str = ""
+
+    def require_names(self, dump: Artifact) -> None:
+        """Raise UsageError for a table or column of the rules that a dump does not have; its rows are not read.
+
+        A dump that cannot be read passes: the drill reads it, and finds the fault.
+        """
+        try:
+            with open_plain(dump.path) as file:
+                tables = dumped_tables(gunzip(iter(lambda: file.read(CHUNK), b""), dump.name), dump.name)
+        except (OSError, ValueError, KorrigoBackupError):
+            return
+        require_names(self.rules, tables, dump.name)
 
     def run(self, server: Postgres, database: str, media: Path | None, listen: Listener) -> tuple[Finding, ...]:
         """Anonymise database and files, and search both for original values; return findings.
@@ -66,7 +86,8 @@ class Anonymiser:
             require_none(found)
             copy.session.run("COMMIT")
             copy.rewrite()
-        return tuple(_findings(done, searched, files, self.rules))
+        hooks = (warning("anonymise.hooks", f"{self.hooks} (SCRUBBER_SERVICE_CLASS) was not run", _HOOKS),)
+        return (*(hooks if self.hooks else ()), *_findings(done, searched, files, self.rules))
 
     def _named(self, copy: Copy) -> Iterator[NamedFile]:
         """Yield the files that the ruled columns name, before their rows change."""
@@ -106,7 +127,8 @@ def require_none(found: list[Survivor]) -> None:
     where = sorted({f"{one.column} (values of {one.of})" for one in found})
     raise OriginalsLeft(
         f"original values are left in {counted(len(where), 'place')}: {first_of(where, _SHOWN)}",
-        hint="give these columns a rule, empty their tables, or name them in `accept` if they hold nothing personal",
+        hint="give these columns a rule (korrigo-backup drill --anonymise suggest prints one for each), empty their"
+        " tables, or name them in `accept` if they hold nothing personal",
         state="the copy was removed; the live site was not touched",
     )
 
@@ -128,4 +150,5 @@ def _findings(done: Replaced, searched: int, files: CopyFiles | None, rules: Rul
     yield ok("anonymise.checked", f"no original value was found in {counted(searched, 'column')}")
 
 
+_HOOKS = "run its own steps on the copy, and give the columns that it changes a rule"
 _KEPT = 'give each of them a rule ("keep" for harmless ones), then strict = true refuses a new one'

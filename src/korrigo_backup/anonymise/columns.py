@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.anonymise.names import meant_table, require_column
 from korrigo_backup.anonymise.rules import OF_THE_CODE, Act, ColumnRule, FileAct, Rules
 from korrigo_backup.core.excerpt import first_of
-from korrigo_backup.errors import Refused, UsageError
+from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.sql import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 CATALOG = """
 SELECT coalesce(json_agg(json_build_object(
@@ -159,7 +159,7 @@ def assign(rules: Rules, tables: tuple[CopyTable, ...]) -> Assigned:
     whole = [one for one in tables if one.kind != "m" and not one.partition]
     emptied = tuple(one for one in whole if one.table in rules.empty or one.name in rules.empty)
     ruled = tuple(_ruled(rules, whole, emptied))
-    if bad := [problem for one in ruled if (problem := _obstacle(one))]:
+    if bad := [problem for one in ruled if (problem := obstacle(one))]:
         raise Refused(
             f"rules that their columns cannot take: {first_of(bad, 5)}",
             hint="change them in the file of rules",
@@ -184,24 +184,15 @@ def assign(rules: Rules, tables: tuple[CopyTable, ...]) -> Assigned:
 
 def _ruled(rules: Rules, tables: list[CopyTable], emptied: tuple[CopyTable, ...]) -> Iterator[Ruled]:
     for wanted, columns in rules.columns.items():
-        found = [one for one in tables if wanted in {one.name, one.table, f"{one.schema}.{one.table}"}]
-        if not found:
-            raise UsageError(f"the copy has no table {wanted!r}", hint=_near(wanted, (one.name for one in tables)))
-        table = next((one for one in found if one.schema == "public"), found[0])
+        table = meant_table(wanted, tables, "the copy")
         by_name = {one.name: one for one in table.columns}
         for name, rule in columns.items():
-            if name not in by_name:
-                raise UsageError(f"table {table.name} has no column {name!r}", hint=_near(name, by_name))
+            require_column(table, name, by_name)
             if table not in emptied:
                 yield Ruled(table, by_name[name], rule)
 
 
-def _near(name: str, names: Iterable[str]) -> str:
-    near = get_close_matches(name, tuple(names), 3)
-    return f"is {' or '.join(near)} meant?" if near else "write the names that the database has"
-
-
-def _obstacle(one: Ruled) -> str:
+def obstacle(one: Ruled) -> str:
     """Return why a column cannot take its rule, "" if it can."""
     column, rule = one.column, one.rule
     if not one.replaces:

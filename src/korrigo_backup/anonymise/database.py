@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.anonymise.columns import CATALOG, Assigned, CopyTable, Ruled, assign
+from korrigo_backup.anonymise.originals import gather_originals
 from korrigo_backup.anonymise.rules import Act, FileAct
-from korrigo_backup.anonymise.survivors import ADDRESS, with_rarest_word
 from korrigo_backup.anonymise.values import Fakes, ValueLimits, open_fakes
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Refused
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
 _BATCH = 5000
 _ATTEMPTS = 12
-SHORT = 3
-"""Values of so many characters are no word to search for."""
-
-_SETTINGS = options({"client_encoding": "UTF8"})
+SETTINGS = options({"client_encoding": "UTF8"})
 """The copy's own search path: its generated columns and constraints may need it."""
 
 KEY_OF_RUN = "(SELECT key FROM pg_temp.secret)"
@@ -62,7 +59,7 @@ class Copy:
 
     def replace(self) -> Replaced:
         """Empty and replace; the caller commits. Raises Refused where the server does not take a value."""
-        self._originals()
+        gather_originals(self.session, self.assigned)
         fakes = open_fakes(self.rules.providers, self.rules.locale) if self.rules.providers else None
         maps = self._maps(fakes) if fakes else {}
         findings = self._without_triggers()
@@ -110,35 +107,6 @@ class Copy:
         except StatementFailed as problem:
             hint = "change the rule, or the list `empty`, in the file of rules"
             raise Refused(f"{words}: {problem.message}", hint=hint, detail=problem.detail) from None
-
-    def _originals(self) -> None:
-        """Gather the original values, lower-case, in a temporary table, with the column of each."""
-        self.session.run("CREATE TEMP TABLE originals (value text, source text)")
-        for one in self.assigned.ruled:
-            if not one.replaces:
-                continue
-            source, text = literal(one.name), f"t.{one.sql}::text"
-            if one.column.is_text:
-                but = f" AND {text} <> {literal(one.rule.argument)}" if one.rule.act is Act.CONSTANT else ""
-                self.session.run(
-                    f"INSERT INTO pg_temp.originals SELECT DISTINCT lower(btrim({text})), {source}"
-                    f" FROM {one.table.sql} t WHERE length(btrim({text})) > {SHORT}{but}"
-                )
-                if one.rule.act is Act.FILES:
-                    self.session.run(
-                        "INSERT INTO pg_temp.originals SELECT DISTINCT regexp_replace(value, '^.*/', ''), source FROM"
-                        f" pg_temp.originals WHERE source = {source} AND value ~ '/[^/]{{{SHORT + 1},}}$'"
-                    )
-            if one.column.holds_words:
-                self.session.run(
-                    f"INSERT INTO pg_temp.originals SELECT DISTINCT rtrim(m[1], '.-'), {source} FROM {one.table.sql} t,"
-                    f" LATERAL regexp_matches(lower({text}), {literal(ADDRESS)}, 'g') m"
-                )
-        self.session.run(
-            f"CREATE TEMP TABLE original AS {with_rarest_word('pg_temp.originals')}; DROP TABLE pg_temp.originals;"
-            " CREATE INDEX ON pg_temp.original USING hash (value);"
-            " CREATE INDEX ON pg_temp.original USING hash (word); ANALYZE pg_temp.original"
-        )
 
     def _maps(self, fakes: Fakes) -> dict[ColumnRule, str]:
         """Make a temporary table of old and new values for each rule of faker, and return their names."""
@@ -292,7 +260,7 @@ def opened_copy(server: Postgres, database: str, rules: Rules) -> Iterator[Copy]
 
     Raises as `assign`.
     """
-    with server.session(database=database, options=_SETTINGS) as session:
+    with server.session(database=database, options=SETTINGS) as session:
         tables = session.ask(CATALOG, tuple[CopyTable, ...])
         assigned = assign(rules, tables)
         session.run("BEGIN; CREATE TEMP TABLE secret (key text)")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.credentials import SESSIONS_AND_TOKENS
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,22 +19,7 @@ FORMS = "faker:PROVIDER, hash, null, empty, constant:TEXT, keep, files:remove, f
 LOCALE = "en_US"
 """The language and country of faker's values where nothing names another."""
 
-EMPTIED = (
-    "django_session",
-    "django_admin_log",
-    "authtoken_token",
-    "knox_authtoken",
-    "token_blacklist_blacklistedtoken",
-    "token_blacklist_outstandingtoken",
-    "oauth2_provider_grant",
-    "oauth2_provider_refreshtoken",
-    "oauth2_provider_accesstoken",
-    "oauth2_provider_idtoken",
-    "account_emailconfirmation",
-    "socialaccount_socialtoken",
-    "otp_static_statictoken",
-    "otp_totp_totpdevice",
-)
+EMPTIED = (*SESSIONS_AND_TOKENS, "django_admin_log")
 """Tables with sessions, tokens and the admin's log; emptied unless a file names others."""
 
 OF_THE_CODE = frozenset({"django_content_type", "auth_permission", "django_migrations"})
@@ -146,8 +132,8 @@ def rules_of(file: RulesFile, declared: Mapping[str, Mapping[str, str]] | None =
         columns,
         strict=file.strict,
         locale=file.locale or locale or LOCALE,
-        empty=file.empty,
-        accept=frozenset(file.accept),
+        empty=tuple(map(plain_table, file.empty)),
+        accept=frozenset(map(_plain_column, file.accept)),
         other_files=file.other_files,
     )
 
@@ -159,3 +145,9 @@ def plain_table(name: str) -> str:
     """
     app, dot, model = name.partition(".")
     return f"{app}_{model.lower()}" if dot and model[:1].isupper() else name
+
+
+def _plain_column(name: str) -> str:
+    """Return TABLE.COLUMN for the column of a model or a table (`exams.Student.email`: exams_student.email)."""
+    table, dot, column = name.rpartition(".")
+    return f"{plain_table(table)}{dot}{column}"

@@ -1,17 +1,22 @@
-"""A file of rules to begin with: the columns that look personal by their names or by the classes of Django's fields."""
+"""A file of rules to begin with: those that the site declares, and rules of the columns that look personal.
+
+They look so by their names, by the classes of Django's fields, or by their values (`found_values.py`).
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from korrigo_backup.anonymise.columns import HASH_LENGTH
-from korrigo_backup.anonymise.rules import EMPTIED, OF_THE_CODE
+from korrigo_backup.anonymise.columns import HASH_LENGTH, Ruled, obstacle
+from korrigo_backup.anonymise.rules import EMPTIED, OF_THE_CODE, parse_rule
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from korrigo_backup.anonymise.columns import CopyColumn, CopyTable
+    from korrigo_backup.anonymise.scrubbers import DeclaredScrubber
 
 _NAMES = (
     (r"(e_?)?mail(_?address)?|courriel|.*_email|email_.*", "faker:email"),
@@ -30,30 +35,107 @@ _NAMES = (
 )
 """Names of columns that hold personal data, and a rule for them."""
 
-_KINDS = {"email": "faker:email", "file": "files:rename"}
+_KINDS = {"email": "faker:email", "file": "files:rename", "path": "files:rename"}
+"""Rules for the kinds of fields that the site's Django or its configuration names."""
+
+ColumnName = tuple[str, str]
+"""The names of a table (`CopyTable.name`) and of a column."""
 
 
-def suggested(tables: Iterable[CopyTable], kinds: Mapping[tuple[str, str], str], locale: str) -> str:
-    """Return a file of rules (TOML) for these tables; `kinds` are those of fields that Django knows to be personal."""
+@dataclass(frozen=True)
+class SiteFields:
+    """The knowledge of a site about its columns, by the plain names of table and column.
+
+    `kinds` are those of `_KINDS`, `choices` the values of a field with choices, `declared` the scrubbers of its models.
+    """
+
+    kinds: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    choices: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    declared: Mapping[tuple[str, str], DeclaredScrubber] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FoundRules:
+    """The rules of columns, found by their names or by their values.
+
+    `reasons` are those of rules found by values, and of columns that would need a rule and can take none. `accept` are
+    columns whose values are no persons, with the reason.
+    """
+
+    rules: Mapping[ColumnName, str]
+    reasons: Mapping[ColumnName, str] = field(default_factory=dict)
+    accept: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+    """The reason for which the values were not searched."""
+
+
+_UNKNOWN = SiteFields()
+
+
+def ruled_tables(tables: Iterable[CopyTable]) -> tuple[list[CopyTable], list[str]]:
+    """Return the tables that get rules, and the names of those that are emptied."""
     whole = [one for one in tables if one.kind != "m" and not one.partition]
     emptied = [one.table for one in whole if one.table in EMPTIED]
-    return "\n".join(_lines(whole, emptied, kinds, locale)) + "\n"
+    return [one for one in whole if one.table not in emptied and one.table not in OF_THE_CODE], emptied
 
 
-def _lines(
-    tables: Iterable[CopyTable], emptied: Collection[str], kinds: Mapping[tuple[str, str], str], locale: str
-) -> Iterator[str]:
+def named_rules(
+    tables: Iterable[CopyTable], fields: SiteFields = _UNKNOWN, but: Collection[str] = ()
+) -> dict[ColumnName, str]:
+    """Return the rules that a site declares, and those of columns that look personal by their names.
+
+    The columns named in `but` get none unless they have a declared rule.
+    """
+    found = {}
+    for table in ruled_tables(tables)[0]:
+        for column in table.columns:
+            declared = fields.declared.get((table.table, column.name))
+            rule = (declared.rule or declared.near) if declared else ""
+            if rule and obstacle(Ruled(table, column, parse_rule(rule, column.name))):
+                rule = ""
+            if not rule and f"{table.name}.{column.name}" not in but:
+                rule = _rule(table, column, fields.kinds)
+            if rule:
+                found[table.name, column.name] = rule
+    return found
+
+
+def declared_reasons(tables: Iterable[CopyTable], fields: SiteFields) -> dict[ColumnName, str]:
+    """Return the reasons of the rules that stand in the place of a declared scrubber that no rule equals."""
+    return {
+        (table.name, column.name): f"in place of the scrubber {one.kind}"
+        for table in ruled_tables(tables)[0]
+        for column in table.columns
+        if (one := fields.declared.get((table.table, column.name))) and not one.rule
+    }
+
+
+def suggested(tables: tuple[CopyTable, ...], found: FoundRules, locale: str) -> str:
+    """Return a file of rules (TOML) for these tables."""
+    ruled, emptied = ruled_tables(tables)
+    return "\n".join((*_head(emptied, found, locale), *_lines(ruled, found))) + "\n"
+
+
+def _head(emptied: Collection[str], found: FoundRules, locale: str) -> Iterator[str]:
     yield "# Rules of an anonymised copy, to be looked through and changed: docs/how-to/anonymised-copy.md"
     yield "# Columns that begin with # are kept as they are. With strict = true a column of text without a rule"
     yield '# refuses the copy; "keep" is the rule of a harmless one.'
+    if found.problem:
+        yield f"# Names of columns alone were looked at, not their values: {found.problem}"
     yield "strict = false"
     yield f"locale = {_quoted(locale)}"
     yield f"empty = [{', '.join(map(_quoted, emptied))}]"
+    if found.accept:
+        yield "accept = [  # an original value in these columns is no person"
+        for name, reason in found.accept.items():
+            yield f"  {_quoted(name)},  # {reason}"
+        yield "]"
     yield 'other_files = "remove"  # files that no column below names'
+
+
+def _lines(tables: Iterable[CopyTable], found: FoundRules) -> Iterator[str]:
     for table in tables:
-        if table.table in emptied or table.table in OF_THE_CODE:
-            continue
-        rules = {column.name: _rule(table, column, kinds) for column in table.columns}
+        rules = {column.name: found.rules.get((table.name, column.name), "") for column in table.columns}
         asked = [column for column in table.columns if rules[column.name] or column.holds_words]
         if not asked:
             continue
@@ -61,15 +143,18 @@ def _lines(
         yield f"[tables.{_key(table.name)}]"
         for column in asked:
             rule, head = rules[column.name], ""
+            reason = found.reasons.get((table.name, column.name), "")
             if column.key or column.generated:
                 rule, head = rule or "keep", "# a key, or computed, which stays: "
-            yield f"{head or ('' if rule else '# ')}{_key(column.name)} = {_quoted(rule or 'keep')}"
+            known = rule or f"{table.name}.{column.name}" in found.accept
+            line = f"{head or ('' if known else '# ')}{_key(column.name)} = {_quoted(rule or 'keep')}"
+            yield f"{line}  # {reason}" if reason else line
 
 
 def _rule(table: CopyTable, column: CopyColumn, kinds: Mapping[tuple[str, str], str]) -> str:
     """Return the rule for a column that looks personal, "" for another."""
     kind = kinds.get((table.table, column.name))
-    if kind == "file" and column.length is not None and column.length < _RENAMED:
+    if kind in {"file", "path"} and (not column.is_text or (column.length or _RENAMED) < _RENAMED):
         return "files:placeholder"
     if kind:
         return _KINDS[kind]

@@ -25,7 +25,7 @@ _MARKS = " \t\r\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u00a0«»“”„‘’…�
 ADDRESS = r"""([^[:space:]"'<>@:;,=()/\\&?]+@[[:alnum:]][[:alnum:].-]*)"""
 """The pattern of a mail address in text in lower case."""
 
-_PLANS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
+PLANS = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
 """The server expects a survivor soon, and would compare each row with each original; a hash join reads both once."""
 
 
@@ -63,7 +63,7 @@ def survivors(session: Session, assigned: Assigned, accept: frozenset[str]) -> t
 
     Columns of `accept` and the tables that Django makes from the code are not searched.
     """
-    session.run(_PLANS)
+    session.run(PLANS)
     replaced = {one.name for one in assigned.ruled if one.replaces}
     found, number = [], 0
     for table in session.ask(CATALOG, tuple[CopyTable, ...]):
@@ -74,22 +74,27 @@ def survivors(session: Session, assigned: Assigned, accept: frozenset[str]) -> t
             if not column.holds_words or name in accept:
                 continue
             number += 1
-            queries = " UNION ALL ".join(_queries(table, column, words=name not in replaced))
-            found += [
-                Survivor(name, one)
-                for one in session.ask(
-                    f"SELECT coalesce(json_agg(source), '[]') FROM (SELECT min(source) AS source FROM ({queries}) q"
-                    " HAVING count(*) > 0) f",
-                    list[str],
-                )
-            ]
+            found += [Survivor(name, one) for one in sources(session, table, column, words=name not in replaced)]
     return found, number
+
+
+def sources(session: Session, table: CopyTable, column: CopyColumn, *, words: bool) -> list[str]:
+    """Return the first ruled column of which a column holds an original value, [] if it holds none.
+
+    With `words` values are also searched as words inside of its texts.
+    """
+    queries = " UNION ALL ".join(_queries(table, column, words=words))
+    return session.ask(
+        f"SELECT coalesce(json_agg(source), '[]') FROM (SELECT min(source) AS source FROM ({queries}) q"
+        " HAVING count(*) > 0) f",
+        list[str],
+    )
 
 
 def _queries(table: CopyTable, column: CopyColumn, *, words: bool) -> Iterator[str]:
     """Yield the queries for the sources of original values in a column, each at most one row."""
     value = f"t.{identifier(column.name)}"
-    text, only = f"lower({value}::text)", "" if table.kind == "m" else "ONLY "
+    text, only = f"lower({value}::text)", "ONLY " if table.kind == "r" else ""
     source = f"{only}{table.sql} t"
     yield _whole(source, f"btrim({text})")
     yield _addresses(source, text)

@@ -202,8 +202,16 @@ class Catalog:
 
         `stored`: the files of a media backup are in the media store.
         """
-        with self._draft(free_name(kind, origin, stamp(now), set(names_in(self.directory)), stored=stored)) as draft:
+        with self._draft(free_name(kind, origin, stamp(now), self._taken(), stored=stored)) as draft:
             yield draft
+
+    def _taken(self) -> set[str]:
+        """Return the names that a new artifact cannot have: those in use, also by a manifest or a listing alone.
+
+        A publication that failed in the same second may have left them.
+        """
+        names = set(names_in(self.directory))
+        return names | {name.removesuffix(MANIFEST_SUFFIX).removesuffix(MEMBERS_SUFFIX) for name in names}
 
     @contextmanager
     def draft_kit(self, now: datetime) -> Iterator[ArtifactDraft]:

@@ -158,3 +158,8 @@ WITH_ROWS = tuple(kind for kind in Kind if KINDS[kind].has_rows)
 
 WITH_DUMP = tuple(kind for kind in Kind if KINDS[kind].has_dump)
 """The kinds from which PostgreSQL alone can make a database anew."""
+
+
+def has_media(kind: Kind) -> bool:
+    """Return whether an artifact of a kind has media alone, or as a component."""
+    return Kind.MEDIA in {kind, *KINDS[kind].components}

@@ -183,6 +183,17 @@ class PermissionName(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
+class ModelColumns(msgspec.Struct, frozen=True, gc=False):
+    """The table of a model, qualified and quoted as SQL needs it, and the column of each field.
+
+    `key` is the field whose value stands next to the fields of a fixture, "" if none does.
+    """
+
+    table: str
+    key: str
+    columns: dict[str, str]
+
+
 class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a Method 2 dump, per model label; `migrations` are the applied migrations as `app.name`.
 
@@ -190,7 +201,8 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     PostgreSQL's own text, by label and field, with their type; None in backups of former versions, which have none.
     `referred` are models of which only those rows are in the backup that other rows refer to (sessions).
     `own_sequences` belong to no column. `left_out` names objects of the site that the backup does not hold.
-    `type_extensions` names the extension of each type in `text_columns` that belongs to an extension.
+    `type_extensions` names the extension of each type in `text_columns` that belongs to an extension. `tables` gives
+    the table of each model by its label; backups of former versions have none.
     """
 
     django_version: str
@@ -205,6 +217,7 @@ class DjangoProof(msgspec.Struct, frozen=True, kw_only=True):
     permissions: tuple[PermissionName, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     type_extensions: dict[str, str] = msgspec.field(default_factory=dict)
+    tables: dict[str, ModelColumns] = msgspec.field(default_factory=dict)
 
     @property
     def rows(self) -> int:

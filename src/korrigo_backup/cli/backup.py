@@ -19,7 +19,7 @@ from korrigo_backup.cli.announcing import announcer
 from korrigo_backup.cli.list_ import summary
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.core.finding import refuse_on_error
+from korrigo_backup.core.finding import Level, refuse_on_error
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.notify.run import announced
@@ -147,6 +147,9 @@ def _make(wired: Wired, subject: str, origin: Origin, *, digest: bool, accept: f
         findings = done.findings
     findings = tuple(findings)
     add_to_document(findings=findings, removed=_removed(done))
+    if CommandContext.is_quiet:
+        say_findings(one for one in findings if one.level in {Level.LOSS, Level.ERROR})
+        return done.artifact
     say_findings(findings)
     if policy and subject in {"db", "full"}:
         say(f"🧹 Cleaned {_removed(done)} old backups (>{policy.database.days} days)")

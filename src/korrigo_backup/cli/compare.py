@@ -34,11 +34,12 @@ from korrigo_backup.compare.media import (
 )
 from korrigo_backup.core.counted import counted
 from korrigo_backup.erasure.erased import ErasedPaths
+from korrigo_backup.erasure.findings import erased_files_finding, erased_finding
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.databases import Databases
-from korrigo_backup.restore.erased_findings import erased_files_finding, erased_finding
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import erased_by, erased_files_by
+from korrigo_backup.site.erasures import LedgerFiles
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
@@ -105,6 +106,7 @@ def command(
         raise ProofFailed(
             f"{comparison.now} differs from {comparison.saved}: {', '.join(comparison.differences)}",
             hint="a site that was used since differs; korrigo-backup plan shows the effect of a restore",
+            id_="",
         )
 
 
@@ -166,7 +168,8 @@ class _Parts:
 def _compare_artifact(present: Present, saved: _Parts) -> Comparison:
     files = None
     if saved.media and not present.database and not present.tables:
-        files = compare_archive(present.site, saved.media, shown=present.shown, erased=saved.erased)
+        erased = LedgerFiles(present.site, saved.media, saved.erased)
+        files = compare_archive(present.site, saved.media, shown=present.shown, erased=erased)
     elif saved.dump is None:
         _refuse_tables(present)
     return _together(compare_artifact(present, saved.dump) if saved.dump else None, files, saved.name)

@@ -76,7 +76,9 @@ def command(
     to: Annotated[
         Path | None, typer.Option(metavar="DIRECTORY", help="--anonymise: write a dump and the files there.")
     ] = None,
-    wait: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")] = "0s",
+    wait: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long to wait for another run: 90s, 30m, 2h.")
+    ] = "0s",
     seed: Annotated[int | None, typer.Option(min=0, help="--level incident: repeat the run of this number.")] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")

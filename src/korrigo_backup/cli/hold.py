@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -73,6 +74,7 @@ def release(
 ACTIONS = Actions(
     {"add": add, "list": list_, "release": release},
     default="list",
+    named="add",
     help="""Keep a backup under any retention policy: add a hold, list the holds, release a hold.
 
     A hold wins over every rule and over the maximum age. A hold on a restore point also holds its components.
@@ -82,7 +84,10 @@ ACTIONS = Actions(
 
 def _add(wired: Wired, name: str, reason: str | None, by: str, until: str | None, *, dry_run: bool) -> None:
     if not reason or not on_one_line(reason):
-        raise UsageError("a hold needs a reason", hint='add --reason "…": the next operator needs the reason')
+        raise UsageError(
+            "a hold needs a reason",
+            hint=f'korrigo-backup hold add {quote(name)} --reason "…": the next operator needs it',
+        )
     held = _held_name(wired, name)
     why, now = on_one_line(reason), datetime.now(UTC)
     hold = Hold(name=held, reason=why, holder=on_one_line(by), since=now, until=_day(until))

@@ -214,7 +214,7 @@ def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has left
         return 1, None
     except Exception as problem:  # noqa: BLE001 - the boundary
-        return _usage_or_bug(problem)
+        return _usage_or_bug(problem, words)
     if lost := CommandContext.output_lost:
         return _failed(
             PartlyDone(
@@ -238,13 +238,13 @@ def _interrupted(problem: Interrupted) -> tuple[int, Mapping[str, object]]:
     return INTERRUPTED, {"id": "", "code": INTERRUPTED, "message": "interrupted", "hint": _AGAIN, "state": state}
 
 
-def _usage_or_bug(problem: Exception) -> tuple[int, Mapping[str, object]]:
+def _usage_or_bug(problem: Exception, words: Sequence[str]) -> tuple[int, Mapping[str, object]]:
     if type(problem).__name__ == "NoArgsIsHelpError":
         print(problem, file=sys.stderr)
         missing = UsageError("no verb is given", hint="korrigo-backup --help")
         return UsageError.exit_code, error_fields(missing, ())
     if hasattr(problem, "format_message"):  # click's own errors: an unknown option, a missing argument
-        return _failed(UsageError(on_one_line(problem.format_message()), hint=_help_of(problem)))
+        return _failed(UsageError(on_one_line(problem.format_message()), hint=_help_of(problem, words)))
     if type(problem).__name__ == "Abort" and isinstance(problem.__cause__, Exception):
         problem = problem.__cause__  # typer's sign for the end of an input, which says nothing of its cause
     if os.environ.get(DEBUG_VARIABLE):
@@ -252,9 +252,10 @@ def _usage_or_bug(problem: Exception) -> tuple[int, Mapping[str, object]]:
     return _failed(_in_words(problem))
 
 
-def _help_of(problem: Exception) -> str:
-    """Return the command whose help describes the right call: that of the verb, if the error knows it."""
-    path = getattr(getattr(problem, "ctx", None), "command_path", "korrigo-backup")
+def _help_of(problem: Exception, words: Sequence[str]) -> str:
+    """Return the command whose help describes the right call: that of the verb, if the error or the line names it."""
+    verb = next((f"{PROGRAM} {word}" for word in words if word in VERBS), PROGRAM)
+    path = getattr(getattr(problem, "ctx", None), "command_path", verb)
     return f"{path} --help"
 
 

@@ -12,6 +12,7 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.cli.output import CommandContext, narrator, say, say_findings, say_json, say_table
 from korrigo_backup.cli.printed.space import space_lines
 from korrigo_backup.cli.program.names import ARTIFACT
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.plan import refusal
@@ -108,6 +109,8 @@ def say_plan(plan: RestorePlan, space: Sequence[tuple[str, str]] = ()) -> None:
         files = plan.media
         counts = f"{files.added.count} vanish, {files.removed.count} come back, {files.changed.count} change"
         say(f"  files     {counts}, {files.same} stay")
+        if files.erased:
+            say(f"            erased on request, and so not coming back: {counted(files.erased, 'file')}")
         for sign, found in (("-", files.added), ("+", files.removed), ("~", files.changed)):
             for path in found.first[:NAMED]:
                 say(f"            {sign} {path}")

@@ -17,6 +17,7 @@ from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, sa
 from korrigo_backup.cli.plan import effect, named_or_before, refuse, say_plan
 from korrigo_backup.cli.printed.space import space_lines
 from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.dry_run import changes
 from korrigo_backup.cli.program.names import ARTIFACT
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
@@ -60,7 +61,9 @@ def command(
     ] = None,
     identity: Annotated[str | None, typer.Option(help="With --from: the private key's file, or -.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop, as `plan` does.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", callback=changes, help="Show the plan and stop, as `plan` does.")
+    ] = False,
     safety_backup: Annotated[
         bool, typer.Option(help="Also dump the replaced database (default).", show_default=False)
     ] = True,
@@ -130,6 +133,10 @@ def command(
     )
     if target:
         artifact = _fetched(wired, target, artifact, at, identity, allow_unsigned=allow_unsigned)
+    if table and overwrite and not file:
+        raise UsageError("--overwrite goes with --file", hint="leave it out: --exact also removes newer rows")
+    if exact and file and not table:
+        raise UsageError("--exact goes with --table", hint="leave it out: --overwrite also replaces changed files")
     if (table or exact) and (file or overwrite):
         raise UsageError("--table and --file exclude each other", hint="restore the tables first, then the files")
     if file or overwrite:

@@ -158,7 +158,7 @@ def _undo_undelete(wired: Wired, undo: str | None, *, yes: bool, dry_run: bool) 
     listen = narrator(RollbackStep)
     done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, stamp=undo, listen=listen, dry_run=dry_run)
     add_to_document(plan=done)
-    if done.changed or done.removed:
+    if done.verb != Verb.UNDELETE or done.changed:
         say(f"✅ The {done.verb} is undone: the values are those of before it")
     else:
         say("✅ The undelete is undone: its rows are deleted again")

@@ -12,7 +12,7 @@ from korrigo_backup.system.files import CHUNK
 from korrigo_backup.system.streams import gunzip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from typing import IO
 
     from korrigo_backup.postgres.digest import Snapshot
@@ -54,9 +54,13 @@ class LiveRows:
 
 
 class DumpRows:
-    """The rows of an open dump of `pg_dump`, which is read from its start as often as its order demands."""
+    """The rows of an open dump of `pg_dump`, which is read from its start as often as its order demands.
 
-    def __init__(self, file: IO[bytes], source: str) -> None:
+    The rows with the numbers `without`, by table, are left out.
+    """
+
+    def __init__(self, file: IO[bytes], source: str, without: Mapping[str, Container[int]] | None = None) -> None:
+        self._without = without or {}
         self._file = file
         self._source = source
         self._layouts: dict[str, tuple[Columns, Columns]] | None = None
@@ -73,6 +77,8 @@ class DumpRows:
         del settings
         rows = self._found(table)
         lines = rows.lines
+        if gone := self._without.get(table):
+            lines = (line for number, line in enumerate(lines) if number not in gone)
         if tuple(columns) != rows.columns:
             lines = dump_text.projected(lines, [rows.columns.index(column) for column in columns])
         return lines if rows.encoding == encoding else dump_text.encoded(lines, rows.encoding, encoding)

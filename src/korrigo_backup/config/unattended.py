@@ -132,16 +132,17 @@ class StatusSection(Section, frozen=True):
 class RequestsSection(Section, frozen=True):
     """The spool through which the site's admin asks the host to bring rows back; without a `directory` none is taken.
 
-    `looks`: whether rows of a backup are shown to the site, without a person. `approve`: `ask` lets a person say yes to
-    what is brought back, `auto` does not. A request that is older than
+    `looks`, `previews`: whether rows and media files of a backup are shown to the site, without a person. `approve`:
+    `ask` lets a person say yes to the rows that are brought back, `auto` does not. A request that is older than
     `expire`, in seconds, is refused.
     """
 
-    readers: ClassVar[Mapping[str, Reader]] = {"expire": _duration, "looks": switch}
+    readers: ClassVar[Mapping[str, Reader]] = {"expire": _duration, "looks": switch, "previews": switch}
 
     directory: Path | None = None
     approve: Literal["ask", "auto"] = "ask"
     looks: bool = False
+    previews: bool = False
     expire: Annotated[float, Meta(ge=60, le=7 * 86400)] = 86400
 
 

@@ -33,6 +33,7 @@ class Backups(models.Model):
         default_permissions: ClassVar = ("view",)
         permissions: ClassVar = (
             ("look_into_backups", "Can look into backups"),
+            ("preview_files", "Can look at media files of backups"),
             ("bring_back", "Can ask the host to bring deleted rows back"),
         )
         verbose_name = pgettext_lazy("korrigo_backup", "backups")

@@ -71,7 +71,7 @@ def copied(catalog: Catalog, artifact: Artifact, copying: Copying) -> Artifact:
     """Return the artifact that is copied: without a directory for files the database of a restore point alone.
 
     Raises Refused for an artifact without a dump, or that this site has not signed: the functions of its tables run
-    with the rights of our role when values are replaced.
+    with the rights of our role when values are replaced. UsageError for rules of tables that the dump does not have.
     """
     database = next((one for one in components(catalog, artifact) if KINDS[one.kind].is_dump), None)
     if database is None:
@@ -83,4 +83,5 @@ def copied(catalog: Catalog, artifact: Artifact, copying: Copying) -> Artifact:
             f"{database.name} is not signed with this site's key: no anonymised copy is made of it",
             hint="make a backup of the site that it was restored to, and anonymise that",
         )
+    copying.anonymiser.require_names(database)
     return artifact if copying.to else database

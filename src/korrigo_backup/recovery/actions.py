@@ -22,6 +22,7 @@ class ActionKind(StrEnum):
     ROLLBACK_ROLLED_BACK = "rollback rolled back"
     DJANGO_RESTORE_ROLLED_BACK = "Django restore rolled back"
     DJANGO_RESTORE_FINISHED = "Django restore finished"
+    ERASURE_FINISHED = "erasure finished"
     STAGED_DROPPED = "staged database dropped"
     LOADED_DROPPED = "loaded copy dropped"
     ROLE_DROPPED = "role dropped"
@@ -43,6 +44,8 @@ _SENTENCES = {
     ActionKind.ROLLBACK_ROLLED_BACK: "undid the unfinished rollback of {of}",
     ActionKind.DJANGO_RESTORE_ROLLED_BACK: "undid the unfinished Django restore of {of}",
     ActionKind.DJANGO_RESTORE_FINISHED: "finished the interrupted Django restore of {of}",
+    ActionKind.ERASURE_FINISHED: "erased again what was erased on request: the interrupted restore of {of} had brought"
+    " it back",
     ActionKind.STAGED_DROPPED: "dropped the unfinished database {of}",
     ActionKind.LOADED_DROPPED: "dropped the unfinished database {of}",
     ActionKind.ROLE_DROPPED: "dropped the role {of}",
@@ -63,6 +66,8 @@ _INTENTIONS = {
     ActionKind.RESTORE_ROLLED_BACK: "undo the unfinished restore of {of}",
     ActionKind.ROLLBACK_ROLLED_BACK: "undo the unfinished rollback of {of}",
     ActionKind.DJANGO_RESTORE_ROLLED_BACK: "finish or undo the interrupted Django restore of {of}",
+    ActionKind.ERASURE_FINISHED: "erase again what was erased on request, if the interrupted restore of {of}"
+    " has brought it back",
     ActionKind.STAGED_DROPPED: "drop the unfinished database {of}",
     ActionKind.LOADED_DROPPED: "drop the unfinished database {of}",
     ActionKind.ROLE_DROPPED: "drop the role {of}",

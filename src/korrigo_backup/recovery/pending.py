@@ -8,6 +8,7 @@ from korrigo_backup.artifact.naming import beside, is_beside
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
+from korrigo_backup.recovery.erasure import pending_erasures
 from korrigo_backup.recovery.put_files import pending_files
 from korrigo_backup.recovery.undelete import PENDING, UNDOING, records
 from korrigo_backup.site import unfinished
@@ -26,9 +27,11 @@ _MOVING = ".moving"
 def pending(site: Site, directory: Path) -> Recovered:
     """Return the actions that `recover` would take now; only reads. The caller holds the site's lock."""
     found, live = Databases(site.postgres).survey(site.postgres.database), site.postgres.database
+    erasures = pending_erasures(directory, site.name)
     undeletes = [*_of_undeletes(site, directory), *pending_files(directory, site.name)]
     own = {action.of for action in undeletes}  # their staged files are those of no restore
     actions = [*undeletes, *(one for one in _of_media(site.media) if one.of not in own)] if site.media else undeletes
+    actions += erasures
     undone = {action.of for action in actions if action.kind is ActionKind.RESTORE_ROLLED_BACK}
     if found.incomplete:
         stamp = next(iter(beside([found.incomplete], live, "stage")))
@@ -58,6 +61,7 @@ def require_plannable(site: Site, recovered: Recovered) -> None:
         ActionKind.FILES_ROLLED_BACK,
         ActionKind.FILES_UNDONE,
         ActionKind.DJANGO_RESTORE_ROLLED_BACK,
+        ActionKind.ERASURE_FINISHED,
         ActionKind.CONNECTIONS_ALLOWED,
         *(
             [ActionKind.RESTORE_ROLLED_BACK, ActionKind.ROLLBACK_ROLLED_BACK]

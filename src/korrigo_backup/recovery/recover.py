@@ -25,12 +25,14 @@ from korrigo_backup.compose.access import ComposeAccess
 from korrigo_backup.compose.elsewhere import warn
 from korrigo_backup.compose.private_project import remove_dead
 from korrigo_backup.core.finding import Finding, warning
+from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachable, World
 from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
 from korrigo_backup.recovery import undelete
 from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
+from korrigo_backup.recovery.erasure import finish_erasures
 from korrigo_backup.recovery.pending import pending
 from korrigo_backup.recovery.put_files import finish_files
 from korrigo_backup.run.step import (
@@ -47,6 +49,7 @@ from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.media.port import Tree
@@ -78,10 +81,11 @@ def exclusive(
                 listen(RecoveryAhead(action.intention))
             yield identified(site, catalog, recovered.system), recovered
             return
+        mark_ledger(catalog.directory, site.ledger)
         recover_places(catalog, listen)
         _remove_private(site, catalog, listen)
         undeletes = _finish_undeletes(site, catalog, listen)
-        recovered = replace(recover(site), undeletes=undeletes)
+        recovered = replace(recover(site, catalog.directory), undeletes=undeletes)
         undecided.note(site, catalog, recovered.stamps)
         for action in recovered.actions:
             _tell(action, listen)
@@ -142,8 +146,8 @@ def _tell(action: RecoveryAction, listen: Listener) -> None:
 
 
 @phase("leftovers of earlier runs")
-def recover(site: Site) -> Recovered:
-    """Undo half-done swaps, remove stages, start stopped services; return the actions.
+def recover(site: Site, directory: Path) -> Recovered:
+    """Undo half-done swaps, remove stages, finish erasures, start stopped services; return the actions.
 
     The caller holds the site's lock, so no stage belongs to a living run. Previous copies stay.
     """
@@ -164,6 +168,9 @@ def recover(site: Site) -> Recovered:
                 done.append(RecoveryAction(kind, name))
         stamps |= set(staged)
         done += _tidy(databases, live, found, leftovers)
+        erased, undone = finish_erasures(site, directory, stamps)
+        done += erased
+        stamps |= undone
         if site.left_stopped and (started := _started_again(site, leftovers)):
             done.append(started)
     there = live in found.names

@@ -14,11 +14,23 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from korrigo_backup.core.paths import on_one_line
-from korrigo_backup.errors import Cancelled, KorrigoBackupError, Locked, NotFound, PartlyDone, Refused, UsageError
-from korrigo_backup.requests.host import A_DAY, AN_HOUR, end_request, forget_old, journal_look, room_for_more
+from korrigo_backup.core.paths import on_one_line, printable
+from korrigo_backup.errors import KorrigoBackupError, Locked, NotFound, Refused, UsageError
+from korrigo_backup.requests.bring_back import bring_back, carry_out, end_by, shown_record, undelete_options
+from korrigo_backup.requests.host import (
+    A_DAY,
+    AN_HOUR,
+    answer_taken,
+    end_request,
+    forget_old,
+    journal_look,
+    room_for_more,
+)
+from korrigo_backup.requests.interrupted import settle_interrupted
+from korrigo_backup.requests.known import require_known
 from korrigo_backup.requests.looks import look
-from korrigo_backup.requests.model import BringBackRequest, LookRequest, State, WrongRequestError, plan_digest
+from korrigo_backup.requests.model import BringBackRequest, FileRequest, LookRequest, State, WrongRequestError, path_of
+from korrigo_backup.requests.previews import list_files, read_file
 from korrigo_backup.requests.records import (
     DIRECTORY,
     RequestRecord,
@@ -27,18 +39,24 @@ from korrigo_backup.requests.records import (
     read_records,
     write_record,
 )
-from korrigo_backup.rescue.points import dump_named
-from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
-from korrigo_backup.rescue.undelete_plan import UndeletePlan
+from korrigo_backup.requests.withdraw import withdraw_erased
+from korrigo_backup.rescue.points import rows_named
+from korrigo_backup.rescue.steps.transaction import EndUnknown
+from korrigo_backup.rescue.undelete import undelete
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.system.lock import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from korrigo_backup.requests.host import RequestHost
     from korrigo_backup.requests.model import Request
+    from korrigo_backup.rescue.undelete_plan import UndeletePlan
+
+RUN, APPROVE, REFUSE = "requests run", "requests approve", "requests refuse"
+"""The words of the commands in the lock."""
 
 AT_ONCE = 20
 """Requests that a run takes."""
@@ -57,22 +75,43 @@ class Round:
 
 
 def handle_requests(host: RequestHost) -> Round:
-    """Take the requests that wait, the oldest first; a single run does so at a time (Locked)."""
+    """Take the requests that wait, the oldest first; a single run does so at a time (Locked).
+
+    They are left for later while a person approves one.
+    """
     host.spool.require()
-    with exclusive(host.catalog.directory / f"{DIRECTORY}.lock", "requests"):
-        forget_old(host)
-        _end_interrupted(host)
-        pending, _strange = host.spool.pending()
-        room = room_for_more(host)
-        handled = list[RequestRecord]()
-        for id_ in pending[: min(AT_ONCE, room)]:
-            try:
-                handled.append(_handle(host, id_))
-            except Locked as problem:
-                return Round(tuple(handled), len(pending) - len(handled), problem.message)
-        left = len(pending) - len(handled)
-        why = f"{AN_HOUR} requests an hour and {A_DAY} a day are taken" if left and room < AT_ONCE else ""
-        return Round(tuple(handled), left, why)
+    try:
+        with _locked(host, RUN):
+            waits = settle_interrupted(host)
+            forget_old(host.spool, host.catalog.directory, host.site.name, host.now())
+            withdraw_erased(host.spool, host.catalog.directory, host.site.ledger)
+            return _take(host, waits)
+    except Locked as problem:
+        if problem.doing in {APPROVE, REFUSE}:
+            return Round((), len(host.spool.pending()[0]), problem.message)
+        raise
+
+
+def _take(host: RequestHost, waits: Mapping[str, KorrigoBackupError]) -> Round:
+    """Take the requests that wait but for some, each with the reason."""
+    pending = [id_ for id_ in host.spool.pending()[0] if id_ not in waits]
+    taken = {one.id for one in read_records(host.catalog.directory, host.site.name) if one.state is State.TAKEN}
+    again = [id_ for id_ in pending if id_ in taken]
+    room = room_for_more(host)
+    fresh = [id_ for id_ in pending if id_ not in taken][: min(AT_ONCE, room)]
+    handled = list[RequestRecord]()
+    for id_ in (*again, *fresh):
+        try:
+            handled.append(_handle(host, id_))
+        except (Locked, EndUnknown) as problem:
+            return Round(tuple(handled), len(waits) + len(pending) - len(handled), problem.message)
+    left = len(pending) - len(handled)
+    why = f"{AN_HOUR} requests an hour and {A_DAY} a day are taken" if left and room < AT_ONCE else ""
+    return Round(tuple(handled), left + len(waits), next((one.message for one in waits.values()), why))
+
+
+def _locked(host: RequestHost, doing: str) -> AbstractContextManager[None]:
+    return exclusive(host.catalog.directory / f"{DIRECTORY}.lock", doing)
 
 
 def approve(
@@ -83,19 +122,27 @@ def approve(
     `confirm` is asked with the plan, if the site has shown this plan. Raises Cancelled without its yes.
     """
     host.spool.require()
-    with exclusive(host.catalog.directory / f"{DIRECTORY}.lock", "requests"):
-        record = waiting_record(host, id_)
+    with _locked(host, APPROVE):
+        record = _decided_record(host, id_)
         if host.now() - record.received > host.rules.expire:
             return end_request(host, record, State.REFUSED, "it has expired"), None
-        return _carry_out(host, record, confirm)
+        return carry_out(host, record, confirm)
 
 
 def refuse(host: RequestHost, id_: str, reason: str) -> RequestRecord:
     """Refuse a request that waits for a person, for a reason that its user reads."""
     host.spool.require()
-    with exclusive(host.catalog.directory / f"{DIRECTORY}.lock", "requests"):
-        record = waiting_record(host, id_)
+    with _locked(host, REFUSE):
+        record = _decided_record(host, id_)
         return end_request(host, record, State.REFUSED, f"refused by {journal.user()}: {on_one_line(reason)}")
+
+
+def _decided_record(host: RequestHost, id_: str) -> RequestRecord:
+    """Return the record of a request that waits for a person, after a dead run, too; raises also the reason to wait."""
+    waits = settle_interrupted(host)
+    for one in (problem for taken, problem in waits.items() if id_ and taken.startswith(id_)):
+        raise one
+    return waiting_record(host, id_)
 
 
 def waiting_record(host: RequestHost, id_: str) -> RequestRecord:
@@ -104,26 +151,21 @@ def waiting_record(host: RequestHost, id_: str) -> RequestRecord:
     found = [one for one in waiting if one.id.startswith(id_)] if id_ else []
     hint = "korrigo-backup requests list shows the ids"
     if not found:
-        raise NotFound(f"no request with the id {id_!r} waits for approval", hint=hint, id_="requests.absent")
+        ended = [one.state for one in read_records(host.catalog.directory, host.site.name) if one.id.startswith(id_)]
+        why = f": it is {ended[0]}" if id_ and len(ended) == 1 else ""
+        raise NotFound(f"no request with the id {id_!r} waits for approval{why}", hint=hint, id_="requests.absent")
     if len(found) > 1:
         raise UsageError(f"several requests that wait for approval begin with {id_!r}", hint=hint)
     return found[0]
 
 
-def _end_interrupted(host: RequestHost) -> None:
-    """Answer the requests whose run has died: they are not tried again."""
-    for record in read_records(host.catalog.directory, host.site.name):
-        if record.state is State.TAKEN:
-            words = "the run that worked on it was interrupted: a new plan shows what is still missing"
-            end_request(host, record, State.REFUSED, words)
-
-
 def _handle(host: RequestHost, id_: str) -> RequestRecord:
     former = find_record(host.catalog.directory, id_)
-    if former is not None:
+    if former is not None and former.state is not State.TAKEN:
         host.spool.remove(id_)
         return former  # sent again: once is enough
-    record = RequestRecord(id=id_, wants="", by="", received=host.now(), site=host.site.name)
+    received, tries = (former.received, former.tries) if former else (host.now(), 0)
+    record = RequestRecord(id=id_, wants="", by="", received=received, site=host.site.name, tries=tries + 1)
     try:
         request = host.spool.read(id_)
     except (WrongRequestError, FileNotFoundError) as problem:
@@ -131,33 +173,44 @@ def _handle(host: RequestHost, id_: str) -> RequestRecord:
         ended = end_request(host, record, State.REFUSED, why)
         host.spool.remove(id_)
         return ended
-    record = _taken(record, request)
+    record = _taken(host, record, request)
     write_record(host.catalog.directory, record)
+    answer_taken(host, record)
     try:
         _require_fresh(host, request)
         match request:
             case BringBackRequest():
-                ended = _bring_back(host, record, request)
+                ended = bring_back(host, record, request)
             case LookRequest():
                 ended = _look(host, record, request)
+            case FileRequest():
+                ended = _preview(host, record, request)
             case _:
                 ended = _plan(host, record)
     except Locked:
+        host.spool.forget_answer(id_)
         forget_record(host.catalog.directory, id_)
         raise
+    except EndUnknown:
+        raise
     except KorrigoBackupError as problem:
-        ended = end_request(host, record, State.REFUSED, problem.message, problem.hint)
+        ended = end_request(host, record, end_by(problem), problem.message, problem.hint)
     host.spool.remove(id_)
     return ended
 
 
-def _taken(record: RequestRecord, request: Request) -> RequestRecord:
+def _taken(host: RequestHost, record: RequestRecord, request: Request) -> RequestRecord:
     by = on_one_line(request.by)
     if isinstance(request, BringBackRequest):
-        return replace(record, wants="bring_back", by=by, digest=request.digest, of=request.plan)
+        record = replace(record, wants="bring_back", by=by, digest=request.digest, of=request.plan)
+        shown = shown_record(host, request)
+        return replace(record, backup=shown.backup, objects=shown.objects, skip=shown.skip) if shown else record
     if isinstance(request, LookRequest):
         about = f"{request.table}:{request.key}" if request.key else f"{request.table}, page {request.page}"
         return replace(record, wants="look", by=by, backup=request.backup, objects=(about,))
+    if isinstance(request, FileRequest):
+        about = printable(path_of(request.path))[:300] if request.path else f"page {request.page}"
+        return replace(record, wants="file", by=by, backup=request.backup, objects=(f"files: {about}",))
     return replace(record, wants="plan", by=by, backup=request.backup, objects=request.objects, skip=request.skip)
 
 
@@ -171,9 +224,9 @@ def _require_fresh(host: RequestHost, request: Request) -> None:
 
 def _plan(host: RequestHost, record: RequestRecord) -> RequestRecord:
     """Make the plan and answer with it; the look is journaled."""
-    _require_known(host, record.backup)
+    require_known(host.catalog, record.backup)
     began = host.now()
-    plan = undelete(host.site, host.catalog, _options(record, dry_run=True), now=began, confirm=lambda _: False)
+    plan = undelete(host.site, host.catalog, undelete_options(record, dry_run=True), now=began, confirm=lambda _: False)
     journal_look(host, record, "look", Outcome.DONE, "")
     return end_request(host, record, State.PLANNED, plan=plan, journaled=True)
 
@@ -182,68 +235,24 @@ def _look(host: RequestHost, record: RequestRecord, request: LookRequest) -> Req
     """Answer with rows of a backup; the look is journaled."""
     if not host.rules.looks:
         raise Refused("the operator of the host lets nobody look into backups from the admin", hint="[requests] looks")
-    _require_known(host, record.backup)
-    found = look(dump_named(host.catalog, record.backup), request)
+    require_known(host.catalog, record.backup)
+    found = look(host.site, rows_named(host.catalog, record.backup), request)
     journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")  # the words may be a name
     return end_request(host, record, State.SHOWN, found=found, journaled=True)
 
 
-def _bring_back(host: RequestHost, record: RequestRecord, request: BringBackRequest) -> RequestRecord:
-    shown = find_record(host.catalog.directory, request.plan)
-    if shown is None or shown.site != host.site.name or not shown.has_shown_plan:
-        raise Refused("no plan of that request was shown, or it is too old", hint="make a new plan")
-    if shown.digest != request.digest:
-        raise Refused("the plan that was shown is another one", hint="make a new plan")
-    record = replace(record, backup=shown.backup, objects=shown.objects, skip=shown.skip)
-    _require_known(host, record.backup)
-    if host.rules.ask:
-        write_record(host.catalog.directory, record)
-        return end_request(host, record, State.WAITING, "the operator of the host has to approve it")
-    return _carry_out(host, record, lambda _: True)[0]
-
-
-def _carry_out(
-    host: RequestHost, record: RequestRecord, confirm: Callable[[UndeletePlan], bool]
-) -> tuple[RequestRecord, UndeletePlan | None]:
-    """Undelete if the plan that is made now has the digest of the plan that was shown."""
-    made = list[UndeletePlan]()
-
-    def same(plan: UndeletePlan) -> bool:
-        made.append(plan)
-        agreed = plan_digest(plan) == record.digest and confirm(plan)
-        if agreed:
-            write_record(host.catalog.directory, replace(record, state=State.TAKEN))
-        return agreed
-
-    try:
-        plan = undelete(host.site, host.catalog, _options(record), now=host.now(), confirm=same, listen=host.listen)
-    except Locked:
-        write_record(host.catalog.directory, record)
-        raise
-    except Cancelled:
-        if not made or plan_digest(made[0]) == record.digest:  # the operator said no
-            write_record(host.catalog.directory, record)
-            raise
-        words = "the plan has changed since it was shown: this is the new one"
-        return end_request(host, record, State.CHANGED, words, plan=made[0]), made[0]
-    except PartlyDone as problem:  # the rows and files are back
-        return end_request(host, record, State.DONE, problem.message, problem.hint, plan=made[0]), made[0]
-    except KorrigoBackupError as problem:
-        return end_request(host, record, State.REFUSED, problem.message, problem.hint), None
-    return end_request(host, record, State.DONE, plan=plan, journaled=True), plan
-
-
-def _options(record: RequestRecord, *, dry_run: bool = False) -> UndeleteOptions:
-    return UndeleteOptions(
-        objects=record.objects, source=record.backup, skip=record.skip, dry_run=dry_run, why=_why(record)
-    )
-
-
-def _why(record: RequestRecord) -> dict[str, str]:
-    return {"asked by": f"{record.by} (admin)", "request": record.id}
-
-
-def _require_known(host: RequestHost, name: str) -> None:
-    """Raise NotFound unless a backup of this site has exactly this name: a name that means another is none."""
-    if not any(one.ours and one.name == name for one in host.catalog.artifacts()):
-        raise NotFound(f"this site has no backup {name}", hint="korrigo-backup list shows the backups")
+def _preview(host: RequestHost, record: RequestRecord, request: FileRequest) -> RequestRecord:
+    """Answer with a file of a backup, or with a list of its files; the look is journaled."""
+    if not host.rules.previews:
+        raise Refused(
+            "the operator of the host lets nobody look at files of backups from the admin", hint="[requests] previews"
+        )
+    require_known(host.catalog, record.backup)
+    if not request.path:
+        found = list_files(host.site, host.catalog, request)
+        journal_look(host, record, "look", Outcome.DONE, "a search" if request.words else "")
+        return end_request(host, record, State.SHOWN, found=found, journaled=True)
+    shown, content = read_file(host.site, host.catalog, request)
+    journal_look(host, record, "look", Outcome.DONE, "its content")
+    host.spool.answer_file(record.id, content)
+    return end_request(host, record, State.SHOWN, file=shown, journaled=True)

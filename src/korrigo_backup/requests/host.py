@@ -11,14 +11,21 @@ from msgspec.structs import replace
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.core.secret import redact
 from korrigo_backup.errors import Refused
-from korrigo_backup.requests.model import HostAnswer, SavedPage, State, plan_digest, shown_plan
-from korrigo_backup.requests.records import RequestRecord, forget_record, read_records, write_record
+from korrigo_backup.requests.model import HostAnswer, SavedPage, ShownFile, State, plan_digest, shown_plan
+from korrigo_backup.requests.records import (
+    RequestRecord,
+    forget_half_written,
+    forget_record,
+    read_records,
+    write_record,
+)
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome
 from korrigo_backup.run.step import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.requests.spool import Spool
@@ -32,13 +39,20 @@ AN_HOUR, A_DAY = 60, 300
 KEPT = timedelta(days=7)
 """How long records and answers stay."""
 
+FILES_KEPT = timedelta(hours=1)
+"""How long the content of a file stays among the answers."""
+
+_OUTCOMES = {State.REFUSED: Outcome.CANCELLED, State.FAILED: Outcome.FAILED}
+"""How the journal names the ends of a request that are not `done`."""
+
 
 @dataclass(frozen=True)
 class RequestRules:
-    """Whether a person approves each plan, whether the site may look, how long a request stands."""
+    """Whether a person approves each plan, whether the site may look at rows and files, how long a request stands."""
 
     ask: bool = True
     looks: bool = False
+    previews: bool = False
     expire: timedelta = timedelta(hours=24)
 
 
@@ -54,13 +68,27 @@ class RequestHost:
     listen: Listener = silent
 
 
-def forget_old(host: RequestHost) -> None:
+def has_work(spool: Spool, directory: Path, site: str, now: datetime) -> bool:
+    """Write when the host has looked, remove what is old, and return whether there is a request to work on.
+
+    Neither the database nor Docker is asked.
+    """
+    spool.note_look(now)
+    spool.forget_files((now - FILES_KEPT).timestamp())
+    if spool.pending()[0] or any(one.state is State.TAKEN for one in read_records(directory, site)):
+        return True
+    forget_old(spool, directory, site, now)
+    return False
+
+
+def forget_old(spool: Spool, directory: Path, site: str, now: datetime) -> None:
     """Remove records and answers that are older than `KEPT`."""
-    before = host.now() - KEPT
-    for record in read_records(host.catalog.directory, host.site.name):
+    before = now - KEPT
+    for record in read_records(directory, site):
         if record.received < before:
-            forget_record(host.catalog.directory, record.id)
-    host.spool.forget_answers(before.timestamp())
+            forget_record(directory, record.id)
+    forget_half_written(directory, before.timestamp())
+    spool.forget_answers(before.timestamp())
 
 
 def room_for_more(host: RequestHost) -> int:
@@ -81,15 +109,15 @@ def end_request(
     *,
     plan: UndeletePlan | None = None,
     found: SavedPage | None = None,
+    file: ShownFile | None = None,
     journaled: bool = False,
 ) -> RequestRecord:
-    """Record how a request stands now, and answer."""
+    """Answer, and then record how a request stands now: after a kill in between it is answered again."""
     message, hint = (on_one_line(redact(text, host.site.secrets))[:1000] for text in (message, hint))
     digest = plan_digest(plan) if plan else record.digest
     ended = replace(record, state=state, message=message, digest=digest)
-    write_record(host.catalog.directory, ended)
     if not journaled:
-        outcome = Outcome.CANCELLED if state is State.REFUSED else Outcome.DONE
+        outcome = _OUTCOMES.get(state, Outcome.DONE)
         journal_look(host, ended, "request", outcome, message or state)
     answer = HostAnswer(
         id=ended.id,
@@ -102,10 +130,19 @@ def end_request(
         hint=hint,
         plan=shown_plan(plan) if plan else None,
         found=found,
+        file=file,
+        wants=ended.wants,
         digest=digest if state in {State.PLANNED, State.CHANGED} else "",
     )
     host.spool.answer(answer)
+    write_record(host.catalog.directory, ended)
     return ended
+
+
+def answer_taken(host: RequestHost, record: RequestRecord) -> None:
+    """Answer that a run is at work on a request."""
+    fields = {name: getattr(record, name) for name in ("id", "by", "backup", "objects", "wants")}
+    host.spool.answer(HostAnswer(**fields, state=State.TAKEN, at=host.now()))
 
 
 def journal_look(host: RequestHost, record: RequestRecord, verb: str, outcome: Outcome, message: str) -> None:

@@ -6,9 +6,10 @@ A request names a backup of the catalog, or the plan of a former request, and no
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 from msgspec import Meta
@@ -27,6 +28,7 @@ OBJECTS = 50
 """Objects of a request."""
 
 ID = r"^[0-9a-f]{32}\Z"
+_ID_LETTERS = 32
 _SHOWN = 20
 _NAME = 100
 _WORDS = 500
@@ -36,6 +38,7 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 BackupName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")]
 ObjectName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{3,300}\Z")]
 ShortText = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,100}\Z")]
+UrlPath = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~/%-]{0,12288}\Z")]
 UserName = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,150}\Z")]
 
 
@@ -65,10 +68,11 @@ class BringBackRequest(_Request, frozen=True, kw_only=True, tag="bring_back"):
     digest: Digest
 
 
-class LookRequest(_Request, frozen=True, kw_only=True, tag="look"):
+class LookRequest(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="look"):
     """Show a page of a table's rows, with `words` those that have them; or the row whose `column` is `key`.
 
-    `columns` are those that are shown of each row of a page; all of a single row are shown.
+    `columns` are those that are shown of each row of a page; all of a single row are shown. `model` is the label of the
+    table's model: the answer names the migrations of its app, and a Django backup of a former version names no tables.
     """
 
     backup: BackupName
@@ -78,16 +82,35 @@ class LookRequest(_Request, frozen=True, kw_only=True, tag="look"):
     words: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,200}\Z")] = ""
     column: Annotated[str, Meta(max_length=100)] = ""
     key: Annotated[str, Meta(max_length=300)] = ""
+    model: Annotated[str, Meta(max_length=200)] = ""
 
 
-Request = PlanRequest | BringBackRequest | LookRequest
+class FileRequest(_Request, frozen=True, kw_only=True, tag="file"):
+    """Show a media file of a backup; without a `path` a page of the list of its files, with `words` in their paths.
+
+    The path is below the media root. Its bytes are written as in a URL (`url_path`).
+    """
+
+    backup: BackupName
+    path: UrlPath = ""
+    page: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    words: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,200}\Z")] = ""
 
 
-_REQUESTS: msgspec.json.Decoder[PlanRequest | BringBackRequest | LookRequest] = msgspec.json.Decoder(Request)
+Request = PlanRequest | BringBackRequest | LookRequest | FileRequest
+
+
+_REQUESTS: msgspec.json.Decoder[PlanRequest | BringBackRequest | LookRequest | FileRequest] = msgspec.json.Decoder(
+    Request
+)
 
 
 class State(StrEnum):
-    """How a request stands. `taken` is the trace of a run that died while it worked on the request."""
+    """How a request stands.
+
+    `taken`: a run works on it, or has died at it. `refused`: a rule or a check does not allow it. `failed`: the host
+    could not do it, nothing was changed.
+    """
 
     TAKEN = "taken"
     PLANNED = "planned"
@@ -96,12 +119,14 @@ class State(StrEnum):
     CHANGED = "changed"
     DONE = "done"
     REFUSED = "refused"
+    FAILED = "failed"
 
 
-class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Rows of a backup: the texts of their values by column, None for NULL. `cut` columns have longer values.
 
-    `key` is that of a single row, else "". `total` counts the rows of the table.
+    `key` is that of a single row, else "". `total` counts the rows of the table, without the `withheld` rows, which
+    were erased on request. `migrations` are those of the app of the table's model in the backup.
     """
 
     table: str
@@ -113,10 +138,23 @@ class SavedPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     has_next: bool = False
     total: int = 0
     cut: tuple[str, ...] = ()
+    withheld: int = 0
+    migrations: tuple[str, ...] = ()
+
+
+class ShownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A media file of a backup: its path (`url_path`), bytes and SHA-256. Its content is a file of its own."""
+
+    path: UrlPath
+    size: int
+    sha256: Digest
 
 
 class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The host's answer. `plan` is cut to the first rows; `digest` is that of the whole plan."""
+    """The host's answer. `plan` is cut to the first rows; `digest` is that of the whole plan.
+
+    `wants` is the tag of the request, "" for a request that is none.
+    """
 
     id: Id
     state: State
@@ -129,12 +167,29 @@ class HostAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     plan: UndeletePlan | None = None
     digest: str = ""
     found: SavedPage | None = None
+    file: ShownFile | None = None
+    wants: str = ""
+
+    @property
+    def ended_badly(self) -> bool:
+        """Whether the request was refused or failed: the same may be asked again."""
+        return self.state is State.REFUSED or self.state is State.FAILED
 
     @property
     def can_be_carried_out(self) -> bool:
         """Whether the site may ask for this plan: it has rows, and no conflict stops it."""
         shown = self.state in {State.PLANNED, State.CHANGED} and self.plan is not None
         return shown and self.plan is not None and not self.plan.refused and self.plan.count > 0
+
+
+def url_path(path: str) -> str:
+    """Return the bytes of a path as a URL has them: JSON holds no byte that is not UTF-8."""
+    return quote(path.encode("utf-8", "surrogateescape"), safe="/")
+
+
+def path_of(written: str) -> str:
+    """Return the path that `url_path` has written."""
+    return unquote_to_bytes(written).decode("utf-8", "surrogateescape")
 
 
 class WrongRequestError(ValueError):
@@ -149,6 +204,15 @@ def decode_request(raw: bytes) -> Request:
         return _REQUESTS.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise WrongRequestError("it is not one of the requests that the host knows") from None
+
+
+def request_id(request: Request, once: str) -> str:
+    """Return an id by the content of a request, without its time: the same request is the same file.
+
+    `once` tells requests of the same content apart.
+    """
+    raw = msgspec.json.encode(replace(request, asked=datetime.fromtimestamp(0, UTC)))
+    return hashlib.sha256(raw + once.encode()).hexdigest()[:_ID_LETTERS]
 
 
 def decode_answer(raw: bytes) -> HostAnswer:

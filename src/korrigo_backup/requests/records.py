@@ -1,6 +1,7 @@
 """The host's own memory of requests, in the backup directory, where the site does not write.
 
-A record is made before a request is worked on, so that no request is carried out twice.
+A record is made before a request is worked on, and gets its last state after the answer is written: a request whose
+record is `taken` may be without an answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _LARGEST = 64 * 1024
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the host took it. `digest` is that of the plan shown last; `of` the request that it carries out."""
+    """A request as the host took it. `digest` is that of the plan shown last; `of` the request that it carries out.
+
+    `tries` counts the runs that have begun to work on it.
+    """
 
     id: str
     wants: str
@@ -37,6 +41,12 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     of: str = ""
     state: State = State.TAKEN
     message: str = ""
+    tries: int = 0
+
+    @property
+    def names_plan(self) -> bool:
+        """Whether it is a plan that was shown and is to be carried out."""
+        return bool(self.of and self.backup and self.digest)
 
     @property
     def has_shown_plan(self) -> bool:
@@ -62,8 +72,8 @@ def find_record(directory: Path, id_: str) -> RequestRecord | None:
             return msgspec.json.decode(read_plain(path, _LARGEST), type=RequestRecord)
         except FileNotFoundError:
             return None
-        except ValueError:  # damaged: it was taken
-            return RequestRecord(id=id_, wants="", by="", received=datetime.fromtimestamp(0, UTC))
+        except ValueError:  # damaged: it is not carried out again
+            return RequestRecord(id=id_, wants="", by="", received=datetime.fromtimestamp(0, UTC), state=State.FAILED)
 
 
 def read_records(directory: Path, site: str) -> list[RequestRecord]:
@@ -79,3 +89,11 @@ def read_records(directory: Path, site: str) -> list[RequestRecord]:
 def forget_record(directory: Path, id_: str) -> None:
     """Remove a record."""
     (directory / DIRECTORY / f"{id_}.json").unlink(missing_ok=True)
+
+
+def forget_half_written(directory: Path, before: float) -> None:
+    """Remove records that a kill has left half written before a time, in seconds since 1970."""
+    for path in (directory / DIRECTORY).glob(".*.json.*"):
+        with suppress(OSError):
+            if path.lstat().st_mtime < before:
+                path.unlink()

@@ -10,6 +10,7 @@ import os
 import re
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from itertools import islice
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ from korrigo_backup.requests.model import (
     encode_answer,
 )
 from korrigo_backup.system.files import explained
-from korrigo_backup.system.spool import NoPlainFileError, opened_directory, read_untrusted, write_for_others
+from korrigo_backup.system.spool import NEW, NoPlainFileError, opened_directory, read_untrusted, write_for_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +38,20 @@ if TYPE_CHECKING:
 
 REQUESTS, ANSWERS = "requests", "answers"
 _FILE = re.compile(r"([0-9a-f]{32})\.json")
+_HALF = re.compile(rf"\..*{re.escape(NEW)}")
+_CONTENT = re.compile(r"[0-9a-f]{32}\.file")
+_LOOKED = "looked.json"
+"""When the host has last looked, a file of `answers`."""
+
 _LOOKED_AT = 1000
 """Entries of `requests` that a run looks at."""
+
+_WAITING = 100
+"""Requests that a page reads."""
+
+
+class _Look(msgspec.Struct, frozen=True):
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -79,15 +92,58 @@ class Spool:
         with self._inside(REQUESTS) as inside, explained(doing), suppress(FileNotFoundError):
             os.unlink(f"{id_}.json", dir_fd=inside)
 
-    def ask(self, request: Request) -> str:
-        """Write a request, and return its id."""
-        id_ = token_hex(16)
-        self._write(REQUESTS, id_, msgspec.json.encode(request))
+    def ask(self, request: Request, id_: str = "") -> str:
+        """Write a request, and return its id: the given one, else a new one."""
+        id_ = id_ or token_hex(16)
+        self._write(REQUESTS, f"{id_}.json", msgspec.json.encode(request))
         return id_
+
+    def waiting(self) -> dict[str, Request]:
+        """Return the requests that the host has not ended, oldest first, without those that are none."""
+        found: dict[str, Request] = {}
+        for id_ in self.pending()[0][:_WAITING]:
+            with suppress(FileNotFoundError, ValueError):
+                found[id_] = self.read(id_)
+        return found
 
     def answer(self, answer: HostAnswer) -> None:
         """Write an answer in the place of a former answer; its group is that of the directory."""
-        self._write(ANSWERS, answer.id, encode_answer(answer))
+        self._write(ANSWERS, f"{answer.id}.json", encode_answer(answer))
+
+    def answer_file(self, id_: str, content: bytes) -> None:
+        """Write the content of a file that a request asks for; its group is that of the directory, as of an answer."""
+        self._write(ANSWERS, f"{id_}.file", content)
+
+    def file_for(self, id_: str, size: int) -> bytes | None:
+        """Return the content of a file that was asked for, None if it is gone; `size` is that of the answer."""
+        with self._inside(ANSWERS) as inside:
+            try:
+                content = _content(inside, f"{id_}.file", size)
+            except (FileNotFoundError, WrongRequestError):
+                return None
+        return content if len(content) == size else None
+
+    def forget_files(self, before: float) -> None:
+        """Remove the contents of files that were written before a time, in seconds since 1970."""
+        for forgotten in (_CONTENT, _HALF):
+            self._forget(ANSWERS, forgotten, before)
+
+    def forget_answer(self, id_: str) -> None:
+        """Remove an answer, if there is one."""
+        with self._inside(ANSWERS) as inside, suppress(FileNotFoundError):
+            os.unlink(f"{id_}.json", dir_fd=inside)
+
+    def note_look(self, now: datetime) -> None:
+        """Write when the host has looked for requests."""
+        self._write(ANSWERS, _LOOKED, msgspec.json.encode({"at": now}))
+
+    def last_look(self) -> datetime | None:
+        """Return when the host has last looked for requests, None if it never has."""
+        with self._inside(ANSWERS) as inside:
+            try:
+                return msgspec.json.decode(_content(inside, _LOOKED, LARGEST_REQUEST), type=_Look).at
+            except (FileNotFoundError, ValueError):
+                return None
 
     def answer_to(self, id_: str) -> HostAnswer | None:
         """Return the host's answer to a request, None as long as there is none; ValueError for a damaged answer."""
@@ -120,11 +176,15 @@ class Spool:
             return True
 
     def forget_answers(self, before: float) -> None:
-        """Remove answers that were written before a time, in seconds since 1970."""
-        with self._inside(ANSWERS) as inside, os.scandir(inside) as entries:
+        """Remove answers written before a time, in seconds since 1970, and files that a kill has left half written."""
+        for name, forgotten in ((ANSWERS, _FILE), (REQUESTS, _HALF)):
+            self._forget(name, forgotten, before)
+
+    def _forget(self, name: str, forgotten: re.Pattern[str], before: float) -> None:
+        with self._inside(name) as inside, os.scandir(inside) as entries:
             for entry in list(entries):
-                if _FILE.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
-                    with suppress(OSError):
+                with suppress(OSError):
+                    if forgotten.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
                         os.unlink(entry.name, dir_fd=inside)
 
     @contextmanager
@@ -141,8 +201,7 @@ class Spool:
                 ) from None
             yield inside
 
-    def _write(self, name: str, id_: str, raw: bytes) -> None:
-        path = f"{id_}.json"
+    def _write(self, name: str, path: str, raw: bytes) -> None:
         with self._inside(name) as inside, explained(f"write {self.directory / name / path}"):
             write_for_others(inside, path, raw)
 

@@ -12,7 +12,7 @@ from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.live_tables import RowRelation, upward
 from korrigo_backup.rescue.staged_rows import ROW
-from korrigo_backup.restore.erasing import entries_about, ledger_keys
+from korrigo_backup.site.erasures import entries_about, ledger_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -19,16 +19,17 @@ from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
+from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.erasure.rows import files_of_rows
 from korrigo_backup.errors import Cancelled, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.steps.named_rows import NamedRows, named_rows, rows_nowhere
 from korrigo_backup.rescue.steps.rules import rules_entry
-from korrigo_backup.restore.erasing import entries_about, path_columns, scope_of
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
+from korrigo_backup.site.erasures import entries_about, path_columns, scope_of
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def record(
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):
             private_directory(catalog.directory)
+        mark_ledger(catalog.directory, ledger, about_to_begin=True)
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
     return done

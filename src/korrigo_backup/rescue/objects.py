@@ -28,6 +28,8 @@ _VALUE = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",()\s](?:[^",()]*[^",()\s])?))\
 _NEEDS_MARKS = re.compile(r'[",()]|^\s|\s$|^$')
 _PARTS = re.compile(r'"(?:[^"]|"")+"|[^."]+')
 
+_MODEL = re.compile(r"\w+(?:\.\w+)?")
+
 _NEAR = 0.8
 """The likeness (difflib) from which on a name is near: a letter in five may differ."""
 
@@ -58,6 +60,10 @@ def parse_object(text: str) -> TypedObject:
     """Return the object of `MODEL:KEY`; UsageError for another text."""
     found = _OBJECT.fullmatch(text.strip())
     if found is None:
+        if _MODEL.fullmatch(text.strip()):
+            raise UsageError(
+                f"{text!r} names no object: its key is missing", hint=f"write {text}:KEY, for example {text}:12"
+            )
         raise UsageError(f"{text!r} names no object", hint=HOW)
     return TypedObject(found[1].strip(), _values(found[2]))
 

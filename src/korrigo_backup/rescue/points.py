@@ -10,6 +10,7 @@ from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.rescue.source_dumps import in_order
 
@@ -40,24 +41,27 @@ class Points:
     """Dumps and media backups of a site, each oldest first.
 
     `bound` gives for the name of a component the restore points that bind it. `passed_over` names artifacts of the site
-    that cannot be read, each with the reason.
+    that cannot be read, each with the reason. `of_django` are the Django backups: their rows and files have a form of
+    their own, and are not compared.
     """
 
     dumps: tuple[Artifact, ...]
     media: tuple[Artifact, ...]
     bound: Mapping[str, tuple[Artifact, ...]]
     passed_over: tuple[tuple[str, str], ...] = ()
+    of_django: tuple[Artifact, ...] = ()
 
     def require_dumps(self) -> tuple[Artifact, ...]:
         """Return the dumps; NotFound if there is none."""
         if not self.dumps:
-            raise NotFound("there is no dump of this site in that time", hint=LIST_HINT)
+            raise NotFound("there is no dump of this site in that time", hint=unread_of_django(self) or LIST_HINT)
         return self.dumps
 
     def require_media(self) -> tuple[Artifact, ...]:
         """Return the media backups; NotFound if there is none."""
         if not self.media:
-            raise NotFound("there is no media backup of this site in that time", hint=LIST_HINT)
+            why = unread_of_django(self) or LIST_HINT
+            raise NotFound("there is no media backup of this site in that time", hint=why)
         return self.media
 
     def point_of(self, component: Artifact) -> Artifact | None:
@@ -88,6 +92,7 @@ def chosen(artifacts: Iterable[Artifact], window: Window) -> Points:
         tuple(one for one in good if KINDS[one.kind].has_files_alone),
         bound,
         tuple(bad.items()),
+        tuple(one for one in good if KINDS[one.kind].loaded_by_django),
     )
 
 
@@ -125,6 +130,20 @@ def dump_of(catalog: Catalog, found: Artifact) -> Artifact:
             f"{found.name} is no dump of the database", hint="name a dump or a restore point: korrigo-backup list"
         )
     return dump
+
+
+def rows_named(catalog: Catalog, named: str) -> Artifact:
+    """Return the artifact with the rows that a name means: a dump, that of a restore point, or a Django backup."""
+    found = catalog.find(named)
+    return found if KINDS[found.kind].loaded_by_django else dump_of(catalog, found)
+
+
+def unread_of_django(points: Points) -> str:
+    """Return in words that the Django backups of some points are not read, "" if there is none."""
+    if not points.of_django:
+        return ""
+    number, newest = counted(len(points.of_django), "Django backup"), points.of_django[-1].name
+    return f"{number} not read, the newest {newest}: only dumps and media backups have a history"
 
 
 def media_of(points: Points, dump: Artifact) -> Artifact | None:

@@ -111,5 +111,6 @@ def column_of(field: str, columns: Sequence[str]) -> str:
     for name in (field, f"{field}_id"):
         if name in columns:
             return name
-    near = difflib.get_close_matches(field, columns, 3, 0.5) or list(columns)
-    raise UsageError(f"there is no column {field}", hint=f"columns: {', '.join(near)}")
+    near = difflib.get_close_matches(field, columns, 3, 0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"columns: {', '.join(columns)}"
+    raise UsageError(f"there is no column {field}", hint=hint)

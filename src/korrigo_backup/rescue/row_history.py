@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import bare_name
-from korrigo_backup.errors import NotFound, Refused
+from korrigo_backup.errors import NotFound
 from korrigo_backup.postgres.digest import known_rule
 from korrigo_backup.postgres.rows import OURS
 from korrigo_backup.postgres.sql import identifier, literal
@@ -23,7 +23,8 @@ from korrigo_backup.rescue.row_changes import LIVE, RowState, column_of, is_colu
 from korrigo_backup.rescue.saved_rows import SavedRow, open_saved_rows
 from korrigo_backup.rescue.site_tables import NamedRow
 from korrigo_backup.rescue.steps.inherited import ancestors
-from korrigo_backup.restore.erasing import erased_from
+from korrigo_backup.rescue.withheld import erased_row
+from korrigo_backup.site.erasures import erased_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,11 +86,7 @@ def row_history(source: HistorySource, tables: SiteTables, row: NamedRow, field:
     states = [*saved, *_live_states(source, tables, row)]
     columns = {name: None for state in reversed(states) for name in state.values or ()}
     if not columns and erased:
-        raise Refused(
-            f"{row.name} was erased on request: what the backups still have of it is not shown",
-            hint="korrigo-backup forget --list shows the ledger",
-            id_="erasure.row",
-        )
+        raise erased_row(row.name)
     if not columns:
         away = "" if source.taken else ", and the database was not asked"
         raise NotFound(

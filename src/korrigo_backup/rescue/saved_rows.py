@@ -42,6 +42,10 @@ class SavedRow:
         """Return the text of each value by its column, None for NULL."""
         return {name: cell_text(cell, self.encoding) for name, cell in zip(self.columns, self.cells, strict=True)}
 
+    def cell(self, column: str) -> bytes | None:
+        """Return the cell of a column, None if there is no such column."""
+        return self.cells[self.columns.index(column)] if column in self.columns else None
+
 
 class SavedRows:
     """The rows of an open dump of `pg_dump`; each method reads it from its start."""

@@ -184,7 +184,9 @@ class SiteTables:
             raise
         except KorrigoBackupError as problem:
             kinds = ", ".join(f"{name} is {kind}" for name, kind in key)
-            raise UsageError(f"no key of {table.table}: {problem.message}", hint=f"its primary key: {kinds}") from None
+            raise UsageError(
+                f"the key does not fit {table.table}: {problem.message}", hint=f"its primary key: {kinds}"
+            ) from None
         return dict(zip(names, line.removesuffix(b"\n").split(b"\t"), strict=True))
 
     @property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.compare.differences import RowChange  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.compare.erased import erased_in_dump
 from korrigo_backup.compare.present import DumpRows, LiveRows
 from korrigo_backup.compare.rows import dump_rows, narrow_with_rows
 from korrigo_backup.errors import NotFound
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.compare.present import PresentSide
-    from korrigo_backup.postgres.access import Access
     from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.site.site import Site
 
 
 class ChangeKind(StrEnum):
@@ -74,12 +75,14 @@ class Later:
         return self.dump.name if self.dump else LIVE
 
 
-def table_changes(
-    first: Artifact, later: Later, table: str, access: Access, *, shown: int, note: str = ""
-) -> TableChanges:
-    """Return the rows of a table that changed from a dump to a later state; NotFound if either has no such table."""
-    with open_unread(first, access) as file, _present(later, access) as now:
+def table_changes(first: Artifact, later: Later, table: str, site: Site, *, shown: int, note: str = "") -> TableChanges:
+    """Return the rows of a table that changed from a dump to a later state; NotFound if either has no such table.
+
+    Rows that were erased on request are not among them, nor rows that depend on them.
+    """
+    with open_unread(first, site.postgres.access) as file, _present(later, site) as now:
         saved = dump_rows(file, first.name)
+        saved = erased_in_dump(site, first, saved).left_out_of(saved)
         found = narrow_with_rows(saved, now, table, _rows(first, later, table), shown=shown)
     if found is None:
         raise NotFound(
@@ -107,10 +110,12 @@ def _rows(first: Artifact, later: Later, table: str) -> int | None:
 
 
 @contextmanager
-def _present(later: Later, access: Access) -> Iterator[PresentSide]:
+def _present(later: Later, site: Site) -> Iterator[PresentSide]:
     with ExitStack() as stack:
         if later.dump is not None:
-            yield DumpRows(stack.enter_context(open_unread(later.dump, access)), later.dump.name)
+            file, name = stack.enter_context(open_unread(later.dump, site.postgres.access)), later.dump.name
+            erased = erased_in_dump(site, later.dump, dump_rows(file, name))
+            yield DumpRows(file, name, erased.numbers)
         elif later.taken is not None:
             yield LiveRows(later.taken)
 

@@ -86,7 +86,9 @@ def undelete(
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
     if not options.objects and not options.table and options.since is None:
-        raise UsageError("nothing is named", hint="undelete exams.Exam:12, or undelete --table exams_exam --where …")
+        raise UsageError(
+            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
+        )
     if options.objects and options.table:
         raise UsageError(
             f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",

@@ -8,6 +8,7 @@ import msgspec
 
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it decodes
+from korrigo_backup.erasure.findings import rows_left_out
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, NotFound, PartlyDone, Refused, World
 from korrigo_backup.media.single_files import REPLACED
 from korrigo_backup.recovery.django import committed
@@ -26,7 +27,6 @@ from korrigo_backup.recovery.undoable import touched_since, undoable
 from korrigo_backup.rescue.staged_rows import rescue_session
 from korrigo_backup.rescue.steps.recorded_rows import RecordedRows
 from korrigo_backup.rescue.steps.transaction import partly
-from korrigo_backup.restore.erased_findings import rows_left_out
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import warning
 from korrigo_backup.erasure.entry import Subject
-from korrigo_backup.restore.erasing import Erasing, entries_about
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import own_clock
+from korrigo_backup.site.erasing import Erasing
+from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
@@ -45,11 +46,11 @@ def planned_for_copy(site: Site, catalog: Catalog, database: str | None, media: 
     if not entries:
         return ()
     number = counted(len(entries), "entry", "entries")
-    if erasing.hold:
+    if erasing.held:
         return (
             warning(
                 "erasure.held",
-                f"the erasure ledger ({number}) is not applied: the copy is {erasing.hold.described()}",
+                f"the erasure ledger ({number}) is not applied: the copy is {erasing.held}",
                 "what was erased comes back with it",
             ),
         )
@@ -63,4 +64,5 @@ def _of_copy(catalog: Catalog, database: str | None, media: Tree | None) -> tupl
     names = (database, media.root.name if media else None)
     clocks = (own_clock(name[-_STAMP:]) for name in names if name)
     copied = next((made.astimezone() for made in clocks if made), None)
-    return Erasing(next((held[name] for name in names if name in held), None), of_copy=True), copied
+    hold = next((held[name] for name in names if name in held), None)
+    return Erasing(hold.described() if hold else "", of_copy=True), copied

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def open_in_place(artifact: Artifact, context: RestoreContext) -> Iterator[InPlace]:
     """Open and verify a dump that is to replace the content of the live database."""
     with open_sql(artifact, context.site.postgres.access) as source:
-        plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True)
+        plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True, erasing=context.erasing)
         found = (*plan.findings, *_findings(context, source), *_needs(context, source))
         yield InPlace(source, context, replace(plan, findings=found), artifact)
 
@@ -103,11 +103,12 @@ def replace_content(
     present: DatabaseProof | None,
     *,
     committing: Callable[[], None] = lambda: None,
+    proven: Callable[[Session], None] = lambda _: None,
 ) -> None:
     """Replace the content of the live database by that of a verified dump, in one transaction, and prove it.
 
     `present` is the proof that the present content must still match; `committing` is called when the transaction is
-    about to end.
+    about to end, `proven` with its session before that.
     """
     server = context.site.postgres
     databases, live = Databases(server), server.database
@@ -131,6 +132,7 @@ def replace_content(
     def erase(session: Session) -> None:
         if context.erasing:
             context.erasing.erase_open(context.site, artifact, session, report=context.report)
+        proven(session)
 
     def run() -> tuple[TableProof, ...]:
         with server.session() as session:

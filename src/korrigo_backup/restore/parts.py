@@ -33,7 +33,6 @@ from korrigo_backup.postgres.property_differences import (
 )
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.restore.bound import bound_findings, left_out, make, spooled
-from korrigo_backup.restore.erasing import Erasing
 from korrigo_backup.restore.extensions import extension_findings, extensions_made, make_first, privileged
 from korrigo_backup.restore.foreign_media import located
 from korrigo_backup.restore.needs import require_entrance, restore_needs
@@ -48,6 +47,7 @@ from korrigo_backup.run.step import (
     Proving,
     Swapping,
 )
+from korrigo_backup.site.erasing import Erasing
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.dump_source import SqlSource, open_sql
@@ -113,7 +113,8 @@ def open_part(artifact: Artifact, context: RestoreContext, *, rehearsal: bool = 
             case Kind.MEDIA:
                 opened = stack.enter_context(open_media(artifact, unpacked=False))
                 archive = located(context.site.configured_media(), artifact, opened, context.accept)
-                plan = plan_media(context.site, archive, stamp=context.stamp, compare=not rehearsal)
+                erased = context.erasing.files_of(context.site, artifact) if context.erasing else frozenset()
+                plan = plan_media(context.site, archive, stamp=context.stamp, compare=not rehearsal, erased=erased)
                 yield MediaPart(artifact, archive, context, plan)
             case Kind.POINT | Kind.DJANGO:
                 raise ValueError(f"{artifact.name} is no single part of a site")
@@ -127,7 +128,7 @@ def _unsigned(artifact: Artifact, dump: SqlSource, context: RestoreContext) -> I
 
 
 def _open_database(artifact: Artifact, dump: SqlSource, context: RestoreContext, *, rehearsal: bool) -> DatabasePart:
-    plan = plan_sql(context.site, artifact, dump, stamp=context.stamp, compare=not rehearsal)
+    plan = plan_sql(context.site, artifact, dump, stamp=context.stamp, compare=not rehearsal, erasing=context.erasing)
     exists = plan.replacement.kept_as is not None
     target = target_properties(context.site.postgres, dump.expected, exists=exists, trusted=context.trusted)
     server, staged = context.site.postgres, naming.stage_database(context.site.postgres.database, context.stamp)

@@ -6,47 +6,38 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from korrigo_backup.artifact.naming import before_database
 from korrigo_backup.compare.differences import Counted, FileChange
+from korrigo_backup.compare.erased import NONE, erased_in_dump
 from korrigo_backup.compare.identity import place_findings
 from korrigo_backup.compare.media import file_changes
-from korrigo_backup.compare.present import LiveRows
-from korrigo_backup.compare.rows import SMALL, dump_rows, narrow_under
+from korrigo_backup.compare.rows import dump_rows
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.core.size import human
-from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
+from korrigo_backup.errors import UsageError
 from korrigo_backup.media.findings import foreseen
 from korrigo_backup.media.tree import UNMOUNT
 from korrigo_backup.postgres.databases import Databases
-from korrigo_backup.postgres.digest import known_rule, prove_all, snapshot
-from korrigo_backup.postgres.dump.proof import comparable
 from korrigo_backup.postgres.property_differences import difference_findings
-from korrigo_backup.postgres.rows import FOREIGN, OURS
-from korrigo_backup.postgres.server_error import NotPermitted, TableLocked
-from korrigo_backup.restore.plan import FROM_SAFETY, Migrations, Replacement, RestorePlan, TableChange, compare_tables
+from korrigo_backup.restore.plan import FROM_SAFETY, Migrations, Replacement, RestorePlan, TableChange
+from korrigo_backup.restore.table_changes import all_new, changes_of_tables
 from korrigo_backup.restore.versions import subscription_findings, version_findings
 from korrigo_backup.site.health import health_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.manifest import LargeObjectsProof, TableProof
-    from korrigo_backup.compare.differences import RowChange
     from korrigo_backup.media.port import Tree
     from korrigo_backup.media.tree import TreeFacts
-    from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.site.erasing import Erasing
     from korrigo_backup.site.site import Site
     from korrigo_backup.verify.dump_source import SqlSource
     from korrigo_backup.verify.media_source import MediaSource
 
 NO_MIGRATIONS = Migrations()
-
-LARGE_OBJECTS = "large objects"
-"""The name for large objects in place of a table's name; a table's name begins with its schema."""
 
 MOUNTED = "media.mounted"
 """The finding that refuses only a swap of the media."""
@@ -110,9 +101,19 @@ def services(site: Site) -> list[Finding]:
 
 
 def plan_sql(
-    site: Site, artifact: Artifact, source: SqlSource, *, stamp: str, in_place: bool = False, compare: bool = True
+    site: Site,
+    artifact: Artifact,
+    source: SqlSource,
+    *,
+    stamp: str,
+    in_place: bool = False,
+    compare: bool = True,
+    erasing: Erasing | None = None,
 ) -> PartPlan:
-    """Return the effect of restoring a dump over the live database; with `compare` the changes of rows, too."""
+    """Return the effect of restoring a dump over the live database; with `compare` the changes of rows, too.
+
+    Rows that `erasing` takes out of the loaded data do not come back.
+    """
     databases, live = Databases(site.postgres), site.postgres.database
     if live == site.postgres.maintenance:
         raise UsageError(
@@ -120,7 +121,12 @@ def plan_sql(
             hint="set POSTGRES_DB to the site's own database, or [database] maintenance to another database",
         )
     exists = live in databases.names()
-    changes, applied, unread = _changes(site, artifact, source) if exists and compare else (_all_new(source), (), ())
+    erased = NONE
+    if compare and erasing and not erasing.held:
+        erased = erased_in_dump(site, artifact, dump_rows(source.file, artifact.name))
+    changes, applied, unread = all_new(source, erased), tuple[str, ...](), tuple[Finding, ...]()
+    if exists and compare:
+        changes, applied, unread = changes_of_tables(site, artifact, source, erased)
     replacement = Replacement(
         part="database",
         target=f"database {live} at {site.postgres.access.description}",
@@ -150,11 +156,18 @@ def _left_out(source: SqlSource) -> Iterator[Finding]:
                       "make an invalid index again by hand: CREATE INDEX …")  # fmt: skip
 
 
-def plan_media(site: Site, source: MediaSource, *, stamp: str, compare: bool = True) -> PartPlan:
-    """Return the effect of restoring a media archive over the live tree; with `compare` the changes of files, too."""
+def plan_media(
+    site: Site, source: MediaSource, *, stamp: str, compare: bool = True, erased: Container[str] = frozenset()
+) -> PartPlan:
+    """Return the effect of restoring a media archive over the live tree; with `compare` the changes of files, too.
+
+    Files that were `erased` on request do not come back.
+    """
     tree = site.configured_media()
     replacement = media_replacement(tree, stamp, needs=source.bytes)
-    change = _files(tree, source) if replacement.kept_as and compare else FileChange(removed=Counted(source.files))
+    change = FileChange(removed=Counted(source.files))
+    if replacement.kept_as and compare:
+        change = _files(tree, source, erased)
     facts = tree.facts()
     lost = foreseen(source.saved, facts.user, facts.groups) if source.saved else ()
     findings = (*source.findings, *mounted(tree, facts), *lost, *room(replacement))
@@ -224,77 +237,8 @@ def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
                       f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
 
 
-def _changes(
-    site: Site, artifact: Artifact, source: SqlSource
-) -> tuple[tuple[TableChange, ...], tuple[str, ...], tuple[Finding, ...]]:
-    """Return the changes in each table, the live migrations, and a finding if the live database cannot be read.
-
-    A damaged database, also a database that cannot be connected to while its server answers, is a reason to restore,
-    and is kept as it is: it must not prevent the restore.
-    """
-    try:
-        with snapshot(site.postgres) as taken:
-            return _table_changes(taken, artifact, source), taken.migrations(), ()
-    except NotPermitted as problem:
-        found = warning("database.unreadable", f"database {site.postgres.database} cannot be read to its end:"
-                        f" {problem.message}", "it is kept as it is; but the safety backup after the restore will fail:"
-                        " make a backup as a superuser first, if you need it")  # fmt: skip
-        return _all_new(source), (), (found,)
-    except (Refused, TableLocked):  # a pooler, a full disk, a session at work in it: that is no damage
-        raise
-    except KorrigoBackupError as problem:
-        name = site.postgres.database
-        found = warning("database.unreadable", f"database {name} cannot be read to its end: {problem.message}",
-                        "it is kept as it is; the changes are unknown")  # fmt: skip
-        return _all_new(source), (), (found,)
-
-
-def _table_changes(taken: Snapshot, artifact: Artifact, source: SqlSource) -> tuple[TableChange, ...]:
-    """Return the change of each table; small tables are compared by key."""
-    rule = known_rule(source.expected.digest)
-    tables = comparable(taken, source.expected, prove_all(taken, rule=rule))
-    known = source.expected.large_objects is not None  # a dump without a manifest does not list them
-    now = _with_large_objects(tables, taken.large_objects(digest=rule is not None) if known else None)
-    changes = compare_tables(now, _after(source))
-    small = {
-        change.name: max(change.now, change.after)
-        for change in changes
-        if change.now is not None and change.after is not None and not change.identical
-        if change.name != LARGE_OBJECTS
-        if max(change.now, change.after) <= SMALL
-    }
-    settings = (OURS,) if artifact.manifest else FOREIGN
-    rows = narrow_under(settings, dump_rows(source.file, artifact.name), LiveRows(taken), small) if small else {}
-    return tuple(_counted(change, rows) for change in changes)
-
-
-def _counted(change: TableChange, rows: Mapping[str, RowChange]) -> TableChange:
-    found = rows.get(change.name)
-    if found is None:
-        return change
-    return replace(change, added=found.added, changed=found.changed, removed=found.removed)
-
-
-def _all_new(source: SqlSource) -> tuple[TableChange, ...]:
-    return compare_tables({}, _after(source))
-
-
-def _after(source: SqlSource) -> dict[str, tuple[int, str | None]]:
-    return _with_large_objects(source.expected.tables, source.expected.large_objects)
-
-
-def _with_large_objects(
-    tables: Iterable[TableProof], large_objects: LargeObjectsProof | None
-) -> dict[str, tuple[int, str | None]]:
-    """Return rows and digest by name; large objects, where there are any, count as a further table."""
-    counted = {t.name: (t.rows, t.digest) for t in tables}
-    if large_objects and large_objects.count:
-        counted[LARGE_OBJECTS] = (large_objects.count, large_objects.digest)
-    return counted
-
-
-def _files(tree: Tree, source: MediaSource) -> FileChange:
+def _files(tree: Tree, source: MediaSource, erased: Container[str]) -> FileChange:
     saved = source.saved_files()
     if saved is None:  # without checksums no file is known to be equal
         return FileChange(changed=Counted(sum(1 for entry in tree.walk() if entry.is_file)))
-    return file_changes(saved, tree, shown=NAMED, knows=source.unchanged())
+    return file_changes(saved, tree, shown=NAMED, knows=source.unchanged(), erased=erased)

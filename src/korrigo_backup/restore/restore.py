@@ -29,7 +29,6 @@ from korrigo_backup.postgres.difference import Acceptance, require_possible
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.restore.downtime import Downtime
-from korrigo_backup.restore.erasing import Erasing
 from korrigo_backup.restore.in_place import require_database_alone
 from korrigo_backup.restore.method import RestoreRun, brings_database, open_method
 from korrigo_backup.restore.parts import RestoreContext
@@ -47,6 +46,7 @@ from korrigo_backup.run.step import (
     silent,
 )
 from korrigo_backup.run.undo import all_or_nothing
+from korrigo_backup.site.erasing import Erasing
 from korrigo_backup.site.stamps import own_stamp
 from korrigo_backup.system.timings import phase
 
@@ -136,7 +136,8 @@ def restore(
             now = own_stamp(site, now)
             trusted = artifact.authenticity is Authenticity.AUTHENTIC
             accept = Acceptance(options.accept)
-            erasing = Erasing(holds.on(catalog, artifact, now))
+            hold = holds.on(catalog, artifact, now)
+            erasing = Erasing(hold.described() if hold else "")
             context = RestoreContext(site, naming.stamp(now), silent, trusted, accept, found.append, erasing=erasing)
             listen(VerifyingArtifact())
             method, plan = _planned(context, catalog, artifact, options, stack)
@@ -147,9 +148,7 @@ def restore(
             run = RestoreRun(site, catalog, now, running, Downtime(site, "restore", running.listen))
             found += _carry_out(run, method, keep=options.keep)
             if erasing.rows or erasing.gone:
-                running.note(
-                    erased=dict.fromkeys(erasing.emptied, 0) | erasing.rows, erased_files=erasing.hashed_files(site)
-                )
+                running.note(erased=erasing.journaled_rows, erased_files=erasing.hashed_files(site))
             if any(finding.id == "site.moved" for finding in plan.findings):
                 run.site = moved_in(site, catalog, artifact)
             plan = _as_carried_out(plan, method)

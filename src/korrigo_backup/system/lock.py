@@ -48,10 +48,12 @@ def _take(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, _WORDS, 0).decode(errors="replace") or "another run"
-        raise Locked(
+        locked = Locked(
             f"another run is at work: {holder}",
             hint="wait for its end, then run this again; a lock ends with its process",
-        ) from None
+        )
+        locked.doing = holder.partition(" (process ")[0]
+        raise locked from None
 
 
 def holder(path: Path) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager, suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o640
+NEW = ".new"
+"""How the hidden name ends that a file has while it is written."""
 
 
 class NoPlainFileError(ValueError):
@@ -51,11 +54,22 @@ def read_untrusted(inside: int, name: str, largest: int) -> bytes:
 
 
 def write_for_others(inside: int, name: str, raw: bytes) -> None:
-    """Write a file under a new name, force it to disk and rename it; its group is that of the directory."""
-    fresh = f".{name}.new"
-    with suppress(FileNotFoundError):
-        os.unlink(fresh, dir_fd=inside)
+    """Write a file under a new hidden name, force it to disk and rename it; its group is that of the directory.
+
+    Two processes may write the same file: the last one stays.
+    """
+    fresh = f".{name}.{token_hex(4)}{NEW}"
     descriptor = os.open(fresh, _NEW, _MODE, dir_fd=inside)
+    try:
+        _fill(inside, descriptor, raw)
+        os.rename(fresh, name, src_dir_fd=inside, dst_dir_fd=inside)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(fresh, dir_fd=inside)
+        raise
+
+
+def _fill(inside: int, descriptor: int, raw: bytes) -> None:
     try:
         os.fchmod(descriptor, _MODE)
         with suppress(PermissionError):
@@ -66,4 +80,3 @@ def write_for_others(inside: int, name: str, raw: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(fresh, name, src_dir_fd=inside, dst_dir_fd=inside)

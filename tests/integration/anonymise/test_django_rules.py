@@ -12,25 +12,38 @@ class UserScrubbers:
     password = "!"
 """
 
+UNLIKE_A_RULE = (
+    DECLARED
+    + """
+from django.db.models import Value
 
-def test_the_suggested_rules_anonymise_the_reference_site(demo, tmp_path):
+
+class UserScrubbers:
+    password = Value("!")
+    email = lambda field: Value("x")
+    groups = Value("a relation, no column")
+    is_active = True
+
+
+SCRUBBER_SERVICE_CLASS = "own.Service"
+"""
+)
+
+
+def test_the_suggested_rules_anonymise_the_reference_site_unedited(demo, tmp_path):
     text = demo.korrigo("drill", "--anonymise", "suggest").out
     found = tomllib.loads(text)
     assert found["tables"]["auth_user"]["email"] == "faker:email"
     assert found["tables"]["exams_student"]["birth_date"] == "faker:date_of_birth"
-    assert found["tables"]["exams_copy"] == {"pdf": "files:rename"}
+    assert found["tables"]["exams_copy"] == {"pdf": "files:rename", "status": "keep"}
+    assert found["tables"]["exams_gradingevent"]["metadata"] == "empty"  # the paths of the copies
+    assert "exams_profile.role" in found["accept"]  # the user admin, and the role
     assert "django_session" in found["empty"]
     assert '# name = "keep"' in text
     demo.korrigo("backup", "full")
     path, target = demo.home / "rules.toml", tmp_path / "copy"
     path.write_text(text)
-    left = demo.korrigo("drill", "--anonymise", path, "--to", target, code=9).err
-    assert "exams_gradingevent.metadata (values of exams_copy.pdf)" in left
-    assert "exams_profile.role (values of auth_user.username)" in left  # the user admin, and the role
-    assert not target.exists()
     names = [name for row in demo.sql("SELECT email, last_name FROM exams_student") for name in row]
-    looked = text.replace("[tables.exams_gradingevent]", '[tables.exams_gradingevent]\nmetadata = "empty"')
-    path.write_text(looked.replace("strict = false", 'accept = ["exams_profile.role"]'))
     demo.korrigo("drill", "--anonymise", path, "--to", target)
     files = {path.relative_to(target) for path in target.rglob("*.pdf")}
     assert {str(path.parent) for path in files} == {"media/anonymised"}
@@ -60,3 +73,18 @@ def test_the_rules_that_models_and_settings_declare_are_used(demo):
 def test_a_site_without_rules_is_told_how_to_begin(demo):
     demo.backup()
     assert "suggest" in demo.korrigo("drill", "--anonymise", "django", code=2).err
+
+
+def test_a_scrubber_without_an_equal_rule_is_named_and_suggest_writes_a_rule_for_it(demo):
+    demo.settings(UNLIKE_A_RULE)
+    demo.backup()
+    done = demo.korrigo("drill", "--anonymise", "django", code=2)
+    assert "auth_user.email (function UserScrubbers.<lambda>)" in done.err
+    assert "drill --anonymise suggest > rules.toml" in done.err
+    text = demo.korrigo("drill", "--anonymise", "suggest").out
+    assert 'email = "faker:email"  # in place of the scrubber function UserScrubbers.<lambda>' in text
+    rules = tomllib.loads(text)["tables"]["auth_user"]
+    assert (rules["password"], rules["is_active"]) == ("constant:!", "constant:True")
+    path = demo.home / "rules.toml"
+    path.write_text(text.replace("strict = false", "django = true"))
+    assert "own.Service (SCRUBBER_SERVICE_CLASS) was not run" in demo.korrigo("drill", "--anonymise", path).output

@@ -92,6 +92,16 @@ def test_two_backups_in_one_second_are_two_files(site):
     assert len(set(names)) == 3
 
 
+@pytest.mark.contract("T14")
+def test_a_backup_of_the_second_in_which_a_publication_failed_has_another_name(site):
+    wired, now = site.wired(), local_now()
+    site.backups.mkdir(mode=0o700)
+    failed = site.backups / f"media_backup_{now:%Y%m%d_%H%M%S}.tar.gz.manifest.json"
+    failed.write_text("{}")
+    made = backup_media(wired.site(), wired.catalog, now=now).artifact
+    assert made.name == f"media_backup_{now:%Y%m%d_%H%M%S}_2.tar.gz"
+
+
 @pytest.mark.promise("P4")
 def test_a_backup_does_not_change_the_database_or_the_media(site):
     before = site.content(), site.databases(), site.tree()

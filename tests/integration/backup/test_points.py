@@ -29,6 +29,12 @@ def test_a_point_is_skipped_while_another_run_is_at_work(site):
     assert len(list(site.backups.glob("restore_point_*"))) == 1
 
 
+def test_a_quiet_backup_prints_nothing_when_all_is_well_and_the_error_of_a_failure(site):
+    assert site.korrigo("backup", "full", "-q").output == ""
+    site.media.rename(site.home / "unmounted")
+    assert "error: " in site.korrigo("backup", "full", "-q", code=3).err
+
+
 def test_of_failures_in_a_row_the_first_notifies(site):
     with web() as hooks:
         (site.home / ".env").write_text(f"KORRIGO_BACKUP_NOTIFY_URLS='json://127.0.0.1:{hooks.port}/hooks'\n")

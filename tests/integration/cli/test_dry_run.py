@@ -53,3 +53,12 @@ def test_the_plan_of_a_dry_run_is_in_the_document(site):
     found = site.json("rollback", "--dry-run")
     assert (found["ok"], found["applied"]) == (True, False)
     assert found["plan"]["database"]
+
+
+def test_the_document_of_a_change_says_whether_it_was_made(site):
+    site.korrigo("backup", "full")
+    assert site.json("restore", "latest-point", "--yes")["applied"] is True
+    assert site.json("rollback", "--yes")["applied"] is True
+    assert site.json("rollback", "--undo", "none", code=6)["applied"] is False
+    assert site.json("restore", "latest-point", code=5)["applied"] is False  # no answer is no yes
+    assert "applied" not in site.json("list")

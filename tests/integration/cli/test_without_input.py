@@ -43,7 +43,7 @@ def without_input(words, stdin, **options):
 @pytest.mark.promise("P8")
 @pytest.mark.parametrize("stdin", ["empty", "closed"])
 def test_every_verb_ends_in_words_without_an_input(tmp_path, stdin):
-    env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPYCACHEPREFIX") if name in os.environ}
     env |= {"POSTGRES_HOST": str(tmp_path / "no-server"), "BACKUP_DIR": str(tmp_path / "backups"), "LC_ALL": "C.UTF-8"}
 
     def tried(verb):

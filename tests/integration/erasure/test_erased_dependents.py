@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from korrigo_backup.erasure.entry import Entry, Link, Subject
-from korrigo_backup.restore.erasing import scope_of
+from korrigo_backup.site.erasures import scope_of
 
 SCHEMA = """
 CREATE TABLE person (id serial PRIMARY KEY, name text NOT NULL);

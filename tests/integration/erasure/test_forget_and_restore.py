@@ -7,7 +7,7 @@ import pytest
 
 from korrigo_backup.erasure.entry import Entry, Link, Subject
 from korrigo_backup.erasure.ledger import ErasureLedger
-from korrigo_backup.restore.erasing import scope_of
+from korrigo_backup.site.erasures import scope_of
 from sandbox import drop_database
 
 SCHEMA = """

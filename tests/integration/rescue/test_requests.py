@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from korrigo_backup.requests.model import BringBackRequest, LookRequest, PlanRequest, State
 from korrigo_backup.requests.records import find_record, write_record
 from korrigo_backup.requests.spool import Spool
+from korrigo_backup.system.lock import exclusive
 
 SCHEMA = """
 CREATE TABLE exam (id serial PRIMARY KEY, name text NOT NULL UNIQUE);
@@ -204,17 +205,45 @@ def test_without_a_directory_there_are_no_requests(school):
     assert "no directory of requests" in school.korrigo("requests", "run", code=2).err
 
 
-def test_a_request_whose_run_was_killed_is_refused_and_not_tried_again(school):
+def test_a_request_at_which_three_runs_died_is_given_up(school):
     plan = _plan(school, "exam:5")
-    later = school.spool.ask(
-        BringBackRequest(by="marie", asked=datetime.now(UTC), plan=plan, digest=school.spool.answer_to(plan).digest)
-    )
-    record = find_record(school.backups, plan)
-    assert record
-    write_record(school.backups, replace(record, id=later, wants="bring_back", state=State.TAKEN))
+    for tries, state in ((2, State.PLANNED), (3, State.FAILED)):
+        id_ = _plan(school, "exam:5", ask=False)
+        record = find_record(school.backups, plan)
+        assert record
+        write_record(school.backups, replace(record, id=id_, state=State.TAKEN, tries=tries))
+        school.korrigo("requests", "run")
+        assert (school.spool.answer_to(id_).state, school.spool.pending()) == (state, ([], 0))
+
+
+def test_requests_are_left_for_later_while_a_person_approves(school):
+    _plan(school, "exam:5", ask=False)
+    lock = school.backups / ".requests.lock"
+    with exclusive(lock, "requests approve"):
+        assert "requests approve" in school.korrigo("requests", "run").out
+        assert (school.json("requests", "run")["left"], len(school.spool.pending()[0])) == (1, 1)
+    with exclusive(lock, "requests run"):
+        school.korrigo("requests", "run", code=7)
     school.korrigo("requests", "run")
-    assert (school.spool.answer_to(later).state, school.rows()) == (State.REFUSED, school.after)
     assert school.spool.pending() == ([], 0)
+
+
+def test_the_site_sees_when_the_host_has_looked_and_old_answers_go_without_a_request(school):
+    plan, before = _plan(school, "exam:5"), datetime.now(UTC)
+    answer = school.spool.directory / "answers" / f"{plan}.json"
+    half = school.spool.directory / "answers" / f".{plan}.json.0123abcd.new"
+    half.touch()
+    old = (datetime.now(UTC) - timedelta(days=8)).timestamp()
+    for path in (answer, half):
+        os.utime(path, (old, old))
+    school.korrigo("requests", "run", env={"POSTGRES_PORT": "1"})
+    assert (school.spool.last_look() >= before, answer.exists(), half.exists()) == (True, False, False)
+
+
+def test_a_host_whose_database_is_away_answers_that_it_failed(school):
+    id_ = _plan(school, "exam:5", ask=False)
+    school.korrigo("requests", "run", env={"POSTGRES_PORT": "1"})
+    assert (school.spool.answer_to(id_).state, school.spool.pending()) == (State.FAILED, ([], 0))
 
 
 def test_an_old_request_that_waits_is_not_approved(school):

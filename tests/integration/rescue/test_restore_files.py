@@ -174,7 +174,7 @@ def test_the_status_and_the_list_name_what_can_be_taken_back(library):
     library.korrigo("restore", "--file", "deep", "--yes")
     (newest, former) = library.json("status", code=(0, 10))["undoable"]
     assert (newest["verb"], newest["asked"], former["asked"]) == ("restore files", ["deep"], ["scans/2.pdf"])
-    assert "restore of files deep at" in library.korrigo("status", code=(0, 10)).out
+    assert "restore of the files deep at" in library.korrigo("status", code=(0, 10)).out
     assert "takes it back, then 1 earlier" in library.korrigo("list").out
     library.korrigo("rollback", "--yes")
     assert [one["asked"] for one in library.json("list")["undoable"]] == [["scans/2.pdf"]]

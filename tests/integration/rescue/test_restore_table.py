@@ -11,6 +11,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.errors import Refused
 from korrigo_backup.rescue.values.table import TableOptions, restore_tables
 from rescue_days import EXAMS
+from sandbox import PROJECT
 
 if TYPE_CHECKING:
     from korrigo_backup.rescue.values.plan import ValuePlan
@@ -25,6 +26,18 @@ def school(make_site):
     made = make_site(schema=EXAMS)
     made.made = made.backup()
     return made
+
+
+def guide(heading: str) -> list[str]:
+    """The commands of a section of the guide."""
+    text = (PROJECT / "docs/how-to/rescue.md").read_text(encoding="utf-8")
+    return text.split(f"## {heading}\n", 1)[1].split("```\n", 2)[1].splitlines()
+
+
+def libpq(site: Sandbox) -> dict[str, str]:
+    """How the clients of PostgreSQL reach the site's database."""
+    names = ("HOST", "PORT", "USER", "PASSWORD")
+    return {f"PG{name}": site.env[f"POSTGRES_{name}"] for name in names}
 
 
 def restored(site, *arguments, code=0):
@@ -95,10 +108,25 @@ def test_a_newer_row_to_which_others_refer_is_not_removed(school):
     assert school.rows() == before
 
 
-def test_a_dropped_table_is_refused_with_the_way_that_helps(school):
-    school.sql("DROP TABLE keyless")
-    failed = school.korrigo("restore", school.made, "--table", "keyless", "--yes", code=4)
-    assert f"korrigo-backup plan {school.made.name}" in failed.err
+def test_a_dropped_table_is_refused_and_comes_back_by_the_way_of_the_guide(school):
+    before = school.rows()
+    school.sql("INSERT INTO teacher (name) VALUES ('of today')")
+    school.sql("DROP TABLE exam CASCADE")
+    failed = school.korrigo("restore", school.made, "--table", "exam", "--yes", code=4)
+    assert "docs/how-to/rescue.md (A dropped table)" in failed.err
+    for line in guide("A dropped table"):
+        words = line.replace("db_backup_20260504_030000.sql.gz", str(school.made))
+        words = words.replace("exams_exam", "exam").replace("viatique_db", school.database)
+        if line.startswith("korrigo-backup"):
+            school.korrigo(*shlex.split(words)[1:], "--yes")
+        else:
+            school.run(["bash", "-o", "pipefail", "-ec", words], env=libpq(school))
+    school.sql("DELETE FROM teacher WHERE name = 'of today'")
+    assert school.rows() == before
+    school.sql("INSERT INTO exam (name) VALUES ('next')")
+    found = school.json("compare", school.made, code=9)
+    assert (found["lost_objects"], found["new_objects"]) == ([], [])
+    assert [one["name"] for one in found["tables"]] == ["public.exam"]
 
 
 def test_without_a_difference_nothing_is_done(school):

@@ -21,7 +21,7 @@ def test_a_row_is_shown_where_it_changes(site):
     assert (found["is_live"], found["dumps"], found["read"]) == (False, 3, 3)
     out = site.korrigo("history", "exam:7").out
     assert "name: exam 7 → Maths" in out
-    assert "now               gone since" in out
+    assert "now               gone: last seen" in out
     assert third not in out
 
 
@@ -42,7 +42,7 @@ def test_only_a_field_and_only_a_time(site):
     days(site, "UPDATE exam SET name = 'a' WHERE id = 7", "UPDATE exam SET held = NULL WHERE id = 7")
     assert len(history(site, "exam:7", "--field", "name")["events"]) == 2
     assert history(site, "exam:7", "--since", "2001-01-01", "--until", "2001-01-02", code=6)["error"]["code"] == 6
-    assert "columns: held" in history(site, "exam:7", "--field", "hold", code=2)["error"]["hint"]
+    assert "did you mean held?" in history(site, "exam:7", "--field", "hold", code=2)["error"]["hint"]
 
 
 def test_a_row_that_was_never_there_is_not_found(site):

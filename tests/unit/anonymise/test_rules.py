@@ -2,13 +2,15 @@
 
 import zlib
 
+import msgspec
 import pytest
 
 from korrigo_backup.anonymise.columns import CopyColumn, CopyTable, assign
+from korrigo_backup.anonymise.found_values import ColumnValues, candidates
 from korrigo_backup.anonymise.placeholders import placeholder
 from korrigo_backup.anonymise.rules import Act, ColumnRule, FileAct, parse_rule, plain_table, read_rules, rules_of
 from korrigo_backup.anonymise.scrubbers import DeclaredScrubber, DeclaredScrubbers, translated
-from korrigo_backup.anonymise.suggest import suggested
+from korrigo_backup.anonymise.suggest import FoundRules, SiteFields, declared_reasons, named_rules, suggested
 from korrigo_backup.anonymise.values import ValueLimits, open_fakes, suffixed
 from korrigo_backup.errors import Refused, UsageError
 
@@ -88,6 +90,9 @@ def test_scrubbers_become_rules_and_others_are_named():
     )
     with pytest.raises(UsageError, match=r"t\.d \(Concat\)"):
         translated(declared)
+    with pytest.raises(UsageError) as caught:
+        translated(declared)
+    assert "suggest > rules.toml" in caught.value.hint
     assert translated(declared, {("t", "d")}) == {"t": {"a": "faker:email", "b": "null", "c": "constant:x"}}
 
 
@@ -106,9 +111,32 @@ def test_a_column_too_short_for_a_hash_is_refused_so_that_no_hash_of_another_bec
         assign(rules, (table_with("token", 15),))
 
 
+@pytest.mark.parametrize(
+    ("scrubber", "rule"),
+    [
+        (DeclaredScrubber("device", "token", "Concat", plain=False, near="faker:email"), "faker:email"),
+        (
+            DeclaredScrubber("device", "token", "Faker", "past_date", plain=False, near="faker:past_date"),
+            "faker:past_date",
+        ),
+        (DeclaredScrubber("device", "token", "Keep"), "keep"),
+        (DeclaredScrubber("device", "token", "function site.hide", plain=False), "hash"),  # by its name
+        (DeclaredScrubber("device", "token", "Null"), "hash"),  # a column that is NOT NULL
+    ],
+)
+def test_a_suggested_rule_is_that_of_the_site_or_the_nearest(scrubber, rule):
+    table, fields = table_with("token", 40), SiteFields(declared={("device", "token"): scrubber})
+    found = FoundRules(named_rules((table,), fields), declared_reasons((table,), fields))
+    line = next(line for line in suggested((table,), found, "en_US").splitlines() if "token" in line)
+    assert line.startswith(f'token = "{rule}"')
+    assert (f"in place of the scrubber {scrubber.kind}" in line) == (not scrubber.rule)
+
+
 @pytest.mark.parametrize(("length", "rule"), [(40, "hash"), (8, "empty")])
 def test_a_suggested_rule_fits_the_length_of_its_column(length, rule):
-    assert f'token = "{rule}"' in suggested((table_with("token", length),), {}, "en_US")
+    assert f'token = "{rule}"' in suggested(
+        (table := table_with("token", length),), FoundRules(named_rules((table,))), "en_US"
+    )
 
 
 def test_the_hint_of_an_unknown_provider_names_only_near_ones():
@@ -118,3 +146,37 @@ def test_the_hint_of_an_unknown_provider_names_only_near_ones():
     with pytest.raises(UsageError) as caught:
         open_fakes(["emial"], "en_US")
     assert "email" in caught.value.hint
+
+
+def seen(rows, values, originals=0, addresses=0, codes=0):
+    return ColumnValues(rows, values, originals, addresses, codes)
+
+
+@pytest.mark.parametrize(
+    ("values", "is_code_list"),
+    [
+        (seen(41, 3, originals=1, codes=3), True),
+        (seen(41, 3, originals=2, codes=3), False),  # mostly names of persons
+        (seen(6, 3, originals=1, codes=3), False),
+        (seen(900, 40, originals=1, codes=40), False),
+        (seen(900, 3, originals=1, codes=2), False),  # sentences among them
+    ],
+)
+def test_a_column_of_few_codes_is_known_by_its_values(values, is_code_list):
+    assert values.is_code_list is is_code_list
+
+
+@pytest.mark.parametrize(
+    ("values", "length", "rule"),
+    [
+        (seen(50, 50, originals=50, addresses=50), 60, "faker:email"),
+        (seen(50, 50, originals=40), 60, "faker:last_name"),  # as the column that it repeats
+        (seen(50, 50, originals=1), None, "faker:sentence"),
+        (seen(50, 50, originals=1), 12, "faker:word"),
+        (None, None, "empty"),
+    ],
+)
+def test_the_rule_of_a_column_with_values_of_another_fits_its_values(values, length, rule):
+    (column,) = table_with("other", length or 10).columns
+    column = msgspec.structs.replace(column, length=length)
+    assert next(candidates(column, "faker:last_name", values)) == rule

@@ -109,6 +109,9 @@ def test_an_option_of_another_action_is_neither_shown_nor_taken(capsys, words, f
         (["report", "--html", "x.html", "drill"], ["report", "drill", "--html", "x.html"]),
         (["kit", "--identity", "key", "open", "file"], ["kit", "open", "--identity", "key", "file"]),
         (["schedule", "--dry-run", "install"], ["schedule", "install", "--dry-run"]),
+        (["hold", "latest", "--reason", "x"], ["hold", "add", "latest", "--reason", "x"]),
+        (["hold", "--reason", "x", "latest"], ["hold", "add", "--reason", "x", "latest"]),
+        (["hold", "relase", "latest"], ["hold", "relase", "latest"]),  # a slip: release is meant
     ],
 )
 def test_the_word_of_an_action_may_be_left_out_or_stand_behind_its_options(typed, same):
@@ -139,3 +142,17 @@ def test_quiet_leaves_out_the_lines_of_steps_and_verbose_adds_the_processes(caps
     monkeypatch.setenv("KORRIGO_BACKUP_COMPOSE_PROJECT", "")
     main.guarded(["doctor", "-v"])
     assert re.search(r"^\+ \S+", capsys.readouterr().err, re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("path", paths(), ids=" ".join)
+def test_the_value_of_an_option_has_a_name_in_the_language_of_the_help(capsys, path, language):
+    text = out(capsys, *path, "--help", "--lang", language)
+    assert not re.search("<(str|int|int range|path|float)>", text)
+    head = re.split("Exemples|Examples", text)[0]
+    assert language == "en" or not re.search(r"\b(TIME|TEXT|FILE|DIRECTORY|TARGET|default)\b", head)
+
+
+def test_an_option_without_its_value_names_the_help_of_its_verb(capsys):
+    assert main.guarded(["forget", "--accept"]) == 2
+    assert "korrigo-backup forget --help" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_a_field_is_a_column_or_the_column_of_its_foreign_key():
     assert column_of("id", ["id", "id_id"]) == "id"
     with pytest.raises(UsageError) as raised:
         column_of("marks", ["id", "mark"])
-    assert raised.value.hint == "columns: mark"
+    assert raised.value.hint == "did you mean mark?"
 
 
 def test_live_is_no_name_of_an_artifact():

@@ -138,7 +138,10 @@ def _say_event(event: RowEvent) -> None:
         RowEventKind.GONE: f"{at}  gone{since}: {place}",
         RowEventKind.BACK: f"{at}  back{since}: {place}",
     }
-    say(words[event.kind])
+    if event.kind is RowEventKind.GONE and event.source == LIVE and event.after:
+        say(f"now               gone: last seen {minute(event.after)}")
+    else:
+        say(words[event.kind])
     for one in event.fields:
         say_data(f"    {_change(one, first=event.kind is RowEventKind.FIRST)}")
 

@@ -32,18 +32,19 @@ def say_undoable(found: Sequence[Undoable], replaced: Sequence[Undoable]) -> Non
 def _line(one: Undoable) -> str:
     what = first_of(list(map(printable, one.asked)), _NAMED)
     at = f"{one.created.astimezone():%Y-%m-%d %H:%M}"
-    return f"restore of files {what} at {at}" if one.verb == Verb.RESTORE_FILES else f"{one.verb} of {what} at {at}"
+    match one.verb:
+        case Verb.RESTORE_FILES:
+            return f"restore of the files {what} at {at}"
+        case Verb.RESTORE_TABLE:
+            return f"restore of the tables {what} at {at}"
+        case Verb.REVERT:
+            return f"revert of {what} at {at}"
+        case _:
+            return f"undelete of {what} at {at}"
 
 
 def undo_line(found: Sequence[Undoable]) -> str:
     """Return a line about the newest operation, and how many before it can be taken back after it."""
-    newest = found[0]
-    what = first_of(list(map(printable, newest.asked)), _NAMED)
-    at = f"{newest.created.astimezone():%Y-%m-%d %H:%M}"
-    line = (
-        f"restore of files {what} at {at}: korrigo-backup rollback takes it back"
-        if newest.verb == Verb.RESTORE_FILES
-        else f"{newest.verb} of {what} at {at}: korrigo-backup rollback takes it back"
-    )
+    line = f"{_line(found[0])}: korrigo-backup rollback takes it back"
     earlier = len(found) - 1
     return f"{line}, then {earlier} earlier" if earlier else line

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
@@ -48,11 +50,15 @@ _COMMON = "Also --timings, -q and -v: korrigo-backup --help."
 
 @dataclass(frozen=True)
 class Actions:
-    """The actions of a verb, each with its own options; `default` is that of the verb alone, "" if there is none."""
+    """The actions of a verb, each with its own options; `default` is that of the verb alone, "" if there is none.
+
+    `named` is that of a name behind the verb which is no action, "" if such a name is an error.
+    """
 
     by_name: Mapping[str, Callable[..., None]]
     help: str
     default: str = ""
+    named: str = ""
 
 
 def _translating(formatter: Any) -> Any:
@@ -67,11 +73,28 @@ def _translating(formatter: Any) -> Any:
         write_text("\n\n".join(in_language(" ".join(part.split())) for part in words.split("\n\n")))
 
     def definitions(rows: Any) -> None:
-        write_dl([(name, _translated_definition(words)) for name, words in rows])
+        write_dl([(_translated_name(name), _translated_definition(words)) for name, words in rows])
 
     formatter.write_usage, formatter.write_text, formatter.write_dl = usage, text, definitions
     formatter.write_heading = lambda heading: write_heading(in_language(heading))
     return formatter
+
+
+_UNNAMED = {"<str>": "TEXT", "<int>": "N", "<int range>": "N", "<path>": "PATH"}
+"""typer's words for the value of an option without a name of its own."""
+
+_VALUE_NAMES = re.compile(
+    r"\b(ARTIFACT|COMMAND|DIRECTORY|DIR|DURATION|FILE|KEY|LATER|NAME|OBJECT|PATH|RULES|SAVED|SYMPTOM|TARGET|TEXT|TIME"
+    r"|USER|VALUE|YYYY-MM-DD)\b"
+)
+"""Names of values, as a help has them; MODEL, PK, SQL, TABLE, COLUMN and ID are those of French, too."""
+
+
+def _translated_name(name: str) -> str:
+    """Return an option or argument with the names of its values in the language of the run."""
+    for typed, word in _UNNAMED.items():
+        name = name.replace(typed, word)
+    return _VALUE_NAMES.sub(lambda found: in_language(found[0]), name)
 
 
 def _translated_definition(words: str) -> str:
@@ -103,6 +126,7 @@ class ActionGroup(TyperGroup):
     """A verb with actions: the word of an action may stand behind its options, and may be left out if one is usual."""
 
     default = ""
+    named = ""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words behind the command."""
@@ -121,11 +145,17 @@ class ActionGroup(TyperGroup):
 
     def _action_first(self, args: list[str]) -> list[str]:
         if args and not args[0].startswith("-"):
-            return args
+            return [self.named, *args] if self.named and self._is_name(args[0]) else args
         index = next((i for i in self._words(args) if args[i] in self.commands), None)
         if index is not None:
             return [args[index], *args[:index], *args[index + 1 :]]
+        if self.named and any(self._words(args)):
+            return [self.named, *args]
         return [self.default, *args] if self.default else args
+
+    def _is_name(self, word: str) -> bool:
+        """Return whether a word is neither an action nor nearly an action."""
+        return word not in self.commands and not get_close_matches(word, self.commands, 1, 0.75)
 
     def _words(self, args: list[str]) -> Iterator[int]:
         """Yield the places of words that are no option, and no value of one."""
@@ -145,7 +175,7 @@ class ActionGroup(TyperGroup):
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
             words = ((command and command.help) or "").split("\n\n")[0].replace("\n", " ")
-            rows.append((name, f"{words}  [default]" if name == self.default else words))
+            rows.append((name, f"{words}  [{in_language('by default')}]" if name == self.default else words))
         with formatter.section("Actions"):
             formatter.write_dl(rows)
 
@@ -181,7 +211,7 @@ class LazyVerbs(Mapping[str, Any]):
         for action, function in actions.by_name.items():
             verb.command(action, cls=Leaf)(function)
         group: Any = typer.main.get_command(verb)
-        group.default = actions.default
+        group.default, group.named = actions.default, actions.named
         for command in group.commands.values():
             _with_json(command)
         return group
@@ -219,7 +249,7 @@ class Program(TyperGroup):
 
 
 def _usage_of(argument: Any) -> str:
-    name = argument.metavar or str(argument.name).upper()
+    name = _translated_name(argument.metavar or str(argument.name).upper())
     if argument.nargs != 1 and "..." not in name:
         name += "..."
     return name if argument.required or name.startswith("[") else f"[{name}]"

@@ -9,6 +9,7 @@ import msgspec
 
 from korrigo_backup.core.paths import readable
 from korrigo_backup.core.secret import redact_message
+from korrigo_backup.errors import UNCHANGED, PartlyDone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,16 +38,27 @@ class Document:
         self.fields: dict[str, object] = {}
         self.lines: list[str] = []
         self.is_printed = False
+        self.has_effect = False
+        """Whether the verb changes something (it has `--dry-run`): then the document says whether it did."""
 
     def text(self, error: Mapping[str, object] | None, code: int) -> str:
         """Return the document: `ok`, the error of a failure, and the fields of the verb."""
         if not self.fields and error is None:
             self.fields["messages"] = self.lines
         schema = self.schema if self.fields else _NO_VERB
+        if self.has_effect and (applied := _is_applied(error, code)) is not None:
+            self.fields.setdefault("applied", applied)
         whole: dict[str, object] = {"schema": f"korrigo-backup/{schema}-1", "ok": code == 0}
         if code:
             whole["error"] = error or {"id": "", "code": code, "message": "", "hint": "", "state": ""}
         return encoded(whole | self.fields)
+
+
+def _is_applied(error: Mapping[str, object] | None, code: int) -> bool | None:
+    """Return whether a verb has made its change; None after a failure that may have left a part of it."""
+    if code in {0, PartlyDone.exit_code}:
+        return True
+    return False if error and error["state"] == UNCHANGED else None
 
 
 def wants_json(words: Sequence[str]) -> bool:

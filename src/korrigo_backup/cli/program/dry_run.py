@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.cli.output import say
-from korrigo_backup.cli.program.document import add_to_document
+from korrigo_backup.cli.program.document import Document, add_to_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")]
+
+def changes(dry_run: bool) -> bool:  # noqa: FBT001 - typer's way
+    """Note, as the callback of the option `--dry-run`, that the verb changes something."""
+    if Document.current:
+        Document.current.has_effect = True
+    return dry_run
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", callback=changes, help="Show what would be done, and stop.")]
 """The option of every verb that changes something and asks or has a plan."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.anonymise.export import DUMP, MEDIA, require_new
@@ -66,9 +67,9 @@ def say_copy(copy: MadeCopy) -> None:
         say(f"   remove: {typed('dropdb', copy.database)}")
     if copy.directory:
         say(f"🎭 Anonymised copy: {copy.directory}")
-        say(f"   load: createdb NAME && zcat {copy.directory / DUMP} | psql -d NAME")
+        say(f"   load: createdb NAME && zcat {quote(str(copy.directory / DUMP))} | psql -d NAME")
         if (copy.directory / MEDIA).is_dir():
-            say(f"   files: {copy.directory / MEDIA}")
+            say(f"   files: {quote(str(copy.directory / MEDIA))}")
     if not copy.database and not copy.directory:
         say("🎭 The rules fit; the copy was removed (--keep or --to DIRECTORY keeps it)")
 

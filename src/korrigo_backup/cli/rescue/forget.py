@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,9 @@ from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.erasure.entry import Subject
-from korrigo_backup.errors import Cancelled, UsageError
+from korrigo_backup.errors import Cancelled, KorrigoBackupError, UsageError
+from korrigo_backup.requests.spool import Spool
+from korrigo_backup.requests.withdraw import withdraw_answers
 from korrigo_backup.rescue.forget import ForgetOptions, forget
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -80,6 +83,7 @@ def command(
 
         if accept:
             forget_requests.accept(wired, accept, as_json=as_json, dry_run=dry_run)
+            withdraw(wired, dry_run=dry_run)
         else:
             forget_requests.show(wired, as_json=as_json)
     elif remove is not None:
@@ -94,10 +98,19 @@ def command(
             now=local_now(),
             confirm=lambda rows: yes or _confirm(rows),
         )
+        withdraw(wired, dry_run=dry_run)
         if as_json:
             say_json("forget", {"forgotten": done, "applied": not dry_run})
         else:
             _say(done, dry_run=dry_run)
+
+
+def withdraw(wired: Wired, *, dry_run: bool = False) -> None:
+    """Take the rows out of answers to the site's admin that were given before the erasure."""
+    directory = wired.config.requests.directory
+    if directory and not dry_run:
+        with suppress(KorrigoBackupError):  # `requests run` does the same, and says why it cannot
+            withdraw_answers(Spool(directory), wired.catalog.directory)
 
 
 def _confirm(rows: tuple[str, ...]) -> bool:
@@ -199,7 +212,7 @@ def _remove(wired: Wired, id_: str, *, yes: bool, as_json: bool, dry_run: bool) 
 
 
 def _of_file(one: Entry) -> str:
-    return "(file of a row)" if one.of_row else "(file)"
+    return "(file of a row)" if one.of_row else "(a file)"
 
 
 def _shown(one: Entry, *, may_go: bool | None = None) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, say_json
+from korrigo_backup.cli.output import CommandContext, say, say_json
 from korrigo_backup.cli.printed.history import (
     say_file_history,
     say_row_history,
@@ -17,7 +17,7 @@ from korrigo_backup.cli.printed.history import (
 from korrigo_backup.cli.program.names import say_passed_over
 from korrigo_backup.errors import NotFound, Unreachable, UsageError
 from korrigo_backup.rescue.file_history import file_history
-from korrigo_backup.rescue.points import dump_named, read_points, read_window
+from korrigo_backup.rescue.points import dump_named, read_points, read_window, unread_of_django
 from korrigo_backup.rescue.row_history import HistorySource, row_history
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
 from korrigo_backup.rescue.table_changes import Later, table_changes
@@ -89,6 +89,8 @@ def _points(wired: Wired, window: Window) -> Points:
     points = read_points(wired.catalog, window)
     for name, why in points.passed_over:
         say_passed_over(name, why)
+    if words := unread_of_django(points):
+        say(f"ℹ️ {words}")
     return points
 
 
@@ -141,7 +143,7 @@ def _changed(wired: Wired, named: str, between: tuple[str, str], rows: int, *, a
         dumps = (first, later) if later else (first,)
         table = SiteTables(site, dumps, live.taken).find(named)
         until = Later(later, live.taken, later.created if later else local_now())
-        found = table_changes(first, until, table.table, site.postgres.access, shown=rows, note=table.note)
+        found = table_changes(first, until, table.table, site, shown=rows, note=table.note)
     if as_json:
         say_json("history-changed", found)
     else:

@@ -19,7 +19,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import Interrupted, Refused, UsageError
 from korrigo_backup.requests.handle import approve, handle_requests, refuse, waiting_record
-from korrigo_backup.requests.host import RequestHost, RequestRules
+from korrigo_backup.requests.host import RequestHost, RequestRules, has_work
 from korrigo_backup.requests.model import State
 from korrigo_backup.requests.records import read_records
 from korrigo_backup.requests.spool import Spool
@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 _PAUSE = 2.0
 """Seconds between two looks of `--watch`."""
 
+_SELDOM = 30.0
+"""Seconds between two rounds of `--watch` without a request: old answers go, the admin sees that the host looks."""
+
 _SHOWN = 8
 """Letters of an id that are shown."""
+
+_MARKS = {State.REFUSED: "❌", State.FAILED: "❌", State.CHANGED: "⚠️", State.WAITING: "⏳"}
 
 _ID = Annotated[str, typer.Argument(metavar="ID", help="The id of a request, or its beginning: requests list.")]
 
@@ -72,10 +77,13 @@ def run(
         say(f"{counted(len(pending), 'request')} would be taken")
         say_unchanged()
         return
+    last = float("-inf")
     try:
         while True:
-            if spool.pending()[0]:
-                _round(wired, spool)
+            if spool.pending()[0] or time.monotonic() - last >= _SELDOM:
+                last = time.monotonic()
+                if has_work(spool, wired.catalog.directory, wired.config.site.name, local_now()):
+                    _round(wired, spool)
             if not watch:
                 return
             time.sleep(_PAUSE)
@@ -163,7 +171,12 @@ def _spool(wired: Wired) -> Spool:
 
 def _host(wired: Wired, spool: Spool) -> RequestHost:
     section = wired.config.requests
-    rules = RequestRules(ask=section.approve == "ask", looks=section.looks, expire=timedelta(seconds=section.expire))
+    rules = RequestRules(
+        ask=section.approve == "ask",
+        looks=section.looks,
+        previews=section.previews,
+        expire=timedelta(seconds=section.expire),
+    )
     return RequestHost(wired.site(), wired.catalog, spool, rules, local_now, narrator(UndeleteStep))
 
 
@@ -171,8 +184,10 @@ def _round(wired: Wired, spool: Spool) -> None:
     done = handle_requests(_host(wired, spool))
     add_to_document(handled=done.handled, left=done.left)
     for record in done.handled:
-        mark = {State.REFUSED: "❌", State.CHANGED: "⚠️", State.WAITING: "⏳"}.get(record.state, "✅")
-        say(f"{mark} {_words(record)}: {record.state}{f', {record.message}' if record.message else ''}")
+        mark = _MARKS.get(record.state, "✅")
+        say(f"{mark} {_words(record)}: {record.state}")
+        if record.message:
+            say(f"   {record.message}")
         if record.state is State.WAITING:
             say(f"   korrigo-backup requests approve {record.id[:_SHOWN]}")
     if done.left:
@@ -180,8 +195,10 @@ def _round(wired: Wired, spool: Spool) -> None:
 
 
 def _words(record: RequestRecord) -> str:
-    by = f"request {record.id[:_SHOWN]} by {record.by or 'nobody'}"
-    return f"{by} about {on_one_line(first_of(record.objects, 3))}" if record.objects else by
+    number, by = record.id[:_SHOWN], record.by or "an unknown user"
+    if record.objects:
+        return f"request {number} by {by} about {on_one_line(first_of(record.objects, 3))}"
+    return f"request {number} by {by}"
 
 
 def _row(record: RequestRecord) -> tuple[str, ...]:

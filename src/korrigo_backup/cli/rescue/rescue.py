@@ -101,7 +101,7 @@ def command(
     else:
         _say_losses(found, away)
         say("")
-        if not made:
+        if not _losses(found) and not found.unseen and not away:
             say("✅ No row and no file of the backups is missing")
         say_offers(made)
 
@@ -130,6 +130,13 @@ def _facts(points: Points, found: Diagnosis) -> RescueFacts:
     dump = next((one for one in points.dumps if one.name == reference), points.dumps[-1])
     point: Artifact = points.point_of(dump) or dump
     return RescueFacts(found.tables, found.files, point.name, minute(dump.created), found.replaced, found.steps)
+
+
+def _losses(found: Diagnosis) -> bool:
+    """Return whether rows or files of the backups are missing, or differ."""
+    files = found.files.change if found.files else None
+    lost = files is not None and bool(files.removed.count or files.changed.count)
+    return lost or bool(found.tables or found.replaced) or any(one.is_open for one in found.steps)
 
 
 def _say_losses(found: Diagnosis, away: Sequence[str]) -> None:
@@ -171,6 +178,8 @@ def _say_files(files: FileState) -> None:
         f"  files: {change.removed.count} missing, {change.changed.count} changed, {change.added.count} new"
         f" since {files.reference}"
     )
+    if change.erased:
+        say(f"    erased on request, and so not missing: {counted(change.erased, 'file')}")
     if files.unread_bytes:
         seconds = max(1, round(files.unread_bytes / READ_A_SECOND))
         say(

@@ -136,6 +136,7 @@ def undo_files_and_say(wired: Wired, newest: Undoable, *, yes: bool, dry_run: bo
             say(f"  files     {counted(plan.removed, 'file')} removed again")
         if plan.former:
             say(f"  files     {counted(plan.former, 'file')} with the former content again")
+        say_findings(plan.findings)
         say("  downtime  none: the site goes on serving")
         if dry_run:
             add_to_document(plan=plan)

@@ -43,6 +43,7 @@ def restore_tables_and_say(
 
     def confirm(plan: ValuePlan) -> bool:
         say_value_plan(plan)
+        add_to_document(plan=plan)
         return questions.yes or ask_yes(QUESTION)
 
     dump = dump_of(wired.catalog, artifact)

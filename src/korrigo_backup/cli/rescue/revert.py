@@ -15,7 +15,8 @@ from korrigo_backup.cli.undelete import OnConflict
 from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.points import read_moment
-from korrigo_backup.rescue.values.revert import RevertOptions, require_revertible, revert
+from korrigo_backup.rescue.values.refusals import require_revertible
+from korrigo_backup.rescue.values.revert import RevertOptions, revert
 from korrigo_backup.run.step import RevertStep
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def command(
     Values that somebody has changed again since the accident stay, and are named. Keys, deleted and new rows stay.
     """
     if not table:
-        raise UsageError("no table is named", hint="revert --table exams_exam --from ARTIFACT")
+        raise UsageError("no table is named", hint="korrigo-backup revert --table exams_exam --from ARTIFACT")
     wired: Wired = context.ensure_object(CommandContext).wired()
     options = RevertOptions(
         table=table,
@@ -71,6 +72,7 @@ def command(
 
     def confirm(plan: ValuePlan) -> bool:
         say_value_plan(plan)
+        add_to_document(plan=plan)
         return yes or ask_yes(QUESTION)
 
     plan = revert(wired.site(), wired.catalog, options, now=local_now(), confirm=confirm, listen=narrator(RevertStep))

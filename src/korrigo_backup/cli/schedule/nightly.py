@@ -44,7 +44,7 @@ def command(
     full: Annotated[bool, typer.Option("--full/--db", help="Database and media, or the database alone.")] = False,
     depth: Annotated[Depth | None, typer.Option(help="How deep to verify; default: [nightly] verify.")] = None,
     wait: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long to wait for another run: 90s, 30m, 2h.")
+        str | None, typer.Option(metavar="DURATION", help="How long to wait for another run: 90s, 30m, 2h.")
     ] = None,
     notify: Annotated[
         bool | None, typer.Option(help="Notify the channels of [notify]; default: when no user is at the terminal.")
@@ -103,10 +103,13 @@ def _erasures(wired: Wired) -> Sequence[Finding]:
     lost = [one for one in ledger_findings(wired.ledger(), wired.catalog.directory) if one.level is Level.ERROR]
     if (spool := wired.erasure_spool()) is None:
         return lost
-    from korrigo_backup.rescue.forget_requests import accept_by_night  # noqa: PLC0415 - only such a site needs it
+    from korrigo_backup.cli.rescue.forget import withdraw  # noqa: PLC0415 - only such a site needs it
+    from korrigo_backup.rescue.forget_requests import accept_by_night  # noqa: PLC0415 - as above
 
     auto = wired.config.erasure.accept == "auto"
-    return [*lost, *accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())]
+    found = accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())
+    withdraw(wired)
+    return [*lost, *found]
 
 
 def _copy(wired: Wired) -> Sequence[Finding]:

@@ -10,13 +10,17 @@ from django.utils.translation import pgettext
 
 from korrigo_backup.djangoapp.look.asking import answer_about, ask, who
 from korrigo_backup.djangoapp.look.pages import compared
-from korrigo_backup.djangoapp.look.tables import SavedTable, asked_columns, live_keys, models_of
+from korrigo_backup.djangoapp.look.presented import presented
+from korrigo_backup.djangoapp.look.sent import host_look
+from korrigo_backup.djangoapp.look.tables import SavedTable, asked_columns, live_keys, models_of, uncompared
 from korrigo_backup.djangoapp.status.wording import in_language
-from korrigo_backup.requests.model import LookRequest
+from korrigo_backup.requests.model import LookRequest, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.djangoapp.look.presented import Presented
     from korrigo_backup.requests.model import SavedPage
     from korrigo_backup.requests.spool import Spool
 
@@ -26,36 +30,38 @@ def form(user: Any, given: Mapping[str, str]) -> dict[str, Any]:
     return {"tables": models_of(user), "label": given.get("table", ""), "words": given.get("q", "")}
 
 
-def ask_for_rows(user: Any, found: Spool, name: str, given: Mapping[str, str], admins: Mapping[Any, Any]) -> str:
+def ask_for_rows(user: Any, found: Spool, backup: Artifact, given: Mapping[str, str], admins: Mapping[Any, Any]) -> str:
     """Ask the host for rows of a model, or for a row; return the id. ValueError with the reason of a refusal."""
-    table = next((one for one in models_of(user) if one.label == given.get("table")), None)
+    label, _, other = given.get("row", "").partition(":")  # a row that a foreign key of another row names
+    table = next((one for one in models_of(user) if one.label == (label or given.get("table"))), None)
     if table is None:
         raise ValueError(pgettext("korrigo_backup", "Choose what to look at."))
-    number, key, text = given.get("p", "1"), given.get("key", ""), given.get("q", "").strip()
+    number, key, text = given.get("p", "1"), other or given.get("key", ""), given.get("q", "").strip()
     fields = {
         "wants": "look",
         **who(user),
-        "backup": name,
+        "backup": backup.name,
         "table": table.name,
         "page": int(number) if number.isascii() and number.isdigit() and len(number) < len("100000") else 1,
         "words": text,
         "columns": asked_columns(table, admins),
         "column": table.key,
         "key": key,
+        "model": table.model._meta.label_lower,  # noqa: SLF001 - Django's documented name
     }
     try:
         asked = msgspec.convert(fields, type=LookRequest)
     except msgspec.ValidationError:
         raise ValueError(pgettext("korrigo_backup", "Choose what to look at.")) from None
     words = table.object(key) if key else f"rows of {table.name}, page {number}, search {text!r}"
-    return ask(user, found, name, asked, f"asked to look at {words}")
+    return ask(user, found, backup.name, asked, f"asked to look at {words}", given.get("once", ""))
 
 
-def shown(user: Any, found: Spool, name: str, id_: str) -> dict[str, Any]:
+def shown(user: Any, found: Spool, backup: Artifact, id_: str) -> dict[str, Any]:
     """Return the values of the host's answer. Http404 for none about this backup and a model that the user may see."""
-    answer = answer_about(found, name, id_)
-    if answer is None:
-        return {"is_waiting": True}
+    answer = answer_about(found, backup.name, id_)
+    if answer is None or answer.state is State.TAKEN:
+        return {"is_waiting": True, "is_taken": answer is not None, **host_look(found)}
     if answer.found is None:
         return {"trouble": in_language(f"{answer.message} · {answer.hint}" if answer.hint else answer.message)}
     plain = answer.found.table.rpartition(".")[2].strip('"')
@@ -63,10 +69,14 @@ def shown(user: Any, found: Spool, name: str, id_: str) -> dict[str, Any]:
     if table is None:
         raise Http404("no such answer")
     values = {"asked_table": table, "found": answer.found}
-    return {**values, **(_row(table, answer.found) if answer.found.key else _rows(table, answer.found))}
+    view = presented(table, answer.found.migrations)
+    if answer.found.key:
+        return {**values, **_row(view, answer.found, backup, models_of(user))}
+    return {**values, **_rows(view, answer.found)}
 
 
-def _rows(table: SavedTable, found: SavedPage) -> dict[str, Any]:
+def _rows(view: Presented, found: SavedPage) -> dict[str, Any]:
+    table = view.table
     place = found.columns.index(table.key) if table.key in found.columns else None
     keys = [str(row[place]) for row in found.rows if row[place] is not None] if place is not None else []
     live = live_keys(table, keys)
@@ -74,17 +84,20 @@ def _rows(table: SavedTable, found: SavedPage) -> dict[str, Any]:
         "rows": [
             {
                 "key": row[place] if place is not None else None,
-                "cells": row,
+                "cells": [view.words(name, text) or text for name, text in zip(found.columns, row, strict=True)],
                 "is_gone": live is not None and place is not None and row[place] not in live,
             }
             for row in found.rows
         ],
+        "heads": [view.label(name) for name in found.columns],
+        "is_alike": view.is_alike,
         "has_state": live is not None,
         "before": found.page - 1 if found.page > 1 else None,
         "after": found.page + 1 if found.has_next else None,
     }
 
 
-def _row(table: SavedTable, found: SavedPage) -> dict[str, Any]:
+def _row(view: Presented, found: SavedPage, backup: Artifact, tables: list[SavedTable]) -> dict[str, Any]:
     saved = dict(zip(found.columns, found.rows[0], strict=True))
-    return {"object": table.object(found.key), **compared(table, found.key, saved, found.cut)}
+    left = {*found.cut, *uncompared(view.table, backup.kind)}
+    return {"object": view.table.object(found.key), "asks": True, **compared(view, found.key, saved, left, tables)}

@@ -13,9 +13,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.http import Http404
 from django.utils.translation import pgettext
 
-from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.kinds import KINDS, has_media
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.djangoapp.location import requests_directory
+from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
 from korrigo_backup.djangoapp.status.wording import attention, in_language, local
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.kinds import Kind
+    from korrigo_backup.djangoapp.look.sent import Unanswered
     from korrigo_backup.requests.model import HostAnswer, Request
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
+_LOOKS = frozenset({"look", "file"})
 _SHOWN = 10
 """Former requests of a backup that are shown."""
 
@@ -42,16 +46,41 @@ def spool() -> Spool | None:
     return Spool(directory) if directory else None
 
 
-def require_backup(name: str) -> Artifact:
-    """Return a backup of this site with rows by its name; Http404 if there is none."""
+def require_spool() -> Spool:
+    """Return the spool that the settings name; Http404 if they name none."""
+    found = spool()
+    if found is None:
+        raise Http404("no directory of requests is configured")
+    return found
+
+
+def require_backup(name: str, *, for_look: bool = False) -> Artifact:
+    """Return a backup of this site by its name that the host can bring rows back from, or look into; else Http404."""
+    found = _backup(name)
+    if found is None or not (KINDS[found.kind].has_dump or (for_look and can_be_looked_into(found.kind))):
+        raise Http404(f"no backup with rows is called {name}")
+    return found
+
+
+def require_media(name: str) -> Artifact:
+    """Return a media backup of this site, or a restore point, by its name; Http404 if there is none."""
+    found = _backup(name)
+    if found is None or not has_media(found.kind):
+        raise Http404(f"no backup of media is called {name}")
+    return found
+
+
+def _backup(name: str) -> Artifact | None:
     try:
         facts = seen(datetime.now(UTC))[0]
     except NoBackupsError as problem:
         raise Http404(str(problem)) from None
-    found = next((one for one in facts.artifacts if one.name == name), None)
-    if found is None or not KINDS[found.kind].has_dump:
-        raise Http404(f"no backup with rows is called {name}")
-    return found
+    return next((one for one in facts.artifacts if one.name == name), None)
+
+
+def can_be_looked_into(kind: Kind) -> bool:
+    """Return whether backups of a kind hold rows that can be shown: also those of a Django backup."""
+    return KINDS[kind].has_dump or KINDS[kind].loaded_by_django
 
 
 def may_ask(user: Any, text: str) -> bool:
@@ -95,12 +124,23 @@ def form(user: Any, artifact: Artifact, found: Spool | None) -> dict[str, Any]:
     if found:
         try:
             answers = [
-                one for one in found.newest_answers(5 * _SHOWN) if one.backup == artifact.name and _may_see(user, one)
+                one
+                for one in found.newest_answers(5 * _SHOWN)
+                if one.backup == artifact.name and one.wants not in _LOOKS and _may_see(user, one)
             ]
-        except KorrigoBackupError as problem:
-            return {**values, "trouble": in_language(f"{problem}: {problem.hint}")}
-        values["former"] = [shown(one) for one in answers[:_SHOWN]]
+            waits = [one for one in unanswered(found, artifact.name) if _may_see(user, one)]
+        except (KorrigoBackupError, ValueError) as problem:
+            return {**values, "trouble": in_language(f"{problem}: {getattr(problem, 'hint', '')}")}
+        values["former"] = [*map(_waits, waits[:_SHOWN]), *map(shown, answers[:_SHOWN])]
+        values |= host_look(found)
     return values
+
+
+def _waits(one: Unanswered) -> dict[str, Any]:
+    """Return a request that the host has not taken as the list of requests shows it."""
+    label = pgettext("korrigo_backup", "waits for the host")
+    request = one.request
+    return {"id": one.id, "label": label, "at": local(request.asked), "by": request.by, "objects": one.objects}
 
 
 def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -> str:
@@ -120,7 +160,8 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
             raise ValueError(
                 pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
             )
-    return ask(user, found, name, asked, f"asked for a plan to bring back {', '.join(objects)}")
+    words = f"asked for a plan to bring back {', '.join(objects)}"
+    return ask(user, found, name, asked, words, given.get("once", ""))
 
 
 def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) -> str:
@@ -131,13 +172,19 @@ def ask_to_bring_back(user: Any, found: Spool, answer: HostAnswer, digest: str) 
     return ask(user, found, answer.backup, asked, f"asked to bring back {', '.join(answer.objects)}")
 
 
-def ask(user: Any, found: Spool, name: str, request: Request, words: str) -> str:
-    """Write a request and, before it, a line of the log; return the id. ValueError in words if it cannot be written."""
-    note(user, name, words)
+def ask(user: Any, found: Spool, name: str, request: Request, words: str, once: str = "") -> str:
+    """Write a request and, before it, a line of the log; return the id. ValueError in words if it cannot be written.
+
+    A request that was sent is not sent again (`sent`).
+    """
     try:
-        return found.ask(request)
+        id_, is_there = sent(found, request, once)
+        if not is_there:
+            note(user, name, words)
+            found.ask(request, id_)
     except KorrigoBackupError as problem:
         raise ValueError(in_language(f"{problem}: {problem.hint}")) from None
+    return id_
 
 
 def who(user: Any) -> dict[str, Any]:
@@ -148,7 +195,7 @@ def who(user: Any) -> dict[str, Any]:
 def answer_to(user: Any, found: Spool, name: str, id_: str) -> HostAnswer | None:
     """Return the host's answer to a request for objects, as `answer_about`; Http404 for objects of other models."""
     answer = answer_about(found, name, id_)
-    if answer and (answer.found or not _may_see(user, answer)):
+    if answer and (answer.wants in _LOOKS or answer.found or not _may_see(user, answer)):
         raise Http404("there is no such request about this backup")
     return answer
 
@@ -168,8 +215,8 @@ def answer_about(found: Spool, name: str, id_: str) -> HostAnswer | None:
     return answer
 
 
-def _may_see(user: Any, answer: HostAnswer) -> bool:
-    """Return whether a user may see an answer: the plan names rows."""
+def _may_see(user: Any, answer: HostAnswer | Unanswered) -> bool:
+    """Return whether a user may see a request or its answer: the plan names rows."""
     return all(may_ask(user, one) for one in answer.objects)
 
 
@@ -226,6 +273,7 @@ _WHY = {
 def _label(state: State) -> str:
     words = {
         State.TAKEN: pgettext("korrigo_backup", "at work"),
+        State.FAILED: pgettext("korrigo_backup", "failed"),
         State.SHOWN: pgettext("korrigo_backup", "shown"),
         State.PLANNED: pgettext("korrigo_backup", "planned"),
         State.WAITING: pgettext("korrigo_backup", "waits for the operator"),

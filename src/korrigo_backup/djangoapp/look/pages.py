@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import Http404
@@ -11,17 +13,32 @@ from django.utils.translation import pgettext
 from korrigo_backup.artifact.history import members_of
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.djangoapp.look.tables import SavedTable, listed_columns, live_keys, live_row, tables_of
+from korrigo_backup.core.credentials import HIDDEN, is_secret
+from korrigo_backup.djangoapp.location import erasure_directory
+from korrigo_backup.djangoapp.look.presented import Presented, migrations_of, presented
+from korrigo_backup.djangoapp.look.tables import (
+    SavedTable,
+    layout_of,
+    listed_columns,
+    live_keys,
+    live_row,
+    tables_of,
+    uncompared,
+)
+from korrigo_backup.djangoapp.signing import KEY_FILE
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
 from korrigo_backup.djangoapp.status.wording import in_language, local
+from korrigo_backup.erasure.ledger import NAME
+from korrigo_backup.erasure.marker import is_marked
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.rescue.saved_page import HIDDEN, PAGE, LookTooLongError, is_secret, read_page, read_row
+from korrigo_backup.rescue.saved_page import PAGE, LookTooLongError, look_into
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.artifact.kinds import Kind
+    from korrigo_backup.artifact.manifest import ModelColumns
     from korrigo_backup.rescue.saved_rows import SavedRow
     from korrigo_backup.status.model import Facts
 
@@ -33,25 +50,45 @@ _LAST = 100_000
 
 
 class Saved(NamedTuple):
-    """A backup that is looked into, its dump, and the tables that the user may see."""
+    """A backup that is looked into, its dump (of a Django backup itself), and the tables that the user may see.
+
+    `models` gives tables and columns of a Django backup; `migrations` are those of the backup.
+    """
 
     backup: Artifact
     dump: Artifact
     tables: list[SavedTable]
+    models: Mapping[str, ModelColumns]
+    migrations: tuple[str, ...]
 
 
 def can_look(artifact: Artifact, facts: Facts, place: Path) -> bool:
     """Return whether the rows of a backup can be read by the site's process."""
-    return place.is_dir() and _dump(artifact, facts) is not None
+    return place.is_dir() and not hides_erased(place) and _dump(artifact, facts) is not None
+
+
+def hides_erased(place: Path) -> bool:
+    """Return whether rows may have been erased on request, which the host alone knows: then the host shows the rows.
+
+    `place` is the directory of the backups.
+    """
+    keys = os.environ.get(KEY_FILE)
+    return (
+        is_marked(place) or erasure_directory() is not None or bool(keys and os.path.lexists(Path(keys).parent / NAME))
+    )
 
 
 def _dump(artifact: Artifact, facts: Facts) -> Artifact | None:
-    """Return the dump of an artifact of this site, if it has a dump that can be relied on."""
+    """Return the artifact with the rows of an artifact of this site, if it has one that can be relied on."""
     names = {artifact.name, *members_of(artifact)}
-    found = next((one for one in facts.artifacts if KINDS[one.kind].is_dump and one.name in names), None)
+    found = next((one for one in facts.artifacts if _has_rows(one.kind) and one.name in names), None)
     if found is None or found.problem or found.header is None or found.authenticity is Authenticity.FORGED:
         return None
     return found if found.ours else None
+
+
+def _has_rows(kind: Kind) -> bool:
+    return KINDS[kind].is_dump or KINDS[kind].loaded_by_django
 
 
 def opened(user: Any, name: str) -> Saved:
@@ -61,7 +98,7 @@ def opened(user: Any, name: str) -> Saved:
     except NoBackupsError as problem:
         raise Http404(str(problem)) from None
     artifact = next((one for one in facts.artifacts if one.name == name), None)
-    dump = _dump(artifact, facts) if artifact and place.is_dir() else None
+    dump = _dump(artifact, facts) if artifact and can_look(artifact, facts, place) else None
     if artifact is None or dump is None:
         raise Http404(f"no backup {name} can be looked into from here")
     try:
@@ -70,7 +107,7 @@ def opened(user: Any, name: str) -> Saved:
         raise Http404(str(problem)) from None
     if manifest is None:
         raise Http404(f"{name} has no manifest")
-    return Saved(artifact, dump, tables_of(manifest, user))
+    return Saved(artifact, dump, tables_of(manifest, user), layout_of(manifest), migrations_of(manifest))
 
 
 def heading(saved: Saved) -> dict[str, Any]:
@@ -97,18 +134,22 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
     number, words = page_number(query), query.get("q", "").strip()[:200]
     values = {"table": table, "words": words, "page": number, "total": table.rows, **heading(saved)}
     try:
-        found = read_page(saved.dump, table.name, number, words)
+        with look_into(saved.dump, models=saved.models) as dump:
+            found = dump.page(table.name, number, words)
     except LookTooLongError:
         return {**values, "trouble": _too_long()}
     except KorrigoBackupError as problem:
         return {**values, "trouble": in_language(problem.message)}
-    columns = listed_columns(table, found.rows[0].columns, admins) if found.rows else []
+    view = presented(table, saved.migrations)
+    columns = listed_columns(table, found.rows[0].columns, admins if view.is_alike else {}) if found.rows else []
     keys = [key for one in found.rows if (key := one.values().get(table.key)) is not None] if table.key else []
     live = live_keys(table, keys)
     return {
         **values,
         "columns": columns,
-        "rows": [_line(table, one, columns, live) for one in found.rows],
+        "heads": [view.label(name) for name in columns],
+        "is_alike": view.is_alike,
+        "rows": [_line(view, one, columns, live) for one in found.rows],
         "has_state": live is not None,
         "before": number - 1 if number > 1 else None,
         "after": number + 1 if found.has_next else None,
@@ -116,12 +157,12 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
     }
 
 
-def _line(table: SavedTable, row: SavedRow, columns: list[str], live: set[str] | None) -> dict[str, Any]:
-    values = row.values()
+def _line(view: Presented, row: SavedRow, columns: list[str], live: set[str] | None) -> dict[str, Any]:
+    values, table = row.values(), view.table
     key = values.get(table.key) if table.key else None
     return {
         "key": key,
-        "cells": [_shown(name, values.get(name), SHOWN) for name in columns],
+        "cells": [view.words(name, values.get(name)) or _shown(name, values.get(name), SHOWN) for name in columns],
         "is_gone": live is not None and key is not None and key not in live,
     }
 
@@ -130,28 +171,45 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
     """Return the values of the page of a row: each saved value next to the live value. Http404 for no such row."""
     values = {"table": table, "key": key, "object": table.object(key), **heading(saved)}
     try:
-        found = read_row(saved.dump, table.name, table.key, key)
+        with look_into(saved.dump, models=saved.models) as dump:
+            found = dump.row(table.name, table.key, key)
     except LookTooLongError:
         return {**values, "trouble": _too_long()}
     except KorrigoBackupError as problem:
         return {**values, "trouble": in_language(problem.message)}
     if found is None:
         raise Http404(f"the backup has no row {key}")
-    return {**values, **compared(table, key, found.values())}
+    view, left = presented(table, saved.migrations), uncompared(table, saved.dump.kind)
+    return {**values, **compared(view, key, found.values(), left, saved.tables)}
 
 
-def compared(table: SavedTable, key: str, saved: Mapping[str, str | None], cut: Collection[str] = ()) -> dict[str, Any]:
-    """Return each saved value next to the live value; columns that are `cut` are not compared."""
-    live = live_row(table, {name: text for name, text in saved.items() if name not in cut and text != HIDDEN})
+def compared(
+    view: Presented,
+    key: str,
+    saved: Mapping[str, str | None],
+    left: Collection[str],
+    tables: Collection[SavedTable],
+) -> dict[str, Any]:
+    """Return each saved value next to the live value; columns that are `left` are not compared.
+
+    `tables` are those that the user may see: a foreign key to one of them leads to its row.
+    """
+    table = view.table
+    live = live_row(table, {name: text for name, text in saved.items() if name not in left and text != HIDDEN})
     is_gone = (live_keys(table, [key]) or set()) == set() if live is None else False
     return {
         "is_gone": is_gone,
         "is_compared": live is not None,
+        "is_alike": view.is_alike,
         "fields": [
             {
                 "name": name,
+                "label": view.label(name),
                 "saved": _shown(name, text, WHOLE),
+                "words": view.words(name, text),
+                "target": view.target(name, text, tables),
                 "live": _shown(name, live[name].text, WHOLE) if live and name in live else None,
+                "live_words": view.words(name, live[name].text) if live and name in live else "",
                 "is_known": bool(live and name in live),
                 "differs": bool(live and name in live and live[name].differs),
             }

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.apps import apps
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DatabaseError, connections, router, transaction
-from django.db.models import QuerySet
+from django.db.models import BinaryField, QuerySet
 
+from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.manifest import ModelColumns
+from korrigo_backup.core.credentials import holds_credentials
 from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.djangoapp.fixture.natural_keys import natural_label
+from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.objects import plain_parts, written_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from korrigo_backup.artifact.kinds import Kind
     from korrigo_backup.artifact.manifest import Manifest
 
 _COLUMNS = 7
@@ -49,19 +56,65 @@ class SavedTable(NamedTuple):
 
 
 def tables_of(manifest: Manifest, user: Any) -> list[SavedTable]:
-    """Return the tables that a user may look into, by name: those whose live rows he may see; all to a superuser."""
+    """Return the tables that a user may look into, by name: those whose live rows he may see; all to a superuser.
+
+    Tables of sessions, tokens and keys are shown to nobody.
+    """
+    found = _of_objects(manifest) if manifest.django else _of_dump(manifest)
+    return sorted((one for one in found if _may_see(user, one)), key=lambda one: (one.label == "", one.name))
+
+
+def _of_dump(manifest: Manifest) -> list[SavedTable]:
     saved = manifest.database.tables if manifest.database else ()
     models = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}  # noqa: SLF001
-    found = (
-        SavedTable(normal_name(one.name), one.rows, models.get(plain_parts(normal_name(one.name))[1])) for one in saved
-    )
-    return sorted((one for one in found if _may_see(user, one.model)), key=lambda one: (one.label == "", one.name))
+    names = ((normal_name(one.name), one.rows) for one in saved)
+    return [SavedTable(name, rows, models.get(plain_parts(name)[1])) for name, rows in names]
+
+
+def _of_objects(manifest: Manifest) -> list[SavedTable]:
+    layout = layout_of(manifest)
+    proofs = (*manifest.django.models, *manifest.django.referred) if manifest.django else ()
+    return [
+        SavedTable(normal_name(layout[one.name].table), one.rows, _model(one.name))
+        for one in proofs
+        if one.name in layout
+    ]
+
+
+def layout_of(manifest: Manifest) -> Mapping[str, ModelColumns]:
+    """Return tables and columns of a Django backup by model; of a former version's, those of the site's models now."""
+    proof = manifest.django
+    if proof is None or proof.tables:
+        return proof.tables if proof else {}
+    models = {one.name: _model(one.name) for one in (*proof.models, *proof.referred)}
+    return {label: _layout(model) for label, model in models.items() if model}
+
+
+def _model(label: str) -> Any:
+    try:
+        return apps.get_model(label)
+    except (LookupError, ValueError):
+        return None
+
+
+def _layout(model: Any) -> ModelColumns:
+    options = model._meta  # noqa: SLF001 - Django's documented name
+    columns = {field.name: field.column for field in options.local_concrete_fields}
+    return ModelColumns(normal_name(identifier(options.db_table)), getattr(options.pk, "name", ""), columns)
+
+
+def uncompared(table: SavedTable, kind: Kind) -> set[str]:
+    """Return the columns whose values in a backup of a kind are not as PostgreSQL writes them."""
+    if not KINDS[kind].loaded_by_django or not table.model:
+        return set()
+    fields = table.model._meta.local_concrete_fields  # noqa: SLF001 - Django's documented name
+    return {field.column for field in fields if natural_label(field) or isinstance(field, BinaryField)}
 
 
 def models_of(user: Any) -> list[SavedTable]:
     """Return the tables of the models that a user may see, by their names."""
-    found = [SavedTable(model._meta.db_table, 0, model) for model in apps.get_models() if _may_see(user, model)]  # noqa: SLF001
-    return sorted((one for one in found if one.key), key=lambda one: one.label)
+    found = [SavedTable(model._meta.db_table, 0, model) for model in apps.get_models()]  # noqa: SLF001
+    return sorted((one for one in found if one.key and _may_see(user, one)), key=lambda one: one.label)
 
 
 def asked_columns(table: SavedTable, admins: Mapping[Any, Any]) -> list[str]:
@@ -69,7 +122,10 @@ def asked_columns(table: SavedTable, admins: Mapping[Any, Any]) -> list[str]:
     return listed_columns(table, [field.column for field in table.model._meta.concrete_fields], admins)  # noqa: SLF001
 
 
-def _may_see(user: Any, model: Any) -> bool:
+def _may_see(user: Any, table: SavedTable) -> bool:
+    model = table.model
+    if holds_credentials(plain_parts(table.name)[1]) or (model and issubclass(model, AbstractBaseSession)):
+        return False
     if user.is_superuser:
         return True
     if model is None:

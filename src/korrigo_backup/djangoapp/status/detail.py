@@ -9,9 +9,10 @@ from django.http import Http404
 
 from korrigo_backup.artifact.consistency import recorded_findings
 from korrigo_backup.artifact.history import BACKUPS, READS, members_of
-from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.kinds import KINDS, has_media
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.djangoapp.look.pages import can_look
+from korrigo_backup.djangoapp.look.asking import can_be_looked_into
+from korrigo_backup.djangoapp.look.pages import can_look, hides_erased
 from korrigo_backup.djangoapp.status.page import NoBackupsError, origin, seen
 from korrigo_backup.djangoapp.status.source import copies_elsewhere
 from korrigo_backup.djangoapp.status.table import Notes, row
@@ -64,7 +65,10 @@ def detail(name: str) -> dict[str, Any]:
         "backup": row(artifact, notes),
         "artifact": artifact,
         "can_look": can_look(artifact, facts, place),
+        "hides_erased": place.is_dir() and hides_erased(place),
+        "can_be_looked_into": can_be_looked_into(artifact.kind),
         "has_rows": KINDS[artifact.kind].has_dump,
+        "has_media": has_media(artifact.kind),
         "signature": signature_label(artifact),
         "unread": unread,
         **_content(artifact, manifest),

@@ -102,7 +102,7 @@ def run(record: Record) -> Run:
     """Return a line of the journal as the page shows it."""
     return Run(
         began=local(record.started),
-        what=f"{record.verb} {record.subject}".rstrip(),
+        what=f"{record.verb} {in_language(record.subject)}".rstrip(),
         outcome=record.outcome.value,
         outcome_label=_outcome(record.outcome),
         message=in_language(record.message),

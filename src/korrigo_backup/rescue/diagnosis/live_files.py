@@ -13,7 +13,7 @@ from korrigo_backup.rescue.diagnosis.offers import FileState
 from korrigo_backup.system.files import explained, open_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.compare.differences import FileChange
@@ -35,10 +35,18 @@ def file_moments(points: Points) -> tuple[TableMoment, ...]:
     return moments(states)
 
 
-def file_state(points: Points, tree: Tree, changes: Sequence[TableMoment], *, contents: bool) -> FileState | None:
+def file_state(
+    points: Points,
+    tree: Tree,
+    changes: Sequence[TableMoment],
+    *,
+    contents: bool,
+    erased_of: Callable[[Artifact], Container[str]] = lambda _: frozenset(),
+) -> FileState | None:
     """Return the live files against the media backup before the newest loss of files, else the newest.
 
-    With `contents` all files are read. Raises FileNotFoundError without a listing, ProofFailed for a damaged one.
+    With `contents` all files are read. `erased_of` returns the files of a backup that were erased on
+    request: they are not missing. Raises FileNotFoundError without a listing, ProofFailed for a damaged one.
     """
     if not points.media:
         return None
@@ -47,24 +55,28 @@ def file_state(points: Points, tree: Tree, changes: Sequence[TableMoment], *, co
     backup = next(one for one in points.media if one.name == wanted)
     media = backup.manifest.media if backup.manifest else None
     saved_bytes = media.bytes if media else 0
-    unread = 0
+    unread, erased = 0, erased_of(backup)
     with explained(f"compare the media tree {tree.root}"):
         if backup.is_listing and not contents:
-            change = _by_size_and_time(backup, tree)
+            change = _by_size_and_time(backup, tree, erased)
             unread = saved_bytes
         elif contents or saved_bytes <= READ_WHOLE:
-            change = _by_checksum(backup, tree, media.root if media else "", None)
+            change = _by_checksum(backup, tree, media.root if media else "", None, erased)
         else:
-            change = _by_checksum(backup, tree, media.root if media else "", _untouched_since(backup))
+            change = _by_checksum(backup, tree, media.root if media else "", _untouched_since(backup), erased)
             unread = saved_bytes
     return FileState(reference=backup.name, change=change, unread_bytes=unread)
 
 
 def _by_checksum(
-    backup: Artifact, tree: Tree, root: str, knows: Callable[[TreeEntry], str | None] | None
+    backup: Artifact,
+    tree: Tree,
+    root: str,
+    knows: Callable[[TreeEntry], str | None] | None,
+    erased: Container[str],
 ) -> FileChange:
     with saved_files(backup.path, root) as saved:
-        return file_changes(saved, tree, shown=SHOWN, knows=knows)
+        return file_changes(saved, tree, shown=SHOWN, knows=knows, erased=erased)
 
 
 def _untouched_since(backup: Artifact) -> Callable[[TreeEntry], str | None]:
@@ -73,10 +85,14 @@ def _untouched_since(backup: Artifact) -> Callable[[TreeEntry], str | None]:
     return lambda entry: UNREAD if entry.info.st_ctime < begun else None
 
 
-def _by_size_and_time(backup: Artifact, tree: Tree) -> FileChange:
+def _by_size_and_time(backup: Artifact, tree: Tree, erased: Container[str]) -> FileChange:
     with open_plain(listing_path(backup.path)) as file:
         entries = stored.read(file, backup.name)
         saved = ((f"{one.size} {one.mtime_ns}", one.path) for one in entries if one.sha256)
         return file_changes(
-            saved, tree, shown=SHOWN, knows=lambda entry: f"{entry.info.st_size} {entry.info.st_mtime_ns}"
+            saved,
+            tree,
+            shown=SHOWN,
+            knows=lambda entry: f"{entry.info.st_size} {entry.info.st_mtime_ns}",
+            erased=erased,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from korrigo_backup.compare.erased import erased_in_dump
 from korrigo_backup.compare.present import LiveRows
 from korrigo_backup.compare.rows import dump_rows, narrow_under
 from korrigo_backup.postgres import rows as site_rows
@@ -38,7 +39,7 @@ class LiveSite:
 def rows_since(
     dump: Artifact, live: LiveSite, present: PointTables, wanted: Mapping[str, TableMoment]
 ) -> dict[str, RowChange]:
-    """Return the rows that differ, of those tables of a dump that are still live."""
+    """Return the rows that differ, of those tables of a dump that are still live; rows erased on request do not."""
     rows = {name: max(moment.rows_before or 0, present.tables[name][0]) for name, moment in wanted.items()
             if name in present.tables}  # fmt: skip
     if not rows or live.taken is None:
@@ -46,4 +47,6 @@ def rows_since(
     foreign = dump.manifest is None or dump.manifest.database is None
     settings = (*site_rows.FOREIGN, site_rows.OURS) if foreign else (site_rows.OURS,)
     with open_unread(dump, live.site.postgres.access) as file:
-        return narrow_under(settings, dump_rows(file, dump.name), LiveRows(live.taken), rows, shown=SHOWN)
+        saved = dump_rows(file, dump.name)
+        saved = erased_in_dump(live.site, dump, saved).left_out_of(saved)
+        return narrow_under(settings, saved, LiveRows(live.taken), rows, shown=SHOWN)

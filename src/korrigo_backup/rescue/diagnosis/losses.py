@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,11 @@ from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
 from korrigo_backup.rescue.diagnosis.offers import PASSING, FileState, TableState
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.rescue.points import unread_of_django
 from korrigo_backup.rescue.row_changes import LIVE
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
 from korrigo_backup.rescue.table_history import live_tables, saved_tables
+from korrigo_backup.site.erasures import LedgerFiles
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -63,6 +66,7 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
     Raises ProofFailed for a dump that is not as it was saved.
     """
     unseen = [f"{name} {why}" for name, why in points.passed_over]
+    unseen += [words] if (words := unread_of_django(points)) else []
     seen = _SeenStates()
     changes = moments(_states(of_the_site(points.dumps), live, seen))
     present = seen.present
@@ -76,7 +80,10 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
     files, changes_of_files = None, tuple[TableMoment, ...]()
     try:
         changes_of_files = file_moments(points)
-        files = file_state(points, live.tree, changes_of_files, contents=contents) if live.tree is not None else None
+        if live.tree is not None:
+            files = file_state(
+                points, live.tree, changes_of_files, contents=contents, erased_of=partial(LedgerFiles, live.site)
+            )
     except (KorrigoBackupError, OSError) as problem:
         unseen.append(f"the media were not compared: {problem}")
     return Diagnosis(

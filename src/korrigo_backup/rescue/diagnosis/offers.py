@@ -97,12 +97,12 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     """Return the ways back, that which loses least first; `commands` are those of this version."""
     found: list[Offer] = []
     for one in facts.tables:
-        found += _of_rows(one, commands, "and what was deleted with them")
+        found += _of_rows(one, commands)
     steps = [one for one in facts.steps if one.is_open]
     for step in steps:
-        found += _of_rows(_state_before(step), commands, "and what was deleted with them")
+        found += _of_rows(_state_before(step), commands)
     for one in facts.replaced:
-        found += _of_rows(one, commands, "which a restore has replaced")
+        found += _of_rows(one, commands, replaced=True)
     for one in facts.tables:
         found += _of_values(one, commands)
     for step in steps:
@@ -131,7 +131,8 @@ SERVES = "none, the site serves"
 _SHORT = "while the data are swapped: korrigo-backup plan has the seconds"
 
 
-def _of_rows(state: TableState, commands: Container[str], which: str) -> list[Offer]:
+def _of_rows(state: TableState, commands: Container[str], *, replaced: bool = False) -> list[Offer]:
+    """Return the undelete of the rows that a table has lost, or that a restore has replaced."""
     change = state.change
     if change is None or not change.removed or UNDELETE not in commands:
         return []
@@ -140,9 +141,10 @@ def _of_rows(state: TableState, commands: Container[str], which: str) -> list[Of
         what = " ".join(quote(written_object(state.table, [key.partition("=")[2]])) for key in keys)
     else:
         what = f"--table {quote(state.table)}"
+    rows = f"{counted(change.removed, 'row')} of {state.table}"
     return [
         Offer(
-            brings=f"{counted(change.removed, 'row')} of {state.table}, {which}",
+            brings=f"{rows}, which a restore has replaced" if replaced else f"{rows}, and what was deleted with them",
             loses=NONE,
             downtime=SERVES,
             command=f"korrigo-backup undelete {what} --from {state.reference}",

@@ -145,19 +145,20 @@ def _unknown(text: str, absent: NotFound, seen: Surroundings) -> KorrigoBackupEr
     try:
         path = relative(text, root)
     except UsageError:
-        return absent
+        path = ""
     newest = list(reversed(seen.points.media))
-    near = near_files(path, newest)
+    near = near_files(path, newest) if path else []
     if near and near[0].startswith(f"{path}/"):
         return UsageError(
             f"{printable(path)} is a directory of media files",
             hint=f"korrigo-backup restore --file {quote(path)} --dry-run names the files that are missing below it",
         )
     if not near:
-        return absent
+        hint = f"{absent.hint}; korrigo-backup rescue, without a name, finds what is missing"
+        return NotFound(absent.message, hint=hint, id_=absent.id)
     return NotFound(
         f"{absent.message}, and no media file {printable(path)}",
-        hint=f"{absent.hint} Or the file {' or '.join(map(printable, near))}?",
+        hint=f"{absent.hint}; or the file {' or '.join(map(printable, near))}?",
         id_="rescue.no_table",
     )
 

@@ -21,6 +21,7 @@ from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import Finding, Level, warning
 from korrigo_backup.core.paths import printable
+from korrigo_backup.erasure.findings import files_left_out
 from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
 from korrigo_backup.media.single_files import ABSENT, OTHER, SAME, PutFile, WantedFile
 from korrigo_backup.recovery.put_files import (
@@ -41,12 +42,11 @@ from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
 from korrigo_backup.rescue.steps.transaction import partly
-from korrigo_backup.restore.erased_findings import files_left_out
-from korrigo_backup.restore.erasing import erased_among_files
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent
 from korrigo_backup.run.undo import ROLLED_BACK, all_or_nothing
+from korrigo_backup.site.erasures import erased_among_files
 from korrigo_backup.system.files import explained
 from korrigo_backup.system.timings import phase
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.core.paths import printable
+from korrigo_backup.erasure.findings import files_left_out
 from korrigo_backup.errors import Cancelled, NotFound, PartlyDone, Refused
+from korrigo_backup.media.single_files import REPLACED
 from korrigo_backup.recovery.put_files import (
     file_records,
     tree_of,
@@ -23,13 +26,15 @@ from korrigo_backup.rescue.steps.transaction import partly
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent
+from korrigo_backup.site.erasures import CopiedData, erased_among_files
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.recovery.actions import Undoable
+    from korrigo_backup.recovery.put_files import FilesHead
     from korrigo_backup.site.site import Site
 
 ONLY_FILES = {"only": "files"}
@@ -39,13 +44,17 @@ _SHOWN = 3
 
 
 class FilesUndoPlan(msgspec.Struct, frozen=True):
-    """The effect of the undo: the files that are removed, and those that are overwritten by their former content."""
+    """The effect of the undo: the files that are removed, and those that are overwritten by their former content.
+
+    A former file that was erased on request since does not come back; its place stays as it is.
+    """
 
     stamp: str
     artifact: str
     asked: tuple[str, ...]
     removed: int
     former: int
+    findings: tuple[Finding, ...] = ()
 
 
 def undo_restore_of_files(
@@ -80,14 +89,25 @@ def undo_restore_of_files(
                 hint="move what was changed away, then run it again; what is gone is no obstacle",
                 id_="files.changed",
             )
-        former = len(head.replaced)
-        plan = FilesUndoPlan(head.stamp, named.artifact, head.asked, len(head.files) - former, former)
+        erased = erased_among_files(site, [(CopiedData(head.created), head.replaced.keys())])
+        undone = _without(head, erased)
+        former = len(undone.replaced)
+        plan = FilesUndoPlan(
+            head.stamp,
+            named.artifact,
+            head.asked,
+            len(undone.files) - former,
+            former,
+            (files_left_out(erased),) if erased else (),
+        )
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="to continue, run it again and answer yes")
         with journal.recorded(catalog.directory, site, Verb.ROLLBACK, head.stamp, listener=listen, why=ONLY_FILES):
-            write_files_record(catalog.directory, head, UNDOING)
+            write_files_record(catalog.directory, undone, UNDOING)
             with partly("the undo has begun"), explained("undo the restore of files"):
-                left = undo_files(site, catalog.directory, head)
+                if erased:
+                    tree_of(site, head).aside(REPLACED, head.stamp).remove_files(sorted(erased))
+                left = undo_files(site, catalog.directory, undone)
             if left:
                 raise PartlyDone(
                     f"undone but for files that were changed meanwhile: {first_of(list(map(printable, left)), _SHOWN)}",
@@ -95,3 +115,12 @@ def undo_restore_of_files(
                     state="the restore of files is undone, except for these files",
                 )
     return plan
+
+
+def _without(head: FilesHead, erased: Collection[str]) -> FilesHead:
+    """Return a record without the files whose former content was erased on request."""
+    return msgspec.structs.replace(
+        head,
+        files=tuple(one for one in head.files if one.path not in erased),
+        replaced={path: inode for path, inode in head.replaced.items() if path not in erased},
+    )

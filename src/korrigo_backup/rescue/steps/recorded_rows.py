@@ -13,10 +13,10 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.undelete import read_rows
 from korrigo_backup.rescue.closure import refers_to
-from korrigo_backup.rescue.live_tables import described_relations, read_tables
+from korrigo_backup.rescue.live_tables import described_relations, downward, read_tables
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps
 from korrigo_backup.rescue.values.undo_values import UndoValues
-from korrigo_backup.restore.erasing import entries_about, ledger_keys
+from korrigo_backup.site.erasures import entries_about, ledger_keys
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
@@ -91,14 +91,21 @@ class RecordedRows:
         return self._session.ask(_COUNTS, list[tuple[int, int]])
 
     def _leave_erased_out(self) -> dict[str, int]:
-        """Drop the removed rows that were erased on request since; return their numbers by table."""
-        entries = entries_about(self._site, None, copied=self._head.created)
-        erased, found = erased_keys(entries, ledger_keys(self._site)), {}
-        for number in self._values.removed():
-            if lines := self._values.erased(number, self._name(number), erased):
-                found[self._name(number)] = len(lines)
+        """Drop what is recorded of rows that were erased on request since; return their numbers by table."""
+        entries, keys = entries_about(self._site, None, copied=self._head.created), ledger_keys(self._site)
+        erased = erased_keys(entries, keys)
+        found = self._values.leave_out(entries, keys)
+        names = {number: self._name(number) for number, table in enumerate(self._head.tables) if table.key}
+        with_it = set[str]()
+        for number, name in names.items():
+            if name in erased.tables and (lines := self._values.erased(number, name, erased)):
+                with_it |= downward({name}, self._relations)
+                found[name] = found.get(name, 0) + len(lines)
                 listed = ", ".join(map(literal, lines))
                 self._session.run(f"DELETE FROM pg_temp.undo_rows WHERE ctid = ANY (ARRAY[{listed}]::tid[])")
+        for number, name in names.items():
+            if name in with_it and (gone := self._values.drop_gone(number)):
+                found[name] = found.get(name, 0) + gone
         return found
 
     def _copied(self) -> Iterator[bytes]:
@@ -174,7 +181,7 @@ class RecordedRows:
         expected = sum(count for _, count in self._counts())
         expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
         steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
-        if sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
+        if any(steps) and sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
         return self._session.ask("SET CONSTRAINTS ALL IMMEDIATE; SELECT to_json(pg_current_xact_id()::text)", str)
 

@@ -10,6 +10,7 @@ import msgspec
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
+from korrigo_backup.erasure.findings import files_left_out, rows_left_out
 from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
@@ -25,8 +26,7 @@ from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links,
 from korrigo_backup.rescue.steps.staying_away import Command, rows_staying_away, tables_below_needed
 from korrigo_backup.rescue.steps.taken_keys import rows_elsewhere
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
-from korrigo_backup.restore.erased_findings import files_left_out, rows_left_out
-from korrigo_backup.restore.erasing import erased_among_files
+from korrigo_backup.site.erasures import erased_among_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

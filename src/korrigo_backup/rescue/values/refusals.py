@@ -1,35 +1,47 @@
-"""Refusals of a revert that name the exact command to run instead."""
+"""Refusals of a revert, each with its next step."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from korrigo_backup.core.excerpt import listed
-from korrigo_backup.errors import Refused, UsageError
+from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.rescue.values.plan import ValueConflictKind
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.rescue.steps.inherited import Ancestor
+    from korrigo_backup.rescue.values.plan import ValuePlan
     from korrigo_backup.rescue.values.revert import RevertOptions
 
-_SHOWN_STEPS = 4
-"""Steps that the hint has commands for, the newest."""
 
-
-def several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
-    """Return the error for a table that changed more than once since a dump, with the choices."""
-    names = [dump.name, *(one.name for one in changed)]
-    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
-    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
-    return Refused(
-        f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
-        f" {listed([f'until {one.name}' for one in changed])}",
-        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
-        id_="revert.steps",
-    )
+def require_revertible(plan: ValuePlan) -> None:
+    """Raise Refused for a plan with conflicts at which the run stops, or without a row."""
+    if bad := plan.refused:
+        first = bad[0]
+        of = f"{first.table}:{','.join(first.key)}" if first.key else first.table
+        words = first.message or f"{first.column} was changed again since: {first.now!r} now"
+        raise Refused(
+            f"{of}: {words}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}",
+            hint="leave such values and rows as they are: --on-conflict skip",
+            id_="revert.conflict",
+        )
+    refused = next((one for one in plan.conflicts if one.kind is ValueConflictKind.REFUSED), None)
+    if not plan.count and refused:
+        raise Refused(
+            f"the live database takes none of the rows: {refused.message}",
+            hint="mend what is in the way, then run it again",
+            id_="revert.conflict",
+        )
+    if not plan.count:
+        raise NotFound(
+            "no value is left to put back: the live rows have the values of the backup, or newer ones",
+            hint=f"if the newer ones are the accident: --from {plan.accident}"
+            if plan.accident and any(one.newer_values for one in plan.tables)
+            else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
+            id_="revert.nothing",
+        )
 
 
 def inherited_column(options: RevertOptions, column: str, table: str, above: Ancestor, dump: Artifact) -> UsageError:

@@ -17,7 +17,8 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Origin
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
-from korrigo_backup.errors import Cancelled, NotFound, Refused, UsageError
+from korrigo_backup.erasure.findings import rows_left_out
+from korrigo_backup.errors import Cancelled, Refused, UsageError
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.live_tables import read_tables
@@ -37,10 +38,17 @@ from korrigo_backup.rescue.values.judged_rows import (
     put_columns,
     put_rows,
 )
-from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValueConflictKind, ValuePlan, ValueTable
+from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.refusals import inherited_column, several_steps
-from korrigo_backup.rescue.values.staging import changed_in, choose_rows, comparable_columns, with_key
+from korrigo_backup.rescue.values.refusals import inherited_column, require_revertible
+from korrigo_backup.rescue.values.staging import (
+    changed_in,
+    choose_rows,
+    comparable_columns,
+    load_without_erased,
+    several_steps,
+    with_key,
+)
 from korrigo_backup.rescue.values.three_way import ValueVerdict
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -122,34 +130,6 @@ def revert(
     return plan
 
 
-def require_revertible(plan: ValuePlan) -> None:
-    """Raise Refused for a plan with conflicts at which the run stops, or without a row."""
-    if bad := plan.refused:
-        first = bad[0]
-        of = f"{first.table}:{','.join(first.key)}" if first.key else first.table
-        words = first.message or f"{first.column} was changed again since: {first.now!r} now"
-        raise Refused(
-            f"{of}: {words}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}",
-            hint="leave such values and rows as they are: --on-conflict skip",
-            id_="revert.conflict",
-        )
-    refused = next((one for one in plan.conflicts if one.kind is ValueConflictKind.REFUSED), None)
-    if not plan.count and refused:
-        raise Refused(
-            f"the live database takes none of the rows: {refused.message}",
-            hint="mend what is in the way, then run it again",
-            id_="revert.conflict",
-        )
-    if not plan.count:
-        raise NotFound(
-            "no value is left to put back: the live rows have the values of the backup, or newer ones",
-            hint=f"if the newer ones are the accident: --from {plan.accident}"
-            if plan.accident and any(one.newer_values for one in plan.tables)
-            else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
-            id_="revert.nothing",
-        )
-
-
 class _Revert:
     """A revert in its session."""
 
@@ -167,10 +147,10 @@ class _Revert:
     def plan(self, catalog: Catalog, points: Points, dump: Artifact, asked: tuple[str, ...]) -> ValuePlan:
         """Stage the rows, judge their values, try to put them back, and return the plan."""
         live = self._live[self._table]
-        staged = self._stage(dump, live, 1)
+        staged = self._stage_saved(dump, live)
         table = JudgedTable(staged, self._columns(staged, dump))
         accident = self._accident(catalog, points, dump)
-        after = self._stage(accident, live, _LATER) if accident else None
+        after = self._stage_later(accident, live) if accident else None
         if accident and after and (lacks := set(table.columns) - set(after.columns)):
             raise Refused(
                 f"{accident.name} has no {', '.join(sorted(lacks))} in {live.name}",
@@ -206,14 +186,21 @@ class _Revert:
             findings=tuple(self._findings),
         )
 
-    def _stage(self, dump: Artifact, live: TableLayout, number: int) -> StagedTable:
-        """Load the table of a dump; NotFound if the dump has no such table, Refused for a table without a key."""
-        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
-        self._listen(RevertStaging(dump.name))
-        rows = StagedRows(self._session, self._live, first=number)
+    def _stage_saved(self, dump: Artifact, live: TableLayout) -> StagedTable:
+        staged, erased = load_without_erased(self._site, self._rows(dump, 1), live.name, dump)
+        self._findings += [rows_left_out({live.name: erased})] if erased else []
+        return staged
+
+    def _stage_later(self, dump: Artifact, live: TableLayout) -> StagedTable:
+        rows = self._rows(dump, _LATER)
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({live.name: lambda text: load_fitting(rows, live, text)})
         return with_key(rows, live.name, dump)
+
+    def _rows(self, dump: Artifact, number: int) -> StagedRows:
+        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        self._listen(RevertStaging(dump.name))
+        return StagedRows(self._session, self._live, first=number)
 
     def _columns(self, staged: StagedTable, dump: Artifact) -> tuple[str, ...]:
         """Return the columns that are compared; UsageError for a name that is none of them."""

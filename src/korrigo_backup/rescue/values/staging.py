@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.excerpt import listed
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
-from korrigo_backup.rescue.steps.choice import run_condition
+from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
+from korrigo_backup.rescue.live_tables import described_relations
+from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.steps.choice import load_fitting, run_condition, stage_fitting
 from korrigo_backup.rescue.table_history import saved_tables
 from korrigo_backup.rescue.values.judged_rows import CHOSEN
+from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
+    from korrigo_backup.site.site import Site
+
+
+_SHOWN_STEPS = 4
+"""Steps that the hint has commands for, the newest."""
 
 
 def changed_in(dumps: list[Artifact], table: str) -> list[str]:
@@ -42,6 +53,35 @@ def changed_in(dumps: list[Artifact], table: str) -> list[str]:
         if present[1] != known[1]:
             found.append(state.source)
     return found
+
+
+def several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
+    """Return the error for a table that changed more than once since a dump, with the choices."""
+    names = [dump.name, *(one.name for one in changed)]
+    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
+    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
+    return Refused(
+        f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
+        f" {listed([f'until {one.name}' for one in changed])}",
+        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
+        id_="revert.steps",
+    )
+
+
+def load_without_erased(site: Site, rows: StagedRows, name: str, dump: Artifact) -> tuple[StagedTable, int]:
+    """Load a table of a dump without the rows that were erased on request, or depend on such; return their number, too.
+
+    Raises as `with_key`, and UnreadableLedger.
+    """
+    names, step = {name}, load_fitting
+    if entries_about(site, dump):
+        relations = described_relations(site, rows.session, rows.live)
+        names |= tables_to_judge(site, dump, names, relations)
+        step = stage_fitting
+    with open_saved_rows(dump, site.postgres.access) as saved:
+        saved.read({one: partial(step, rows, rows.live[one]) for one in names if one in rows.live})
+    numbers = take_out(site, dump, rows)
+    return with_key(rows, name, dump), numbers.get(name, 0)
 
 
 def with_key(rows: StagedRows, name: str, dump: Artifact) -> StagedTable:

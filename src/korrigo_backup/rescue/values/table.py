@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.erasure.findings import erased_finding
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.pending import require_plannable
@@ -33,7 +34,6 @@ from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_col
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
-from korrigo_backup.restore.erased_findings import erased_finding
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
@@ -107,8 +107,8 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
         found = find_roots(site, read_points(catalog), table=table).table
     except Refused as problem:
         problem.hint = (
-            f"a dropped table comes back with the point: korrigo-backup plan {dump.name};"
-            " or run the migration that makes it, then this again"
+            "make the table again, empty, then run this again: the commands are in docs/how-to/rescue.md"
+            f" (A dropped table); or restore the whole: korrigo-backup plan {dump.name}"
         )
         problem.id = "restore.table_gone"
         raise

@@ -14,10 +14,13 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.objects import written_object
+from korrigo_backup.rescue.values.removed_rows import RemovedRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from korrigo_backup.artifact.signature import Key
+    from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.live_tables import TableLayout
@@ -111,20 +114,46 @@ class UndoValues:
             found.append((f"i{number}", statement))
         return found
 
+    def leave_out(self, entries: Sequence[Entry], keys: Mapping[str, Key]) -> dict[str, int]:
+        """Drop what is recorded of rows that were erased on request; return the numbers of rows by table."""
+        numbers = list(self.removed())
+        removed = RemovedRows(
+            self.session,
+            {number: self.layout(number) for number in numbers},
+            {number: self._columns(number, "removed") for number in numbers},
+        )
+        return removed.leave_out(entries, keys)
+
     def erased(self, number: int, name: str, erased: ErasedKeys) -> list[str]:
-        """Return the places in `pg_temp.undo_rows` of the removed rows of a table that were erased on request."""
+        """Return the places in `pg_temp.undo_rows` of the other rows of a table that were erased on request.
+
+        A row that was inserted is among them if it is gone: it is not to be deleted any more.
+        """
         found: set[str] = set()
         for columns in erased.tables.get(name, {}):
-            table = self.layout(number)
-            if not set(columns) <= set(table.columns):
+            table, key = self.layout(number), self.keys(number)
+            if not set(columns) <= set(key):
                 continue
-            cells = ", ".join(f"CAST(removed ->> {literal(column)} AS {_type(table, column)})" for column in columns)
-            rows = f"SELECT ctid, {cells} FROM pg_temp.undo_rows WHERE number = {number} AND removed IS NOT NULL"
+            cells = ", ".join(f"CAST(u.key[{key.index(one) + 1}] AS {_type(table, one)})" for one in columns)
+            live = f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)}"
+            rows = (
+                f"SELECT u.ctid, {cells} FROM pg_temp.undo_rows u WHERE u.number = {number} AND u.link = '{{}}'"
+                f" AND (u.former IS NOT NULL OR (u.hash IS NOT NULL AND NOT EXISTS ({live})))"
+            )
             copied = f"BEGIN; SET LOCAL timezone = 'UTC'; COPY ({rows}) TO STDOUT (ENCODING 'UTF8'); COMMIT"
-            for place, *key in (line.split(b"\t") for line in self.session.run(copied).splitlines()):
-                if erased.holds(name, dict(zip(columns, key, strict=True))):
+            for place, *cell in (line.split(b"\t") for line in self.session.run(copied).splitlines()):
+                if erased.holds(name, dict(zip(columns, cell, strict=True))):
                     found.add(place.decode())
         return sorted(found)
+
+    def drop_gone(self, number: int) -> int:
+        """Drop what is recorded of inserted rows that are gone; return their number."""
+        live = f"SELECT FROM ONLY {self.layout(number).sql} l WHERE {self._is_row(number)}"
+        return self.session.ask(
+            f"WITH x AS (DELETE FROM pg_temp.undo_rows u WHERE u.number = {number} AND u.link = '{{}}'"
+            f" AND u.hash IS NOT NULL AND NOT EXISTS ({live}) RETURNING 1) SELECT to_json(count(*)) FROM x",
+            int,
+        )
 
     def gets_another(self, number: int, child: str, columns: tuple[str, ...]) -> str:
         """Return the condition that a live row, alias `child`, gets other values in one of `columns`."""

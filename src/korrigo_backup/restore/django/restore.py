@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.artifact.components import usable_manifest
-from korrigo_backup.artifact.naming import DIRECTORY_MANIFEST, stage_database
+from korrigo_backup.artifact.naming import stage_database
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
-from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused, UsageError
+from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.postgres.dump.proof import holds
 from korrigo_backup.recovery import django as undecided
+from korrigo_backup.restore.django.files import open_verified
+from korrigo_backup.restore.django.live_erasure import announce_erasure, erase_live
 from korrigo_backup.restore.django.media_archive import require_room, with_archive
 from korrigo_backup.restore.django.planning import (
     DjangoCheck,
@@ -43,17 +44,15 @@ from korrigo_backup.run.step import (
 )
 from korrigo_backup.site.manage import require_own_commands
 from korrigo_backup.site.served import Served
-from korrigo_backup.system.files import explained, open_plain
 from korrigo_backup.system.timings import phase
-from korrigo_backup.verify import django_artifact as django_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import Manifest
-    from korrigo_backup.core.finding import Finding
     from korrigo_backup.media.port import Tree
+    from korrigo_backup.recovery.erasure import ErasureRecord
     from korrigo_backup.restore.method import RestoreRun
     from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.restore.planning import PartPlan
@@ -85,7 +84,7 @@ def open_django(artifact: Artifact, context: RestoreContext) -> Iterator[DjangoL
         )
     described = require_own_commands(django)
     with ExitStack() as stack:
-        manifest, findings, files = _verified(artifact, stack)
+        manifest, findings, files = open_verified(artifact, stack)
         require_room(artifact.path.parent, manifest)
         checked = DjangoCheck()
         served = Served(files, checked.hear, _not_now)
@@ -136,7 +135,8 @@ class DjangoLoad:
             copy = None
         if copy is None:
             loading.load_in_place(undo)
-            self._erase(run, run.site.postgres.database, media=tree)
+            if record := loading.record:
+                erase_live(self.context, run, self.backup.artifact, record)
             return
         live, stamp = run.site.postgres.database, self.context.stamp
         self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
@@ -187,6 +187,9 @@ class ManageLoad:
     backup: DjangoBackup
     context: RestoreContext
     run: RestoreRun
+    record: ErasureRecord | None = field(default=None, init=False)
+    """The record of an erasure that is to follow a load of the live database."""
+
     _transaction: str = field(default="", init=False)
 
     def load_in_place(self, undo: UndoStack) -> None:
@@ -201,6 +204,7 @@ class ManageLoad:
         databases.disconnect(live)
         databases.admit(live)
         self._require_unchanged(safety)
+        self.record = announce_erasure(self.context, self.run, self.backup.artifact)
         self._load_here()
         counted = check_counts(site, self.backup.live, self.backup.manifest, strict=site.services.configured)
         if counted.tables:  # the former command did not say how many there are
@@ -253,6 +257,8 @@ class ManageLoad:
                 hint="make MEDIA_ROOT ([media] root, on Compose [compose] media) that of its settings",
             )
         if not into:
+            if self.record:
+                self.record.write(transaction=transaction)
             self.run.note(transaction=transaction)
             self._transaction = transaction
 
@@ -267,22 +273,10 @@ class ManageLoad:
     def _take_back(self, safety: Artifact) -> None:
         if self._took_place():
             self.context.listen(PuttingBack(safety.name))
-            take_back_loaded(self.context.site, safety, self.context.stamp, self.context.listen)
+            take_back_loaded(self.context.site, safety, self.context.stamp, self.context.listen, record=self.record)
         self.run.note(transaction="")
-
-
-def _verified(artifact: Artifact, stack: ExitStack) -> tuple[Manifest, list[Finding], dict[str, IO[bytes]]]:
-    """Open the files of the artifact, read every byte, and return its manifest, the findings, and the files."""
-    with explained(f"read {artifact.path}"):
-        manifest, findings = django_format.verify(artifact.path)
-        if manifest != usable_manifest(artifact):
-            raise ProofFailed(
-                f"the manifest of {artifact.name} has changed just now", hint="find the program that writes to it"
-            )
-        names = (DIRECTORY_MANIFEST, manifest.database_backup, manifest.media_backup)
-        listing = manifest.media.members if manifest.media else None
-        files = {name: stack.enter_context(open_plain(artifact.path / name)) for name in (*names, listing) if name}
-    return manifest, findings, files
+        if self.record:
+            self.record.remove()
 
 
 def _held(checked: DjangoCheck, manifest: Manifest) -> frozenset[str]:

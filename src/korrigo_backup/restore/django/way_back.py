@@ -6,6 +6,7 @@ them: `rollback`, its undo, and the undo of a restore that fails at its end, of 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.naming import back_database, before_database, stage_database
@@ -27,8 +28,12 @@ from korrigo_backup.verify.dump_source import open_sql
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.postgres.client import Session
+    from korrigo_backup.recovery.erasure import ErasureRecord
     from korrigo_backup.run.step import Listener
     from korrigo_backup.site.site import Site
+
+_TRANSACTION = "SELECT to_json(txid_current()::text)"
 
 
 def may_stage(site: Site, safety: Artifact | None = None) -> bool:
@@ -75,10 +80,13 @@ def load_before(site: Site, safety: Artifact, stamp: str, listen: Listener) -> N
         databases.rename(staged, before)
 
 
-def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener) -> None:
+def take_back_loaded(
+    site: Site, safety: Artifact, stamp: str, listen: Listener, *, record: ErasureRecord | None = None
+) -> None:
     """Make database and media those of before a restore by Django; the restored data are removed. Safe to repeat.
 
-    Staged if the role may, else in place: then database and media are not undone together if this is killed.
+    Staged if the role may, else in place: then database and media are not undone together if this is killed. `record`
+    is that of an erasure to come: the former data are not to be erased from.
     """
     databases, live = Databases(site.postgres), site.postgres.database
     with explained("put the media back"):
@@ -86,12 +94,20 @@ def take_back_loaded(site: Site, safety: Artifact, stamp: str, listen: Listener)
             if stage_database(live, stamp) not in databases.names():  # else the databases are swapped already
                 load_before(site, safety, stamp, listen)
             take_back(site, stamp, RESTORE)
+            if record:
+                record.remove()  # until the staged data are dropped, their name tells the next run that this was undone
             databases.drop_staged(stage_database(live, stamp))
         else:
             context = RestoreContext(site, stamp, listen, trusted=True, erasing=None)
             with open_sql(safety) as source:
-                replace_content(context, safety, source, None)
+                replace_content(context, safety, source, None, proven=partial(_note_undo, record))
             if site.media:
                 site.media.undo_swap(stamp)
         if site.media:
             site.media.discard_stage(stamp)
+
+
+def _note_undo(record: ErasureRecord | None, session: Session) -> None:
+    """Write into a record the transaction that brings the former data back, before it is committed."""
+    if record:
+        record.write(undone_by=session.ask(_TRANSACTION, str))

@@ -7,6 +7,7 @@ did; a file that an erased row had named stays where a row names it that is rest
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,35 +15,33 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import warning
-from korrigo_backup.erasure.entry import Scope, Subject
+from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.erasure.erased import erased_keys, journaled_hash
-from korrigo_backup.erasure.files import PathColumns, named_of_rows
+from korrigo_backup.erasure.files import named_of_rows
+from korrigo_backup.erasure.findings import erased_finding, files_findings
 from korrigo_backup.erasure.references import count_rows
 from korrigo_backup.erasure.rows import ErasedRows, erase_rows
-from korrigo_backup.errors import ProofFailed, Unreachable
-from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.restore.erased_findings import erased_finding, files_findings
-from korrigo_backup.site.path_columns import URL_ROOT
+from korrigo_backup.errors import ProofFailed
+from korrigo_backup.site.erasures import LedgerFiles, entries_about, ledger_keys, named_live, path_columns
 from korrigo_backup.system.files import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.artifact.signature import Key
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.media.port import Tree
     from korrigo_backup.postgres.client import Postgres, Session
-    from korrigo_backup.retention.hold import Hold
+    from korrigo_backup.site.erasures import SavedData
     from korrigo_backup.site.site import Site
 
 
 @dataclass(frozen=True)
 class Erasing:
-    """The erasure of one restore. A `hold` on the artifact wins: its data come back as they were saved.
+    """The erasure of one restore. A hold on the artifact wins, `held` says by whom: its data come back as saved.
 
     `rows` are the erased rows by table, `emptied` the rows whose reference was emptied, once it is done. `files` are
     the paths that only erased rows named, `named` those that an erased row had named and another row names, once a
@@ -50,7 +49,7 @@ class Erasing:
     previous copy.
     """
 
-    hold: Hold | None = None
+    held: str = ""
     of_copy: bool = False
     rows: dict[str, int] = field(default_factory=dict)
     emptied: dict[str, int] = field(default_factory=dict)
@@ -65,29 +64,36 @@ class Erasing:
         if not entries:
             return []
         number = counted(len(entries), "entry", "entries")
-        if self.hold:
+        if self.held:
             return [
                 warning(
                     "erasure.held",
-                    f"the erasure ledger ({number}) is not applied: {artifact.name} is {self.hold.described()}",
+                    f"the erasure ledger ({number}) is not applied: {artifact.name} is {self.held}",
                     "what was erased comes back; after the hold: korrigo-backup hold release, and restore again",
                 )
             ]
         return [warning("erasure.planned", f"the erasure ledger ({number}) will be applied: what was erased on request"
                         " does not come back", "korrigo-backup forget --list")]  # fmt: skip
 
+    def wanted(self, site: Site, data: SavedData | None) -> bool:
+        """Return whether there are entries about some data; raises UnreadableLedger."""
+        return bool(self._wanted(site, data))
+
+    def files_of(self, site: Site, data: SavedData) -> Container[str]:
+        """Return the files of some data that the erasure takes out by their own names, asked path by path."""
+        return frozenset() if self.held else LedgerFiles(site, data)
+
     def erase_staged(
         self,
         site: Site,
-        artifact: Artifact | None,
+        data: SavedData | None,
         server: Postgres,
         *,
         database: str,
         report: Callable[[Finding], None],
-        copied: datetime | None = None,
     ) -> None:
-        """Erase from a database that was loaded and proven, or from a copy of the site; raises as `erase_rows`."""
-        entries = self._wanted(site, artifact, copied)
+        """Erase from a database that was loaded and proven; raises as `erase_rows`."""
+        entries = self._wanted(site, data)
         if not entries:
             return
         with server.session(database=database) as session:
@@ -100,44 +106,62 @@ class Erasing:
     def erase_loaded(
         self,
         site: Site,
-        artifact: Artifact | None,
+        data: SavedData | None,
         database: str | None,
         media: Tree | None,
         *,
         report: Callable[[Finding], None],
         copied: datetime | None = None,
+        expect: Callable[[], None] = lambda: None,
     ) -> None:
-        """Erase from a database of the site's server and from the media that belong to it; None for no such part."""
-        if database:
-            self.erase_staged(site, artifact, site.postgres, database=database, report=report, copied=copied)
-        if media:
-            with explained(f"erase files from {media.root}"):
-                self.erase_files(site, artifact, media, report=report, copied=copied)
+        """Erase from a database of the site's server and from the media that belong to it; None for no such part.
 
-    def erase_open(
-        self, site: Site, artifact: Artifact, session: Session, *, report: Callable[[Finding], None]
-    ) -> None:
+        The files go before the rows are committed: the rows name them, so an erasure that was cut off can be done
+        again. `expect` is called when all is known and nothing is changed for others to see.
+        """
+        entries = self._wanted(site, data, copied)
+        if not entries:
+            return
+        with ExitStack() as stack:
+            session = stack.enter_context(site.postgres.session(database=database)) if database else None
+            if session:
+                session.run("BEGIN")
+                session.adapt()
+                self._erase(session, entries, site)
+            if media:
+                with explained(f"erase files from {media.root}"):
+                    self.erase_files(site, data, media, report=report, copied=copied, expect=expect)
+            else:
+                expect()
+            if session:
+                session.run("COMMIT")
+        self._tell(report)
+
+    def erase_open(self, site: Site, data: SavedData, session: Session, *, report: Callable[[Finding], None]) -> None:
         """Erase in the open transaction of a restore in place; raises as `erase_rows`."""
-        if entries := self._wanted(site, artifact):
+        if entries := self._wanted(site, data):
             self._erase(session, entries, site)
             self._tell(report)
 
     def erase_files(
         self,
         site: Site,
-        artifact: Artifact | None,
+        data: SavedData | None,
         tree: Tree,
         *,
         report: Callable[[Finding], None],
         copied: datetime | None = None,
+        expect: Callable[[], None] = lambda: None,
     ) -> None:
         """Erase from a media tree that was loaded and proven, or from a copy of the site's.
 
-        Where files come without a database, the live one shows which of them a row names. Raises ProofFailed if the
+        Where files come without a database, the live one shows which of them a row names. `expect` is called when the
+        files are known, before they are removed. Raises ProofFailed if the
         remaining files are not those of before without the erased ones.
         """
-        erased = erased_keys(self._wanted(site, artifact, copied), ledger_keys(site))
+        erased = erased_keys(self._wanted(site, data, copied), ledger_keys(site))
         if not (self.files or erased.files or erased.files_of_rows):
+            expect()
             return
         typed, of_rows, before = set[str](), set[str](), 0
         for path in _files(tree):
@@ -148,6 +172,8 @@ class Erasing:
                 of_rows.add(path)
         left = of_rows & self._named(site, erased) if of_rows else set[str]()
         gone = sorted(typed | (of_rows - left))
+        self.gone[:] = gone
+        expect()
         if gone:
             tree.remove_files(gone)
             if (after := sum(1 for _ in _files(tree))) != before - len(gone):
@@ -156,9 +182,13 @@ class Erasing:
                     hint="find the program that writes to the media tree; nothing was swapped in",
                     id_="erasure.protected",
                 )
-        self.gone[:] = gone
         for finding in files_findings(gone, left):
             report(finding)
+
+    @property
+    def journaled_rows(self) -> dict[str, int]:
+        """The erased rows by table as the journal keeps them; 0 for a table with emptied references alone."""
+        return dict.fromkeys(self.emptied, 0) | self.rows
 
     def hashed_files(self, site: Site) -> tuple[str, ...]:
         """Return the files that were erased as the journal keeps them, so that checks do not miss them."""
@@ -167,10 +197,10 @@ class Erasing:
 
     def _named(self, site: Site, erased: ErasedKeys) -> set[str]:
         """Return the files that an erased row had named and a row names that is restored with them, or is live."""
-        return self.named[-1] if self.named else _named_live(site, erased)
+        return self.named[-1] if self.named else named_live(site, erased)
 
-    def _wanted(self, site: Site, artifact: Artifact | None, copied: datetime | None = None) -> tuple[Entry, ...]:
-        return () if self.hold else entries_about(site, artifact, copied=copied)
+    def _wanted(self, site: Site, data: SavedData | None, copied: datetime | None = None) -> tuple[Entry, ...]:
+        return () if self.held else entries_about(site, data, copied=copied)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
         columns, keys = path_columns(site, entries), ledger_keys(site)
@@ -193,72 +223,6 @@ class Erasing:
             report(erased_finding(self.rows, of_copy=self.of_copy))
 
 
-def path_columns(site: Site, entries: Iterable[Entry]) -> PathColumns:
-    """Return the path columns of the site's configuration, and those of its code at the erasures."""
-    root = (str(site.media.root),) if site.media else ()
-    return PathColumns(site.columns, (URL_ROOT, site.archive_root, *root)).with_entries(entries)
-
-
-def ledger_keys(site: Site) -> Mapping[str, Key]:
-    """Return the keys of the ledger by id."""
-    return site.ledger.keyring.by_id if site.ledger else {}
-
-
-def _files(tree: Tree) -> Iterable[str]:
-    return (entry.path for entry in tree.walk() if not entry.is_directory)
-
-
-def entries_about(site: Site, artifact: Artifact | None, *, copied: datetime | None = None) -> tuple[Entry, ...]:
-    """Return the entries about the data of an artifact, or of a copy of the site that was made at a time.
-
-    An entry is about data from before it. Raises UnreadableLedger.
-    """
-    if site.ledger is None:
-        return ()
-    live = scope_of(site)
-    taken = artifact.created if artifact else copied
-    return tuple(
-        one
-        for one in site.ledger.read()
-        if one.scope.holds(artifact.header if artifact else None, live) and one.is_about_data_of(taken)
-    )
-
-
-def erased_from(site: Site, artifact: Artifact) -> ErasedKeys:
-    """Return the rows of an artifact that were erased on request; raises UnreadableLedger."""
-    return erased_keys(entries_about(site, artifact), ledger_keys(site))
-
-
-def erased_among_files(site: Site, saved: Iterable[tuple[Artifact, Collection[str]]]) -> set[str]:
-    """Return those of the files of some backups that were erased on request.
-
-    A live row keeps the file that only an erased row had named.
-    """
-    found: set[str] = set()
-    for artifact, paths in saved:
-        erased = erased_keys(entries_about(site, artifact), ledger_keys(site))
-        typed = {path for path in paths if erased.holds_file(path)}
-        of_rows = {path for path in paths if path not in typed and erased.holds_file_of_row(path)}
-        found |= typed | (of_rows - _named_live(site, erased)) if of_rows else typed
-    return found
-
-
-def _named_live(site: Site, erased: ErasedKeys) -> set[str]:
-    """Return the files that an erased row had named and a live row names; none where the database does not answer."""
-    try:
-        with site.postgres.session() as session:
-            session.run(PROVING)
-            session.adapt()
-            return named_of_rows(session, path_columns(site, entries_about(site, None)), erased)
-    except Unreachable:
-        return set()
-
-
-def scope_of(site: Site) -> Scope:
-    """Return the site as an entry names it."""
-    return Scope(site.name, site.environment, site.postgres.database)
-
-
 def require_counts(before: Mapping[str, int], done: ErasedRows, after: Mapping[str, int]) -> None:
     """Raise ProofFailed unless each table has its rows without those that were erased."""
     wrong = [
@@ -272,3 +236,7 @@ def require_counts(before: Mapping[str, int], done: ErasedRows, after: Mapping[s
             hint="look for triggers and rules of those tables (\\d in psql); nothing was swapped in",
             id_="erasure.protected",
         )
+
+
+def _files(tree: Tree) -> Iterable[str]:
+    return (entry.path for entry in tree.walk() if not entry.is_directory)

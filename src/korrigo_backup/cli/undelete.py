@@ -16,6 +16,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.points import read_moment, read_window
+from korrigo_backup.rescue.steps.conditions import require_condition
 from korrigo_backup.rescue.steps.possible import require_possible
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.run.step import UndeleteStep
@@ -43,7 +44,9 @@ def command(
         list[str] | None, typer.Argument(metavar="MODEL:PK", help="The deleted objects: exams.Exam:12, exams_exam:12.")
     ] = None,
     table: Annotated[str, typer.Option("--table", "-T", help="Deleted rows of this model or table.")] = "",
-    where: Annotated[str, typer.Option(metavar="SQL", help="With --table: only those for which this holds.")] = "",
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="With --table: only those for which this holds.")
+    ] = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="ARTIFACT", help="From this backup; default: the newest with them.")
     ] = None,
@@ -85,11 +88,12 @@ def command(
     --relink, no live file but those of --overwrite-file. A conflict is named.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
+    require_condition(where, table)
     window = read_window(since, until)
     options = UndeleteOptions(
         objects=tuple(objects or ()),
         table=table,
-        where=where,
+        where=where or "",
         source=source,
         at=read_moment(at) if at else None,
         since=window.since,

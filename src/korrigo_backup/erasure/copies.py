@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from korrigo_backup.erasure.applicable import not_applicable
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.references import Fate, read_references
 from korrigo_backup.erasure.rows import MarkedRows
+from korrigo_backup.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.references import LoadedReference, LoadedTable
     from korrigo_backup.postgres.client import Session
+
+
+class NotApplicable(Refused):
+    """A backup cannot be searched for an erased row: it lacks the key that the ledger knows."""
+
+    id = "erasure.not_applicable"
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,12 @@ def mark_copies(
     erased = erased_keys(entries, keys)
     if not erased.tables.keys() & copies.keys():
         return ErasedCopies({}, {})
+    saved = {name: copies[name].columns for name in erased.tables.keys() & copies.keys()}
+    if lost := not_applicable([one for one in entries if one.table in saved], saved, ()):
+        raise NotApplicable(
+            f"the backup may hold erased rows of {lost[0].table}: it lacks their key ({', '.join(lost[0].columns)})",
+            hint="take a younger backup (--from): korrigo-backup list",
+        )
     session.run("BEGIN; SET LOCAL timezone = 'UTC'")
     marked = MarkedRows(session, copies)
     marked.mark_all(erased)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import msgspec
 
+from korrigo_backup.core.counted import counted
 from korrigo_backup.erasure.entry import Entry, Subject
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.system.files import (
@@ -46,22 +47,67 @@ class UnreadableLedger(Refused):
     id = "erasure.ledger"
 
 
+class ErasedMeanwhile(Refused):
+    """Somebody has recorded an erasure while a change of the site was on its way."""
+
+    id = "erasure.meanwhile"
+
+
 @dataclass(frozen=True)
 class ErasureLedger:
-    """The ledger at `path`, with the keys of the site."""
+    """The ledger at `path`, with the keys of the site. `known` are the lines that a change of the site has seen."""
 
     path: Path
     keyring: Keyring = field(repr=False)
+    known: frozenset[bytes] | None = field(default=None, repr=False)
+
+    def seen(self) -> ErasureLedger:
+        """Return this ledger with the lines of now as the known ones; a file that cannot be read has none."""
+        return replace(self, known=frozenset(self._lines()))
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Yield how many lines are new since `seen`; until the block ends, no other process adds one.
+
+        Without a file there is nothing to hold.
+        """
+        with ExitStack() as stack:
+            while os.path.lexists(self.path):
+                file = stack.enter_context(self._open())
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+                if self._is_here(file.fileno()):
+                    break
+            yield 0 if self.known is None else len(self._lines() - self.known)
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Make a change of the site real in the block; raise ErasedMeanwhile before it if there are new lines."""
+        with self.held() as new:
+            if new:
+                raise ErasedMeanwhile(
+                    f"forget has recorded {counted(new, 'erasure')} since the plan was made",
+                    hint="run it again: the new plan leaves out what was erased",
+                )
+            yield
+
+    def _open(self) -> IO[bytes]:
+        try:
+            with explained(f"read the erasure ledger {self.path}"):
+                return open_plain(self.path)
+        except ValueError:
+            raise _unreadable(f"{self.path} is not a regular file", "name another file in [erasure] ledger") from None
+
+    def _lines(self) -> set[bytes]:
+        with suppress(OSError, ValueError), open_plain(self.path) as file:
+            return set(filter(None, file.read().split(b"\n")))
+        return set()
 
     def read(self) -> tuple[Entry, ...]:
         """Return every entry, oldest first, none without a file; UnreadableLedger for a line that cannot be trusted."""
         if not os.path.lexists(self.path):
             return ()
-        try:
-            with explained(f"read the erasure ledger {self.path}"), open_plain(self.path) as file:
-                content = file.read()
-        except ValueError:
-            raise _unreadable(f"{self.path} is not a regular file", "name another file in [erasure] ledger") from None
+        with self._open() as file:
+            content = file.read()
         return tuple(self._entries(content))
 
     def append(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:

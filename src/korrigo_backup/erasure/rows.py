@@ -14,9 +14,10 @@ from korrigo_backup.core.excerpt import listed
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.files import NO_PATHS, PathColumns, named_among, paths_of
 from korrigo_backup.erasure.references import Fate, read_references, read_tables
+from korrigo_backup.erasure.triggers import TriggersOff, triggers_off
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.sql import identifier, json_numbers, literal
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 """Rows that one statement marks."""
-
-_TRIGGERS = """
-SELECT coalesce(json_agg(json_build_array(quote_ident(n.nspname) || '.' || quote_ident(c.relname), t.tgname,
-                                          t.tgenabled) ORDER BY t.oid), '[]')
-FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgparentid = 0
-  AND c.oid = ANY (ARRAY[{tables}]::regclass[])
-"""
 
 # In a database that was loaded from a dump, the order of their numbers is that of their dependencies.
 _FILLED_VIEWS = """
@@ -121,6 +114,8 @@ class MarkedRows:
     session: Session
     tables: Mapping[str, LoadedTable]
     marked: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The temporary tables of `marked`, and those that are still empty."""
 
     def mark_all(self, erased: ErasedKeys) -> None:
         """Mark the rows that the ledger names, as far as their tables and columns are there."""
@@ -182,11 +177,10 @@ class MarkedRows:
         gone = f"SELECT FROM pg_temp.erased_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
         return f"(SELECT c.* FROM {table.sql} c WHERE {'' if marked else 'NOT '}EXISTS ({gone}))"
 
-    def without_triggers(self, references: Sequence[LoadedReference]) -> _Triggers:
+    def without_triggers(self, references: Sequence[LoadedReference]) -> TriggersOff:
         """Return the triggers of the tables that are changed, to be off in a block."""
         touched = {*self.marked, *(one.table.name for one in references if one.to.name in self.marked)}
-        names = ", ".join(literal(self.tables[name].sql.removeprefix("ONLY ")) for name in sorted(touched))
-        return _Triggers(self.session, self.session.ask(_TRIGGERS.format(tables=names), list[tuple[str, str, str]]))
+        return triggers_off(self.session, [self.tables[name].sql.removeprefix("ONLY ") for name in sorted(touched)])
 
     def empty(self, references: Sequence[LoadedReference]) -> dict[str, int]:
         """Empty the references of rows that stay; return how many of each table, also those of the server."""
@@ -217,7 +211,7 @@ class MarkedRows:
                 " WHERE c.tableoid = g.part AND c.ctid = g.at RETURNING 1)"
             )
             counts.append(f"(SELECT count(*) FROM d{number})")
-        query = f"WITH {', '.join(steps)} SELECT json_build_array({', '.join(counts)})"
+        query = f"WITH {', '.join(steps)} SELECT {json_numbers(counts)}"
         found = dict(zip(self.marked, self.session.ask(query, list[int]), strict=True))
         return {name: number for name, number in found.items() if number}
 
@@ -237,20 +231,23 @@ class MarkedRows:
 
     def drop(self) -> None:
         """Drop the temporary tables."""
-        for number in self.marked.values():
+        for number in self.numbers.values():
             self.session.run(f"DROP TABLE pg_temp.erased_{number}")
 
     def _mark(self, table: LoadedTable, places: str) -> int:
         """Mark rows, `places` gives them as (part, at); return how many were not marked before."""
-        if table.name not in self.marked:
-            self.marked[table.name] = number = len(self.marked) + 1
+        number = self.numbers.get(table.name)
+        if number is None:
+            self.numbers[table.name] = number = len(self.numbers) + 1
             self.session.run(f"CREATE TEMP TABLE erased_{number} (part oid, at tid)")
-        gone = f"pg_temp.erased_{self.marked[table.name]}"
-        new = "NOT EXISTS (SELECT FROM {gone} g WHERE g.part = n.part AND g.at = n.at)"
-        return self._count(
+        gone = f"pg_temp.erased_{number}"
+        found = self._count(
             f"INSERT INTO {gone} SELECT DISTINCT n.part, n.at FROM ({places}) n (part, at)"
-            f" WHERE {new.format(gone=gone)} RETURNING 1"
+            f" WHERE NOT EXISTS (SELECT FROM {gone} g WHERE g.part = n.part AND g.at = n.at) RETURNING 1"
         )
+        if found:
+            self.marked[table.name] = number
+        return found
 
     def _count(self, statement: str) -> int:
         return self.session.ask(f"WITH x AS ({statement}) SELECT to_json(count(*)) FROM x", int)
@@ -276,25 +273,3 @@ class MarkedRows:
             return rows
         gone = f"pg_temp.erased_{self.marked[one.table.name]}"
         return f"{rows} WHERE NOT EXISTS (SELECT FROM {gone} s WHERE s.part = c.tableoid AND s.at = c.ctid)"
-
-
-@dataclass
-class _Triggers:
-    """Triggers that are off inside a block, and afterwards as they were."""
-
-    session: Session
-    found: list[tuple[str, str, str]]
-
-    def __enter__(self) -> None:
-        """Turn them off. A table with checks that are put off until the commit cannot be altered: they come first."""
-        self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
-        for table, name, _ in self.found:
-            self.session.run(f"ALTER TABLE {table} DISABLE TRIGGER {identifier(name)}")
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        """Turn them on again; after an error the transaction is taken back, and they with it."""
-        if kind is None:
-            self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
-            for table, name, mode in self.found:
-                always = "ALWAYS " if mode == "A" else ""
-                self.session.run(f"ALTER TABLE {table} ENABLE {always}TRIGGER {identifier(name)}")

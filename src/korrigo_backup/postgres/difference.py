@@ -23,7 +23,9 @@ _NAMED = 20
 """Names in a command that is shown."""
 
 
-BY_THEMSELVES = frozenset({"artifact.no_rows", "database.settings", "large-objects", "media.links"})
+BY_THEMSELVES = frozenset({
+    "artifact.no_rows", "database.settings", "erasure.not_applicable", "large-objects", "media.links"
+})  # fmt: skip
 """Names of differences that are in no object of the schema."""
 
 KINDS = frozenset({

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 def identifier(name: str) -> str:
     """Return `name` as a quoted identifier. A NUL cannot be in an identifier (ValueError)."""
@@ -16,3 +21,11 @@ def literal(text: str) -> str:
         raise ValueError("an SQL string cannot hold a NUL character")
     quoted = "'" + text.replace("'", "''") + "'"
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def json_numbers(numbers: Iterable[str]) -> str:
+    """Return the expression of a JSON array of expressions of whole numbers.
+
+    A function, as json_build_array is, takes at most a hundred arguments; a site may have more tables or columns.
+    """
+    return f"to_json(ARRAY[{', '.join(numbers)}]::bigint[])"

@@ -78,9 +78,9 @@ def require_plannable(site: Site, recovered: Recovered) -> None:
 
 
 def _of_undeletes(site: Site, directory: Path) -> Iterator[RecoveryAction]:
-    for head in records(directory, site.name, PENDING):
+    for head in records(directory, site.name, PENDING, site.postgres.database):
         yield RecoveryAction(ActionKind.UNDELETE_ROLLED_BACK, head.stamp, head.verb)
-    for head in records(directory, site.name, UNDOING):
+    for head in records(directory, site.name, UNDOING, site.postgres.database):
         yield RecoveryAction(ActionKind.UNDELETE_STAYS, head.stamp, head.verb)
 
 

@@ -74,7 +74,7 @@ def exclusive(
     names the actions of the recovery; `require_plannable` tells whether a plan can be made before them.
     """
     with catalog.exclusive(doing), fence.held(site.postgres, doing) as server:
-        site = replace(site, postgres=server)
+        site = replace(site, postgres=server, ledger=site.ledger and site.ledger.seen())
         if dry_run:
             recovered = pending(site, catalog.directory)
             for action in recovered.actions:

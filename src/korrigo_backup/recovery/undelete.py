@@ -60,12 +60,14 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a record. `transaction` is "" until the rows are inserted.
 
     `directories` are those that the files needed, the outer directories first. `verb` is the command that wrote the
-    record. `replaced` has the inode of the former file of each that was overwritten.
+    record. `replaced` has the inode of the former file of each that was overwritten. `system` is the identifier of the
+    database cluster, "" if the role may not read it.
     """
 
     verb: str = "undelete"
     site: str
     database: str
+    system: str = ""
     stamp: str
     artifact: str
     asked: tuple[str, ...]
@@ -176,15 +178,18 @@ def read_rows(path: Path) -> Iterator[RecordedRow]:
             yield msgspec.json.decode(line, type=RecordedRow)
 
 
-def records(directory: Path, site: str, state: str) -> list[UndeleteHead]:
-    """Return the heads of a site's records in a state, oldest first, without unreadable records."""
+def records(directory: Path, site: str, state: str, database: str | None = None) -> list[UndeleteHead]:
+    """Return the heads of a site's records in a state, oldest first, without unreadable records.
+
+    With `database` only those of that database: the server of another cannot say how their transactions ended.
+    """
     found = []
     for name in sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []:
         match = _NAME.fullmatch(name)
         if match and match[2] == state:
             with suppress(OSError, ValueError):
                 head = read_head(directory / name)
-                if head.site == site:
+                if head.site == site and database in {None, head.database}:
                     found.append(head)
     return found
 
@@ -195,7 +200,7 @@ def finish(site: Site, directory: Path) -> list[RecoveryAction]:
     The caller holds the site's lock. Raises Unreachable if the server cannot say how a transaction ended.
     """
     done = []
-    for head in records(directory, site.name, PENDING):
+    for head in records(directory, site.name, PENDING, site.postgres.database):
         stays = bool(head.transaction) and committed(site.postgres, head.transaction)
         if stays:
             turn(directory, head.stamp, PENDING, DONE)
@@ -205,7 +210,7 @@ def finish(site: Site, directory: Path) -> list[RecoveryAction]:
         discard_staged(site, head)
         kind = ActionKind.UNDELETE_FINISHED if stays else ActionKind.UNDELETE_ROLLED_BACK
         done.append(RecoveryAction(kind, head.stamp, head.verb))
-    for head in records(directory, site.name, UNDOING):
+    for head in records(directory, site.name, UNDOING, site.postgres.database):
         undone = committed(site.postgres, head.transaction)
         if undone:
             remove_files(site, head)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,10 +22,11 @@ from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
 from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.erasure.rows import files_of_rows
-from korrigo_backup.errors import Cancelled, UsageError
+from korrigo_backup.errors import Cancelled, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.rescue.file_history import relative
-from korrigo_backup.rescue.steps.named_rows import NamedRows, named_rows, rows_nowhere
+from korrigo_backup.rescue.steps.named_rows import NamedRows, live_again, named_rows, rows_nowhere
+from korrigo_backup.rescue.steps.older_names import not_searched
 from korrigo_backup.rescue.steps.rules import rules_entry
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
@@ -34,7 +36,6 @@ from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.erasure.ledger import ErasureLedger
@@ -115,15 +116,11 @@ def record(
     `by` is who asked for it, besides the user of this command.
     """
     key = _key(ledger, options)
+    user = f"{journal.user()}, asked by {by}" if by else journal.user()
     head = Entry(
-        time=now,
-        scope=scope_of(site),
-        subject=Subject.ROW,
-        hash="",
-        key=key.id,
-        by=f"{journal.user()}, asked by {by}" if by else journal.user(),
+        time=now, scope=scope_of(site), subject=Subject.ROW, hash="", key=key.id, by=user,
         reason=on_one_line(options.reason),
-    )
+    )  # fmt: skip
     made = list(_entries(head, key, named))
     if named.description:
         made = [rules_entry(head, key, site, named.description, named.tables), *made]
@@ -131,13 +128,10 @@ def record(
     root = str(site.media.root) if site.media else ""
     files = dict.fromkeys(typed, False) | dict.fromkeys((relative(one, root) for one in of_rows), True)
     files |= dict.fromkeys(_files_of(site, ledger, made, key), True)
+    of_file = msgspec.structs.replace(head, subject=Subject.FILE)
     made += [
         msgspec.structs.replace(
-            head,
-            subject=Subject.FILE,
-            hash=file_hash(key, path),
-            of_row=of_row,
-            live=typed.get(path, bool(named.live)),
+            of_file, hash=file_hash(key, path), of_row=of_row, live=typed.get(path, bool(named.live))
         )
         for path, of_row in files.items()
     ]
@@ -149,7 +143,7 @@ def record(
         known=sum(1 for one in made if one.subject is not Subject.RULES and one.identity in known),
         live=standing,
         ledger=str(ledger.path),
-        findings=tuple(_findings(standing, named)),
+        findings=(*_findings(standing, named), *not_searched(catalog, made, named.tables)),
     )
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):
@@ -157,7 +151,20 @@ def record(
         mark_ledger(catalog.directory, ledger, about_to_begin=True)
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
+        if back := _back_meanwhile(site, named):
+            again = replace(named, live=(*named.live, *back))
+            later = record(site, catalog, ledger, options, again, now=datetime.now(UTC), of_rows=of_rows, by=by)
+            return msgspec.structs.replace(done, live=later.live, findings=later.findings)
     return done
+
+
+def _back_meanwhile(site: Site, named: NamedRows) -> tuple[str, ...]:
+    """Return the rows that became live while they were recorded; without an answer all that were not live before."""
+    gone = [row for row in named.rows if row.name not in named.live]
+    try:
+        return live_again(site, gone) if gone else ()
+    except Unreachable:
+        return tuple(row.name for row in gone)
 
 
 def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:

@@ -140,10 +140,13 @@ def accept_erasures(
         these = replace(named, rows=tuple(rows[one.typed] for one in requests), live=())
         files = [path for one in requests if one.request for path in one.request.files]
         options = ForgetOptions(reason="asked by the site", dry_run=dry_run)
-        record(site, catalog, ledger, options, these, now=now, of_rows=files, by=by, listen=listen)
-        for one in requests if not dry_run else ():
+        recorded = record(site, catalog, ledger, options, these, now=now, of_rows=files, by=by, listen=listen)
+        back = [one for one in requests if rows[one.typed].name in recorded.live]
+        done.left += [replace(one, live=True) for one in back]
+        accepted = [one for one in requests if one not in back]
+        for one in accepted if not dry_run else ():
             spool.remove(one.id)
-        done.accepted += requests
+        done.accepted += accepted
     return done
 
 

@@ -19,7 +19,7 @@ from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.postgres.dump.rows import TableText
@@ -117,6 +117,8 @@ class StagedRows:
     tables: dict[str, StagedTable] = field(default_factory=dict)
     first: int = 1
     """The number of the first table: two sets of rows in a session have different numbers."""
+    named: Collection[str] = ()
+    """Tables that a person named. Others without a key have no deleted rows: a changed row would look like one."""
     overwritable: Mapping[str, str] = field(default_factory=dict)
     """The condition on the live rows of a table that may be overwritten, by its name."""
 
@@ -146,7 +148,8 @@ class StagedRows:
         self.session.run(
             f"CREATE TEMP TABLE gone_{table.number} AS"
             f" SELECT {_OWN_COLUMNS}, {over} AS {OVER}, {', '.join(f't.{identifier(name)}' for name in table.columns)}"
-            f" FROM {table.then} t WHERE NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')})"
+            f" FROM {table.then} t WHERE {'true' if table.has_key or live.name in self.named else 'false'}"
+            f" AND NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')})"
             f"{others}; ANALYZE {table.gone}"
         )
 

@@ -32,6 +32,31 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 
+MIGRATIONS = "django_migrations"
+
+PASSING = frozenset(
+    {
+        MIGRATIONS,
+        "authtoken_token",
+        "axes_accessattempt",
+        "axes_accesslog",
+        "django_celery_results_groupresult",
+        "django_celery_results_taskresult",
+        "django_session",
+        "knox_authtoken",
+        "oauth2_provider_accesstoken",
+        "oauth2_provider_grant",
+        "oauth2_provider_idtoken",
+        "oauth2_provider_refreshtoken",
+        "otp_static_statictoken",
+        "token_blacklist_blacklistedtoken",
+        "token_blacklist_outstandingtoken",
+    }
+)
+"""Tables that lose rows by themselves: expired sessions and tokens, results, migrations that were taken back. Their
+rows come back only if they are named."""
+
+
 class ChangeKind(StrEnum):
     """What became of a row between two states."""
 

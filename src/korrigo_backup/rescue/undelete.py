@@ -68,6 +68,25 @@ class UndeleteOptions:
     """Who asked, for the journal."""
 
 
+def _require_fitting(options: UndeleteOptions) -> None:
+    """Raise UsageError for options that exclude each other, or that name nothing."""
+    if not options.objects and not options.table and options.since is None:
+        raise UsageError(
+            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
+        )
+    if options.at and options.since:
+        raise UsageError("--at and --since exclude each other", hint="name the time of the backup, or of the deletion")
+    if options.objects and options.table:
+        raise UsageError(
+            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
+            hint="name the objects without --table, or choose the rows of the table with --where",
+        )
+    if options.overwrite_files and not options.files:
+        raise UsageError(
+            "--overwrite-file names a media file, and --no-files leaves them out", hint="leave one of the two out"
+        )
+
+
 def undelete(
     site: Site,
     catalog: Catalog,
@@ -85,19 +104,7 @@ def undelete(
     Raises NotFound for rows that no backup has, UsageError for rows that are live, Refused for a conflict, Cancelled,
     ProofFailed if the inserted rows are not those of the backup. Any error leaves the site as it was.
     """
-    if not options.objects and not options.table and options.since is None:
-        raise UsageError(
-            "nothing is named", hint="korrigo-backup undelete exams.Exam:12, or undelete --table exams_exam --where …"
-        )
-    if options.objects and options.table:
-        raise UsageError(
-            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
-            hint="name the objects without --table, or choose the rows of the table with --where",
-        )
-    if options.overwrite_files and not options.files:
-        raise UsageError(
-            "--overwrite-file names a media file, and --no-files leaves them out", hint="leave one of the two out"
-        )
+    _require_fitting(options)
     held = exclusive(site, catalog, "undelete", listen=listen, dry_run=options.dry_run)
     with held as (site, recovered):  # noqa: PLR1704 - now held
         if options.dry_run:

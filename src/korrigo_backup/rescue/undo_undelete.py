@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -113,6 +114,7 @@ def undo_undelete(
             require_plannable(site, recovered)
         recovered.require_no_undelete()
         head = undone_record(catalog, site.name, stamp)
+        require_same_database(site, head)
         with rescue_session(site.postgres) as session:
             undo = _Undo(site, session, head, record_path(catalog.directory, head.stamp, DONE))
             plan = undo.plan()
@@ -124,6 +126,24 @@ def undo_undelete(
             ) as running:
                 undo.carry_out(catalog.directory, running)
     return plan
+
+
+def require_same_database(site: Site, head: UndeleteHead) -> None:
+    """Raise Refused if an operation took place in another database than the one that is configured now."""
+    if head.database != site.postgres.database:
+        raise Refused(
+            f"the {head.verb} {head.stamp} was made in database {head.database}, and this site's is"
+            f" {site.postgres.database}",
+            hint="check POSTGRES_DB and --config: it is undone in the database in which it was made",
+            id_="undo.database",
+        )
+    if head.system and site.cluster not in {"", head.system}:
+        raise Refused(
+            f"the {head.verb} {head.stamp} was made on another database cluster than that at"
+            f" {site.postgres.access.description}",
+            hint="it cannot be undone here; change the rows on the site itself",
+            id_="undo.database",
+        )
 
 
 class _Undo:
@@ -155,20 +175,9 @@ class _Undo:
 
     def carry_out(self, directory: Path, running: journal.Running) -> None:
         """Delete the rows in one transaction, then remove the files."""
-        try:
-            transaction = self._rows.take_back()
-            running.note(transaction=transaction)
-            write_record(directory, msgspec.structs.replace(self._head, transaction=transaction), state=UNDOING)
-        except KorrigoBackupError as problem:
-            problem.leave(World.ROLLED_BACK, ROLLED_BACK)
-            raise
-        try:
-            self._session.run("COMMIT")
-        except KorrigoBackupError as problem:
-            if not committed(self._site.postgres, transaction):
-                forget(directory, self._head.stamp, UNDOING)
-                problem.leave(World.ROLLED_BACK, ROLLED_BACK)
-                raise
+        ledger = self._site.ledger
+        with ledger.unchanged() if ledger else nullcontext():
+            self._commit(directory, running)
         with partly(f"the {self._head.verb} is undone in the database"):
             with explained("remove the files of the undelete"):
                 left = remove_files(self._site, self._head)
@@ -183,3 +192,19 @@ class _Undo:
                 else "look at them, and delete them if they are not needed",
                 state="the undelete is undone, except for these files",
             )
+
+    def _commit(self, directory: Path, running: journal.Running) -> None:
+        try:
+            transaction = self._rows.take_back()
+            running.note(transaction=transaction)
+            write_record(directory, msgspec.structs.replace(self._head, transaction=transaction), state=UNDOING)
+        except KorrigoBackupError as problem:
+            problem.leave(World.ROLLED_BACK, ROLLED_BACK)
+            raise
+        try:
+            self._session.run("COMMIT")
+        except KorrigoBackupError as problem:
+            if not committed(self._site.postgres, transaction):
+                forget(directory, self._head.stamp, UNDOING)
+                problem.leave(World.ROLLED_BACK, ROLLED_BACK)
+                raise

@@ -6,7 +6,7 @@ before any change. Content is replaced in one transaction: a failure, or a crash
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -22,6 +22,7 @@ from korrigo_backup.restore.extensions import extensions_made
 from korrigo_backup.restore.needs import restore_needs
 from korrigo_backup.restore.plan import FROM_SAFETY, replaced_in_place
 from korrigo_backup.restore.planning import PartPlan, plan_sql
+from korrigo_backup.restore.unsearched import unsearched
 from korrigo_backup.restore.versions import knows_restrict, left_out_here
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import DatabaseProven, EndingSessions, LoadingArtifact, Proving, SecuringFirst
@@ -45,7 +46,8 @@ def open_in_place(artifact: Artifact, context: RestoreContext) -> Iterator[InPla
     """Open and verify a dump that is to replace the content of the live database."""
     with open_sql(artifact, context.site.postgres.access) as source:
         plan = plan_sql(context.site, artifact, source, stamp=context.stamp, in_place=True, erasing=context.erasing)
-        found = (*plan.findings, *_findings(context, source), *_needs(context, source))
+        lost = unsearched(context, artifact, source.scan)
+        found = (*plan.findings, *_findings(context, source), *_needs(context, source), *lost)
         yield InPlace(source, context, replace(plan, findings=found), artifact)
 
 
@@ -129,13 +131,16 @@ def replace_content(
 
     listen = _listener(context, artifact, committing)
 
-    def erase(session: Session) -> None:
-        if context.erasing:
-            context.erasing.erase_open(context.site, artifact, session, report=context.report)
-        proven(session)
-
     def run() -> tuple[TableProof, ...]:
-        with server.session() as session:
+        with server.session() as session, ExitStack() as until_committed:
+
+            def erase(session: Session) -> None:
+                if context.site.ledger:
+                    until_committed.enter_context(context.site.ledger.held())
+                if context.erasing:
+                    context.erasing.erase_open(context.site, artifact, session, report=context.report)
+                proven(session)
+
             try:
                 databases.disconnect(live, but=session.ask("SELECT pg_backend_pid()", int))
                 return replacing.run(session, present=present, listen=listen, proven=erase)

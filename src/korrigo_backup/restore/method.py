@@ -6,7 +6,8 @@ services and puts the data in their place, each in the order that the method nee
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.artifact.kinds import KINDS, Origin
@@ -114,7 +115,11 @@ class Swap:
         return tuple(part.plan for part in self.parts)
 
     def carry_out(self, undo: UndoStack, run: RestoreRun) -> None:
-        """Stage all, stop, swap all."""
+        """Stage all, stop, swap all.
+
+        What `forget` has recorded since the stage is erased, too, and during the swap it waits.
+        """
+        ledger = run.site.ledger.seen() if run.site.ledger else None
         parts = [part.heard_by(run.listen) for part in self.parts]
         for part in parts:
             part.stage(undo)
@@ -122,8 +127,22 @@ class Swap:
             # Before the stop: `rollback` finds it also after a kill, and refuses to bring back the files alone.
             run.note(from_nothing=self.stamp)
         run.stop(undo)
-        for part in parts:
-            part.swap(undo)
+        with ledger.held() if ledger else nullcontext(0) as new:
+            if new:
+                _erase_again(parts)
+            for part in parts:
+                part.swap(undo)
+
+
+def _erase_again(parts: Sequence[StagedPart]) -> None:
+    """Erase from staged parts what was recorded since; the parts of a restore have one erasure."""
+    erasing = next(part.context.erasing for part in parts)
+    if erasing is None:
+        return
+    again = erasing.again()
+    for part in parts:
+        replace(part, context=replace(part.context, erasing=again)).erase_again()
+    erasing.add(again)
 
 
 def brings_database(plans: Iterable[PartPlan]) -> bool:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, assert_never
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.core.secret import Secret
+from korrigo_backup.erasure.ledger import ErasedMeanwhile
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.findings import losses
 from korrigo_backup.postgres.databases import Databases
@@ -37,6 +38,7 @@ from korrigo_backup.restore.extensions import extension_findings, extensions_mad
 from korrigo_backup.restore.foreign_media import located
 from korrigo_backup.restore.needs import require_entrance, restore_needs
 from korrigo_backup.restore.planning import PartPlan, plan_media, plan_sql
+from korrigo_backup.restore.unsearched import unsearched
 from korrigo_backup.restore.versions import knows_restrict, left_out_here
 from korrigo_backup.run.step import (
     CreatingDatabase,
@@ -141,7 +143,10 @@ def _open_database(artifact: Artifact, dump: SqlSource, context: RestoreContext,
         server, wanted_here, staged, exists=exists, in_place=False, roles=not is_loader, extensions=makes
     )
     bound = bound_findings(context, dump, rehearsal=rehearsal)
-    found = [*plan.findings, *needs, *bound, *(loss_findings(target) if target.from_nothing else ())]
+    lost = list(unsearched(context, artifact, dump.scan, rehearsal=rehearsal))
+    for finding in lost if rehearsal else ():
+        context.report(finding)
+    found = [*plan.findings, *needs, *bound, *lost, *(loss_findings(target) if target.from_nothing else ())]
     made_first: Mapping[str, str] = {}
     if not context.trusted:
         found += _unsigned(artifact, dump, context)
@@ -220,6 +225,16 @@ class DatabasePart:
             give_role_settings(self.databases, target, self.context.report)
         if not self.rehearsal:
             self.spools.extend(spooled(self.context, self.source, self.artifact.name))
+
+    def erase_again(self) -> None:
+        """Erase what `forget` has recorded since the stage. Raises ErasedMeanwhile if the role that loaded is gone."""
+        site = self.context.site
+        if self.context.without_rights and self.databases.role().makes_roles:
+            raise ErasedMeanwhile(
+                "forget has recorded an erasure since the data were staged", hint="restore again: it is then erased"
+            )
+        if erasing := self.context.erasing:
+            erasing.erase_staged(site, self.artifact, site.postgres, database=self._stage, report=self.context.report)
 
     @phase("swap of the database")
     def swap(self, undo: UndoStack) -> None:
@@ -378,8 +393,12 @@ class MediaPart:
             self.context.report(finding)
         proven = MediaProven(loaded.files, loaded.bytes, content=self.source.by_content, unread=loaded.unread)
         self.context.listen(proven)
+        self.erase_again()
+
+    def erase_again(self) -> None:
+        """Erase from the staged files those that `forget` has recorded."""
         if erasing := self.context.erasing:
-            staged = tree.aside("stage", stamp)
+            staged = self._tree.aside("stage", self.context.stamp)
             with explained("erase files from the staged media"):
                 erasing.erase_files(self.context.site, self.artifact, staged, report=self.context.report)
 

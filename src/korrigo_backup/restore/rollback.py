@@ -5,6 +5,7 @@ Rolling back twice is going forward again: `_before_S` and `_after_S` change pla
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -127,8 +128,9 @@ def rollback(
             if safety:
                 running.listen(LoadingSafety(safety.name))
                 load_before(site, safety, plan.stamp, running.listen)
-            erased = erase_copy(site, catalog, plan.database, copy)
-            health = _carry_out(site, plan, move, running.listen, keep=options.keep)
+            erased = list(erase_copy(site, catalog, plan.database, copy))
+            again = lambda: erased.extend(erase_copy(site, catalog, plan.database, copy))  # noqa: E731 - one call
+            health = _carry_out(site, plan, move, running.listen, keep=options.keep, erase_again=again)
     return RollbackResult(plan, (*erased, *health))
 
 
@@ -146,13 +148,24 @@ def _finished(options: RollbackOptions) -> None:
         )
 
 
-def _carry_out(site: Site, plan: RollbackPlan, move: Move, listen: Listener, *, keep: bool) -> tuple[Finding, ...]:
+def _carry_out(
+    site: Site,
+    plan: RollbackPlan,
+    move: Move,
+    listen: Listener,
+    *,
+    keep: bool,
+    erase_again: Callable[[], None],
+) -> tuple[Finding, ...]:
+    """Stop, swap, start; `erase_again` takes out what `forget` has recorded meanwhile, and it waits for the swap."""
     move = replace(move, alone=plan.database is None)
     databases, live, exists = Databases(site.postgres), site.postgres.database, True
     with Downtime(site, _VERB, listen) as down, all_or_nothing() as undo, explained("swap the media tree"):
         down.stop(undo)
         undo.push("the swap of database and media", lambda: take_back(_parts(site, plan), plan.stamp, move))
-        with phase("swap"):
+        with phase("swap"), site.ledger.held() if site.ledger else nullcontext(0) as new:
+            if new:
+                erase_again()
             if site.media and plan.media:
                 site.media.announce(plan.stamp, move)
             if plan.database and plan.database_kept_as:

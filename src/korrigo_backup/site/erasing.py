@@ -8,7 +8,7 @@ did; a file that an erased row had named stays where a row names it that is rest
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import KINDS
@@ -72,8 +72,8 @@ class Erasing:
                     "what was erased comes back; after the hold: korrigo-backup hold release, and restore again",
                 )
             ]
-        return [warning("erasure.planned", f"the erasure ledger ({number}) will be applied: what was erased on request"
-                        " does not come back", "korrigo-backup forget --list")]  # fmt: skip
+        return [warning("erasure.planned", f"the erasure ledger ({number}) will be applied: rows and files that it"
+                        " names are taken out again", "korrigo-backup forget --list")]  # fmt: skip
 
     def wanted(self, site: Site, data: SavedData | None) -> bool:
         """Return whether there are entries about some data; raises UnreadableLedger."""
@@ -217,6 +217,16 @@ class Erasing:
         self.files.clear()
         self.files.update(done.files)
         self.named[:] = [named_of_rows(session, columns, erased_keys(entries, keys))]
+
+    def again(self) -> Erasing:
+        """Return an erasure of the same data for what `forget` has recorded since this one."""
+        return replace(self, rows={}, emptied={}, files=set(), named=[], gone=[])
+
+    def add(self, other: Erasing) -> None:
+        """Add what another erasure of the same data has taken out."""
+        for mine, others in ((self.rows, other.rows), (self.emptied, other.emptied)):
+            mine.update({name: number + mine.get(name, 0) for name, number in others.items()})
+        self.gone.extend(other.gone)
 
     def _tell(self, report: Callable[[Finding], None]) -> None:
         if self.rows:

@@ -82,6 +82,11 @@ class Site:
     stopped: Path | None = None
     """A file that is there while the services are stopped by us: after a crash the next command starts them."""
 
+    @property
+    def cluster(self) -> str:
+        """The identifier of the database cluster; "" if it is not known, as for a role that may not read it."""
+        return (self.standing.owner.system if self.standing else None) or ""
+
     def stop_services(self) -> None:
         """Stop the services that write and run. Their names are on disk before the first of them is stopped.
 

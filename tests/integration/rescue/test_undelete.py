@@ -99,6 +99,8 @@ def test_a_condition_can_only_read(school):
     where = "true'); DELETE FROM remark; SELECT ('"
     assert "not understood" in school.korrigo("undelete", "--table", "exam_tags", "--where", where, "--yes", code=2).err
     where = "true); DELETE FROM remark WHERE (true"
+    assert "not understood" in school.korrigo("undelete", "--table", "exam_tags", "--where", where, "--yes", code=2).err
+    where = "true; DELETE FROM remark WHERE true"
     assert "read-only" in school.korrigo("undelete", "--table", "exam_tags", "--where", where, "--yes", code=2).err
     assert school.rows() == before
 

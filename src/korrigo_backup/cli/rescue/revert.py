@@ -15,6 +15,7 @@ from korrigo_backup.cli.undelete import OnConflict
 from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.points import read_moment
+from korrigo_backup.rescue.steps.conditions import require_condition
 from korrigo_backup.rescue.values.refusals import require_revertible
 from korrigo_backup.rescue.values.revert import RevertOptions, revert
 from korrigo_backup.run.step import RevertStep
@@ -33,8 +34,8 @@ def command(
         list[str] | None, typer.Option("--column", "-c", help="Only this column; may be given again.")
     ] = None,
     where: Annotated[
-        str, typer.Option(metavar="SQL", help="Only rows for which this holds, about the values in the backup.")
-    ] = "",
+        str | None, typer.Option(metavar="SQL", help="Only rows for which this holds, about the values in the backup.")
+    ] = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="ARTIFACT", help="The backup with the former values.")
     ] = None,
@@ -57,11 +58,12 @@ def command(
     """
     if not table:
         raise UsageError("no table is named", hint="korrigo-backup revert --table exams_exam --from ARTIFACT")
+    require_condition(where, table)
     wired: Wired = context.ensure_object(CommandContext).wired()
     options = RevertOptions(
         table=table,
         columns=tuple(column or ()),
-        where=where,
+        where=where or "",
         source=source,
         at=read_moment(at) if at else None,
         accident=accident,

@@ -215,3 +215,9 @@ def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _column_names(text: str) -> tuple[str, ...]:
     return tuple(quoted.replace('""', '"') or plain for quoted, plain in _COLUMN.findall(text))
+
+
+def copied_columns(statement: bytes) -> tuple[str, ...]:
+    """Return the columns that a COPY statement of a dump names."""
+    names = statement.partition(b" (")[2].rpartition(b")")[0]
+    return _column_names(names.decode(errors="surrogateescape"))

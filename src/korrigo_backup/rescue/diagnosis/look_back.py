@@ -11,7 +11,6 @@ from korrigo_backup.compare.present import DumpRows
 from korrigo_backup.compare.rows import dump_rows, narrow
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.rescue.diagnosis.live_site import SHOWN, rows_since
-from korrigo_backup.rescue.diagnosis.offers import PASSING
 from korrigo_backup.rescue.diagnosis.steps import (
     Budget,
     FoundSteps,
@@ -20,6 +19,7 @@ from korrigo_backup.rescue.diagnosis.steps import (
     find_large_steps,
     read_steps,
 )
+from korrigo_backup.rescue.table_changes import PASSING
 from korrigo_backup.verify.dump_source import open_unread
 
 if TYPE_CHECKING:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 UNDELETE, REVERT, RESTORE_TABLE, RESTORE_FILE = "undelete", "revert", "restore --table", "restore --file"
 """The commands, or their options, that not every version has."""
 
-PASSING = frozenset({"django_session"})
-"""Tables that lose rows by themselves: those of expired sessions."""
-
 _NAMED = 3
 """Missing rows that a command names one by one."""
 

@@ -8,7 +8,7 @@ No database is asked: the record in the backup directory alone decides after a c
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.artifact.components import authenticity
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.excerpt import first_of, listed
-from korrigo_backup.core.finding import Finding, Level, warning
+from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out
 from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
@@ -42,6 +41,7 @@ from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
 from korrigo_backup.rescue.steps.transaction import partly
+from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, PuttingFiles, StagingFiles, silent
@@ -106,6 +106,7 @@ class _FilesRestore:
         self._put: list[SavedFile] = []
         self._over: dict[str, tuple[SavedFile, int]] = {}
         self._directories: tuple[str, ...] = ()
+        self._ledger = site.ledger.seen() if site.ledger else None
 
     @phase("choose files")
     def plan(self) -> FilesPlan:
@@ -166,10 +167,7 @@ class _FilesRestore:
                 raise NotFound("there is no signed media backup of this site", hint="korrigo-backup list shows them")
             return signed, tuple(found)
         backup = media_named(self._catalog, self._options.source)
-        signs = authenticity(backup, allow_unsigned=self._options.allow_unsigned)
-        if bad := next((one for one in signs if one.level is Level.ERROR), None):
-            raise Refused(bad.message, hint=bad.hint, id_=bad.id)
-        return [backup], tuple(one for one in signs if one.level is not Level.OK)
+        return [backup], tuple(require_trusted(self._site, backup, allow_unsigned=self._options.allow_unsigned))
 
     def _compare(self, selection: Selection, erased: Collection[str]) -> tuple[int, list[str]]:
         """Sort files by their live namesakes; return how many are the same, and the paths in conflict.
@@ -241,11 +239,12 @@ class _FilesRestore:
             head = self._staged(head, running)
             write_files_record(directory, head)
             running.listen(PuttingFiles(len(head.files)))
-            with explained("put the files among the media", lambda: ROLLED_BACK):
-                self._tree.single_files.put(head.change)
-            with explained("remove the staged directory"):
-                self._tree.discard_stage(stamp)
-            set_done(directory, stamp)
+            with self._ledger.unchanged() if self._ledger else nullcontext():
+                with explained("put the files among the media", lambda: ROLLED_BACK):
+                    self._tree.single_files.put(head.change)
+                with explained("remove the staged directory"):
+                    self._tree.discard_stage(stamp)
+                set_done(directory, stamp)
         with partly("the files are back"):
             forget_oldest_files(self._site, directory)
 

@@ -72,6 +72,7 @@ class CarryingOut:
         return UndeleteHead(
             site=self._work.site.name,
             database=self._work.site.postgres.database,
+            system=self._work.site.cluster,
             stamp=place.stamp,
             artifact=plan.artifact,
             asked=plan.asked,
@@ -112,6 +113,8 @@ class CarryingOut:
         if plan.relink:
             for statement in relinking(self._work.rows, self._work.relations, self._work.links, len(tables)):
                 relinked += list(self._work.session.stream(statement))
+            if len(relinked) != sum(len(link.keys) for link in self._work.links):
+                raise changed_meanwhile()
         self._work.session.run("SET CONSTRAINTS ALL IMMEDIATE")
         if different := self._work.session.ask(proof(tables), dict[str, int]):
             names = ", ".join(f"{count} of {name}" for name, count in different.items())

@@ -7,11 +7,10 @@ from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
-from korrigo_backup.artifact.components import authenticity
-from korrigo_backup.core.finding import Finding, Level
+from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.closure import RowMark
 from korrigo_backup.rescue.erased_rows import tables_to_judge
 from korrigo_backup.rescue.live_tables import downward, upward
@@ -19,7 +18,10 @@ from korrigo_backup.rescue.points import database_proof, find_dump
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit
+from korrigo_backup.rescue.steps.conditions import run_condition
 from korrigo_backup.rescue.steps.roots import key_condition
+from korrigo_backup.rescue.steps.trusted import require_trusted
+from korrigo_backup.rescue.table_changes import MIGRATIONS, PASSING
 from korrigo_backup.run.step import UndeleteStaging
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
 _LOOKED_BACK = 30
 """Older dumps whose row counts are compared with those of the chosen dump."""
-_PASSING = frozenset({"django_session"})
-"""Tables whose rows are deleted every day: they come back only if they are named."""
 
 
 class ChoiceOptions(Protocol):
@@ -94,10 +94,11 @@ class Choice:
         Returns the dump. Raises NotFound if no dump has the rows among those that are not live.
         """
         self._require_gone()
-        named = find_dump(catalog, self._options.source, self._options.at or self._options.since)
+        until = self._options.at or (None if self._options.source else self._options.since)
+        named = find_dump(catalog, self._options.source, until)
         for dump in [named] if named else in_order(points.require_dumps()):
             if self._has_roots(dump):
-                self.findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+                self.findings += require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
                 self._listen(UndeleteStaging(dump.name))
                 self._stage(dump)
                 count = self._mark()
@@ -161,6 +162,8 @@ class Choice:
         wanted = [name for name in upward(down, self._relations) | judged if name in self._rows.live]
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in wanted})
+        for name in sorted(self._roots.tables & set(self._rows.tables)):
+            require_same_key(self._rows.tables[name], dump)
 
     def stage_also(self, dump: Artifact, names: Collection[str]) -> None:
         """Stage further tables, to look at them; one whose rows do not fit the live table ends the staging."""
@@ -181,12 +184,39 @@ class Choice:
             table = self._rows.tables[row.table.table]
             count += self._marked(table, key_condition(row))
         if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
-            count += self._marked(staged, f"({self._roots.where or 'true'})")
+            count += self._marked(staged, self._roots.where or "true")
         if self._roots.everything:
             for staged in self._rows.tables.values():
-                if staged.live.table not in _PASSING:
+                if staged.has_key and staged.live.table not in PASSING:
                     count += self._marked(staged, "true")
+            self.findings += self._left_alone()
         return count
+
+    def _left_alone(self) -> list[Finding]:
+        """Return the findings about tables with rows that only a person who names them wants back."""
+        staged, found = self._rows.tables.values(), list[Finding]()
+        if keyless := [one.live.name for one in staged if not one.has_key and self._differs(one)]:
+            found.append(
+                warning(
+                    "undelete.no_key",
+                    f"without a key in the backup a changed row looks like a deleted row: {', '.join(sorted(keyless))}",
+                    f"these tables are left alone; to look: undelete --table {quote(min(keyless))} --dry-run",
+                )
+            )
+        if any(one.live.table == MIGRATIONS and self._rows.count("true", one) for one in staged):
+            found.append(
+                warning(
+                    "undelete.migrated",
+                    f"{MIGRATIONS} has lost rows: a migration was taken back since, and its rows stay away",
+                    "if that was the accident, restore the point: korrigo-backup plan latest-point",
+                )
+            )
+        return found
+
+    def _differs(self, table: StagedTable) -> bool:
+        """Return whether a table has a row in the backup that is not live as it was."""
+        live = f"SELECT FROM ONLY {table.live.sql} l WHERE {table.content('l')} = {table.content('t')}"
+        return self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM {table.then} t WHERE NOT EXISTS ({live})))", bool)
 
     def _unmark_later(self, points: Points, until: datetime) -> int:
         """Unmark the rows that the first backup after `until` still has; return their number."""
@@ -208,17 +238,21 @@ class Choice:
     def _marked(self, table: StagedTable, condition: str) -> int:
         """RowMark deleted rows by a condition, which may only read."""
         name = identifier(table.live.table)
-        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0 WHERE {condition}"
-        run_condition(self._session, update, table.live.name)
+        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0"
+        run_condition(self._session, update, condition, table.live.name)
         return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
 
 
-def require_authentic(dump: Artifact, *, allow_unsigned: bool) -> list[Finding]:
-    """Return the findings about the signature of a dump, but for good ones; Refused if it must not be trusted."""
-    found = authenticity(dump, allow_unsigned=allow_unsigned)
-    if bad := next((one for one in found if one.level is Level.ERROR), None):
-        raise Refused(bad.message, hint=bad.hint, id_=bad.id)
-    return [one for one in found if one.level is not Level.OK]
+def require_same_key(table: StagedTable, dump: Artifact) -> None:
+    """Raise Refused if the live key of a table is not in the backup: a changed row would look like a deleted row."""
+    if table.live.key and not table.has_key:
+        raise Refused(
+            f"the key of {table.live.name} is {', '.join(table.live.key)}, and {dump.name} has no such column:"
+            " which rows were deleted cannot be told",
+            hint=f"restore the point beside the live data to look: korrigo-backup drill {quote(dump.name)};"
+            f" or all of it: korrigo-backup plan {quote(dump.name)}",
+            id_="undelete.other_key",
+        )
 
 
 def stage_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
@@ -235,20 +269,6 @@ def load_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
         rows.load(text, live)
     except StatementFailed as problem:
         raise misfit(problem, live.name) from None
-
-
-def run_condition(session: Session, update: str, table: str) -> None:
-    """Run a statement on a temporary table with a condition of the operator, which may only read.
-
-    Raises UsageError for a condition that is no SQL or that writes.
-    """
-    try:
-        session.run(f"BEGIN READ ONLY; DO {literal(f'BEGIN EXECUTE {literal(update)}; END')}; COMMIT")
-    except StatementFailed as problem:
-        raise UsageError(
-            f"the condition is not understood: {problem.message}",
-            hint=f"write it in SQL about the columns of {table}: --where \"name = 'x'\"",
-        ) from None
 
 
 def _rows_of(dump: Artifact) -> dict[str, int]:

@@ -71,6 +71,15 @@ def named_rows(
         return NamedRows(rows, standing, frozenset(tables.live), description, tables.not_asked)
 
 
+def live_again(site: Site, rows: Sequence[NamedRow]) -> tuple[str, ...]:
+    """Return the names of those of some rows that are live now; Unreachable if the database does not answer."""
+    with live_database(site) as live:
+        if live.taken is None:
+            raise Unreachable(live.away, hint="start the database, then run forget again")
+        tables = SiteTables(site, (), live.taken)
+        return tuple(row.name for row in rows if _is_live(live.taken, tables, row))
+
+
 def _named_row(tables: SiteTables, text: str, unknown: dict[str, str] | None) -> NamedRow | None:
     try:
         return tables.row(text)

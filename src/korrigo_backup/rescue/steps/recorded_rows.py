@@ -140,7 +140,6 @@ class RecordedRows:
         """Note the live rows that are still as they were inserted; Refused if a row is not."""
         table, live = self._head.tables[number], self._layout(number)
         key, content = _texts(table.key, "l"), _hash(table.columns, "l")
-        recorded = f"u.number = {number} AND u.link = '{{}}' AND u.hash IS NOT NULL"
         self._session.run(
             f"CREATE TEMP TABLE undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM ({_NTH}) u"
             f" JOIN (SELECT l.ctid AS korrigo_backup_place, {_nth(table)} AS korrigo_backup_nth, l.*"
@@ -150,7 +149,7 @@ class RecordedRows:
         if self._session.ask(f"SELECT to_json(count(*)) FROM pg_temp.undo_{number}", int) == count:
             return
         found = f"SELECT count(*) FROM pg_temp.undo_{number} f WHERE f.korrigo_backup_key = u.key"
-        fewer = f"SELECT u.key FROM pg_temp.undo_rows u WHERE {recorded} GROUP BY u.key HAVING count(*) > ({found})"
+        fewer = f"SELECT u.key FROM ({_NTH}) u WHERE u.number = {number} GROUP BY u.key HAVING count(*) > ({found})"
         query = f"SELECT coalesce(json_agg(key), '[]') FROM ({fewer}) x"
         lost = self._session.ask(query, list[tuple[str | None, ...]])
         keys = [",".join(value or "" for value in key) for key in lost]

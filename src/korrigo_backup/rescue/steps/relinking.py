@@ -30,8 +30,9 @@ def relinking(
         values = ", ".join(f"{identifier(name)} = t.{identifier(name)}" for name in relation.columns)
         content = f"ROW({', '.join(f'u.{identifier(name)}' for name in relation.columns)})::text"
         names = ", ".join(map(literal, relation.columns))
+        empty = " AND ".join(f"u.{identifier(name)} IS NULL" for name in relation.columns)
         yield (
-            f"UPDATE ONLY {child.live.sql} u SET {values} FROM {child.then} t WHERE {child.same('u', 't')}"
+            f"UPDATE ONLY {child.live.sql} u SET {values} FROM {child.then} t WHERE {child.same('u', 't')} AND {empty}"
             f" AND {child.key_text('u')} IN (SELECT {child.key_text('l')} FROM {linked(relation, child, parent)})"
             f" RETURNING json_build_object('table', {number}, 'key', {child.key_text('u')},"
             f" 'hash', {content_hash(content)}::text, 'link', json_build_array({names}))"

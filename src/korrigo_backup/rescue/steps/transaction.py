@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, Refused, Unreachable
+from korrigo_backup.postgres.sql import json_numbers
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.recovery.undelete import (
     DONE,
@@ -75,8 +76,13 @@ def transaction_number(session: Session) -> str:
 def commit(site: Site, session: Session, transaction: str) -> None:
     """Commit; an error or a signal meanwhile is none if the server says that it has committed.
 
-    Raises EndUnknown if the server cannot be asked.
+    Raises ErasedMeanwhile, EndUnknown if the server cannot be asked.
     """
+    with site.ledger.unchanged() if site.ledger else nullcontext():
+        _commit(site, session, transaction)
+
+
+def _commit(site: Site, session: Session, transaction: str) -> None:
     try:
         session.run("COMMIT")
     except (KorrigoBackupError, Interrupted, KeyboardInterrupt):
@@ -103,8 +109,8 @@ def in_steps(*steps: Sequence[tuple[str, str]]) -> str:
     for step in steps:
         waits = "".join(f" AND (SELECT count(*) FROM {name}) >= 0" for name, _ in parts)
         parts += [(name, f"{name} AS ({change}{waits} RETURNING 1)") for name, change in step]
-    counts = ", ".join(f"(SELECT count(*) FROM {name})" for name, _ in parts)
-    return f"WITH {', '.join(part for _, part in parts)} SELECT json_build_array({counts})"
+    counts = json_numbers(f"(SELECT count(*) FROM {name})" for name, _ in parts)
+    return f"WITH {', '.join(part for _, part in parts)} SELECT {counts}"
 
 
 def inserted_lines(tables: Mapping[int, StagedTable]) -> str:

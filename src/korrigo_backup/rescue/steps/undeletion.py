@@ -21,6 +21,7 @@ from korrigo_backup.rescue.insertion import picked
 from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
 from korrigo_backup.rescue.staged_rows import StagedRows
 from korrigo_backup.rescue.steps.choice import Choice
+from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
 from korrigo_backup.rescue.steps.staying_away import Command, rows_staying_away, tables_below_needed
@@ -54,7 +55,9 @@ class Undeletion:
         self.relations = with_models(
             session, self._live, read_foreign_keys(session), roots.described.relations if roots.described else ()
         )
-        self.rows = StagedRows(session, self._live, overwritable=conditions((*roots.overwrite, *roots.parts)))
+        self.rows = StagedRows(
+            session, self._live, named=roots.tables, overwritable=conditions((*roots.overwrite, *roots.parts))
+        )
         self._findings: list[Finding] = not_described(roots, self._live)
         self.links: list[EmptiedLink] = []
         self.files = FilesOfRows()
@@ -98,7 +101,9 @@ class Undeletion:
                     "--relink sets the references again",
                 )
             )
-        tables = tuple(planned_table(self.rows, one) for one in picked(self.rows, counts))
+        coming = picked(self.rows, counts)
+        self._findings += lost_columns(self.session, coming, artifact.name, picked=True)
+        tables = tuple(planned_table(self.rows, one) for one in coming)
         return UndeletePlan(
             artifact.name,
             artifact.created,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.sql import identifier, json_numbers, literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import MARK, ROW
 from korrigo_backup.rescue.values.plan import (
@@ -167,8 +167,8 @@ def put_columns(session: Session, table: JudgedTable) -> dict[str, int]:
     """Return the columns with values that are put back, each with their number."""
     if not table.columns:
         return {}
-    numbers = ", ".join(f"count(*) FILTER (WHERE {_is_put(n)})" for n, _ in enumerate(table.columns, 1))
-    query = f"SELECT json_build_array({numbers}) FROM {table.judged} j WHERE j.{PICKED}"
+    numbers = json_numbers(f"count(*) FILTER (WHERE {_is_put(n)})" for n, _ in enumerate(table.columns, 1))
+    query = f"SELECT {numbers} FROM {table.judged} j WHERE j.{PICKED}"
     return {name: count for name, count in zip(table.columns, session.ask(query, list[int]), strict=True) if count}
 
 

@@ -123,6 +123,7 @@ class PutBack:
             verb=plan.verb,
             site=self.site.name,
             database=self.site.postgres.database,
+            system=self.site.cluster,
             stamp=place.stamp,
             artifact=plan.artifact,
             asked=plan.asked,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.rescue.steps.lost_columns import require_no_lost
 from korrigo_backup.rescue.values.plan import ValueConflictKind
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def require_revertible(plan: ValuePlan) -> None:
             id_="revert.conflict",
         )
     if not plan.count:
+        require_no_lost(plan.findings)
         raise NotFound(
             "no value is left to put back: the live rows have the values of the backup, or newer ones",
             hint=f"if the newer ones are the accident: --from {plan.accident}"

@@ -25,10 +25,12 @@ from korrigo_backup.rescue.live_tables import read_tables
 from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
-from korrigo_backup.rescue.steps.choice import load_fitting, require_authentic
+from korrigo_backup.rescue.steps.choice import load_fitting
 from korrigo_backup.rescue.steps.inherited import ancestors
+from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
+from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import (
     CHOSEN,
     JudgedTable,
@@ -165,6 +167,7 @@ class _Revert:
             again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
         refused = self.put_back.try_out(skip=not self._options.stop)
         planned = self._planned(table, dump)
+        self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
         if accident and planned.newer_values:
             self._findings.append(
                 warning(
@@ -198,7 +201,7 @@ class _Revert:
         return with_key(rows, live.name, dump)
 
     def _rows(self, dump: Artifact, number: int) -> StagedRows:
-        self._findings += require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        self._findings += require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
         self._listen(RevertStaging(dump.name))
         return StagedRows(self._session, self._live, first=number)
 
@@ -213,6 +216,8 @@ class _Revert:
                 raise UsageError(
                     f"{name} is a column of the key of {table}"
                     if name in staged.key
+                    else f"{name} is in the backup, but {table} has no such column any more"
+                    if name in staged.lost
                     else f"{name} is no column of {table} that can be put back",
                     hint=f"one of {', '.join(get_close_matches(name, possible) or possible)}",
                 )

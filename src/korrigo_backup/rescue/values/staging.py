@@ -12,7 +12,8 @@ from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
 from korrigo_backup.rescue.live_tables import described_relations
 from korrigo_backup.rescue.saved_rows import open_saved_rows
-from korrigo_backup.rescue.steps.choice import load_fitting, run_condition, stage_fitting
+from korrigo_backup.rescue.steps.choice import load_fitting, stage_fitting
+from korrigo_backup.rescue.steps.conditions import run_condition
 from korrigo_backup.rescue.table_history import saved_tables
 from korrigo_backup.rescue.values.judged_rows import CHOSEN
 from korrigo_backup.site.erasures import entries_about
@@ -112,5 +113,4 @@ def choose_rows(session: Session, staged: StagedTable, where: str) -> None:
     session.run(f"ALTER TABLE {staged.then} ADD {CHOSEN} bool NOT NULL DEFAULT {'false' if where else 'true'}")
     if where:
         alias = identifier(staged.live.table)
-        update = f"UPDATE {staged.then} AS {alias} SET {CHOSEN} = true WHERE ({where})"
-        run_condition(session, update, staged.live.name)
+        run_condition(session, f"UPDATE {staged.then} AS {alias} SET {CHOSEN} = true", where, staged.live.name)

@@ -27,9 +27,11 @@ from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
-from korrigo_backup.rescue.steps.choice import require_authentic, stage_fitting
+from korrigo_backup.rescue.steps.choice import stage_fitting
+from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lost
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
+from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_columns, put_rows
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
@@ -143,7 +145,7 @@ class _TableRestore:
 
     def plan(self, dump: Artifact, names: tuple[str, ...]) -> ValuePlan:
         """Stage and compare the tables, look at their references, try the change, and return the plan."""
-        findings: list[Finding] = require_authentic(dump, allow_unsigned=self._options.allow_unsigned)
+        findings: list[Finding] = require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
         self._listen(RevertStaging(dump.name))
         staged = dict.fromkeys((*names, *tables_to_judge(self._site, dump, names, self._relations)))
         with open_saved_rows(dump, self._site.postgres.access) as saved:
@@ -161,6 +163,8 @@ class _TableRestore:
                 hint="mend what is in the way, or choose rows: korrigo-backup undelete --table, korrigo-backup revert",
                 id_="undelete.conflict",
             )
+        compared = [table.staged for table in self.put_back.tables]
+        findings += (lost := lost_columns(self._session, compared, dump.name, picked=False))
         planned = tuple(self._planned(table) for table in self.put_back.tables)
         plan = ValuePlan(
             verb=Verb.RESTORE_TABLE,
@@ -171,6 +175,7 @@ class _TableRestore:
             findings=tuple(findings),
         )
         if not plan.count:
+            require_no_lost(lost)
             raise NotFound(
                 f"nothing is to do: all rows of {', '.join(names)} in {dump.name} are live as they were",
                 hint=_hint(plan),

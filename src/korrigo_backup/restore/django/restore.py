@@ -7,12 +7,11 @@ database and our media that it changes. In place the way back is a safety backup
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import IO, TYPE_CHECKING
 
-from korrigo_backup.artifact.naming import stage_database
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import KorrigoBackupError, Refused, UsageError
@@ -30,7 +29,7 @@ from korrigo_backup.restore.django.planning import (
     plan_media_of,
     plan_staged,
 )
-from korrigo_backup.restore.django.staged import discard, hindrance, stage_copy
+from korrigo_backup.restore.django.staged import discard, hindrance, stage_copy, staged_name
 from korrigo_backup.restore.django.way_back import take_back_loaded
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import (
@@ -138,11 +137,11 @@ class DjangoLoad:
             if record := loading.record:
                 erase_live(self.context, run, self.backup.artifact, record)
             return
-        live, stamp = run.site.postgres.database, self.context.stamp
-        self._erase(run, stage_database(live, stamp), media=tree and tree.aside("stage", stamp))
-        copy.swap_database(undo)
-        if self.media:
-            copy.swap_media(undo)
+        with run.site.ledger.held() if run.site.ledger else nullcontext():
+            self._erase(run, staged_name(self.context), media=tree and tree.aside("stage", self.context.stamp))
+            copy.swap_database(undo)
+            if self.media:
+                copy.swap_media(undo)
 
     def _erase(self, run: RestoreRun, database: str, *, media: Tree | None) -> None:
         """Take out of the loaded data again the rows and files erased on request; the services are stopped."""

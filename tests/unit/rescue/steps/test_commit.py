@@ -29,7 +29,7 @@ NO_POINTS: Any = None
 
 @pytest.fixture
 def site() -> Any:
-    return SimpleNamespace(name="shop", postgres=None, media=None)
+    return SimpleNamespace(name="shop", postgres=None, media=None, ledger=None)
 
 
 def change(site, directory: Path):

@@ -1,0 +1,44 @@
+"""An erased row whose table or key had another name in the backup: the restore stops and names it."""
+
+import pytest
+
+SCHEMA = "CREATE TABLE person (id int PRIMARY KEY, n text); INSERT INTO person VALUES (1, 'Anna'), (2, 'Ben')"
+
+RENAMED = "ALTER TABLE person RENAME TO people"
+NEW_KEY = "ALTER TABLE person RENAME TO x; CREATE TABLE person (nr text PRIMARY KEY, n text); INSERT INTO person SELECT 'u' || id, n FROM x; DROP TABLE x"
+
+
+@pytest.mark.parametrize(("migration", "row", "gone"), [
+    (RENAMED, "people:1", "DELETE FROM people WHERE id = 1"),
+    (NEW_KEY, "person:u1", "DELETE FROM person WHERE nr = 'u1'"),
+])  # fmt: skip
+def test_a_restore_stops_where_a_row_cannot_be_searched_for(make_site, migration, row, gone):
+    site = make_site(schema=SCHEMA)
+    made = str(site.backup())
+    site.sql(f"{migration}; {gone}")
+    before = site.rows()
+    recorded = site.korrigo("forget", row, "--yes")
+    assert ("another name" in recorded.out) == (migration == RENAMED), recorded.out
+    failed = site.json("restore", made, "--yes", code=4)
+    assert failed["error"]["id"] == "erasure.not_applicable"
+    assert "come back" in failed["error"]["message"]
+    assert site.rows() == before
+    done = site.korrigo("restore", made, "--yes", "--accept", "erasure.not_applicable")
+    assert "may hold erased rows" in done.out
+    assert site.sql("SELECT id FROM person") == [(1,), (2,)]
+
+
+def test_a_table_that_was_made_after_the_backup_stops_no_restore(make_site):
+    site = make_site(schema=SCHEMA)
+    made = str(site.backup())
+    site.sql("CREATE TABLE letter (id int PRIMARY KEY)")
+    site.korrigo("forget", "letter:1", "--yes")
+    site.korrigo("restore", made, "--dry-run")
+
+
+def test_a_drill_names_what_it_cannot_search_for(make_site):
+    site = make_site(schema=SCHEMA)
+    made = str(site.backup())
+    site.sql(f"{RENAMED}; DELETE FROM people WHERE id = 1")
+    site.korrigo("forget", "people:1", "--yes")
+    assert "may hold erased rows" in site.korrigo("drill", made).out

@@ -27,6 +27,9 @@ _TABLES = """
 SELECT coalesce(json_agg(json_build_object(
   'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
   'parted', c.relkind = 'p', 'part', c.relispartition,
+  'root', coalesce((SELECT quote_ident(s.nspname) || '.' || quote_ident(r.relname)
+                    FROM pg_class r JOIN pg_namespace s ON s.oid = r.relnamespace
+                    WHERE c.relispartition AND r.oid = pg_partition_root(c.oid)), ''),
   'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   'nullable', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
@@ -54,7 +57,7 @@ class Fate(Enum):
 class LoadedTable(msgspec.Struct, frozen=True):
     """A table: its name as a dump has it, its columns, those that may be NULL.
 
-    `parted`: it has partitions; `part`: it is a partition.
+    `parted`: it has partitions; `part`: it is a partition, of the table `root`.
     """
 
     name: str
@@ -64,6 +67,12 @@ class LoadedTable(msgspec.Struct, frozen=True):
     part: bool
     columns: tuple[str, ...]
     nullable: tuple[str, ...]
+    root: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The partitioned table that its rows belong to, else itself."""
+        return normal_name(self.root) or self.name
 
     @property
     def sql(self) -> str:

@@ -125,7 +125,10 @@ class MarkedRows:
                     self.mark_named(there, columns, erased)
 
     def mark_named(self, table: LoadedTable, columns: tuple[str, ...], erased: ErasedKeys) -> None:
-        """Mark the erased rows of a table by a key of these columns; every key of the table is read."""
+        """Mark the erased rows of a table by a key of these columns; every key of the table is read.
+
+        Rows of a partition are marked as rows of the whole table, to which others refer.
+        """
         listed_ = ", ".join(map(identifier, columns))
         query = f"COPY (SELECT tableoid::bigint, ctid, {listed_} FROM {table.sql}) TO STDOUT (ENCODING 'UTF8')"
         places: list[str] = []
@@ -133,9 +136,10 @@ class MarkedRows:
             part, at, *cells = line.split(b"\t")
             if erased.holds(table.name, dict(zip(columns, cells, strict=True))):
                 places.append(f"({part.decode()}, {literal(at.decode())})")
+        whole = self.tables.get(table.whole, table)
         for begin in range(0, len(places), _BATCH):
             values = ", ".join(places[begin : begin + _BATCH])
-            self._mark(table, f"SELECT v.part::oid, v.at::tid FROM (VALUES {values}) v (part, at)")
+            self._mark(whole, f"SELECT v.part::oid, v.at::tid FROM (VALUES {values}) v (part, at)")
 
     def close(self, references: Sequence[LoadedReference]) -> None:
         """Mark the rows that are erased with marked rows, until there are no more."""

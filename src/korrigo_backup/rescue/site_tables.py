@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError, Unreachable, UsageError
@@ -45,6 +46,19 @@ SELECT coalesce(json_agg(json_build_object(
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
 """
+
+
+_PARTITIONED = """
+SELECT coalesce(json_object_agg(name, parts), '{}') FROM (
+  SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
+         (SELECT coalesce(json_agg(quote_ident(s.nspname) || '.' || quote_ident(l.relname) ORDER BY l.relname), '[]')
+          FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
+          JOIN pg_namespace s ON s.oid = l.relnamespace WHERE t.isleaf AND l.relkind = 'r') AS parts
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p' AND n.nspname !~ '^pg_') p
+"""
+
+_SHOWN = 3
+"""Partitions that a message names."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,14 @@ class SiteTables:
         return {normal_name(one.name): one for one in found}
 
     @cached_property
+    def partitioned(self) -> dict[str, tuple[str, ...]]:
+        """The live tables that have partitions, with those that hold their rows; none without the database."""
+        if self._taken is None:
+            return {}
+        found = self._taken.ask(_PARTITIONED, dict[str, tuple[str, ...]])
+        return {normal_name(name): parts for name, parts in found.items()}
+
+    @cached_property
     def saved(self) -> frozenset[str]:
         """The tables of the newest dump that has a manifest."""
         for dump in reversed(self._dumps):
@@ -118,13 +140,20 @@ class SiteTables:
 
     def find(self, model: str) -> NamedTable:
         """Return the table of a model or table name; raises as `find_table`."""
-        tables, visible = self.live.keys() | self.saved, self._taken.search_path if self._taken else ()
+        tables = self.live.keys() | self.partitioned.keys() | self.saved
+        visible = self._taken.search_path if self._taken else ()
         labels = (
             {}
             if normal_name(model.strip()) in {*tables, *(name.rpartition(".")[2] for name in tables)}
             else self._labels
         )
         found = find_table(model, labels, tables, visible)
+        if found.table in self.partitioned:
+            parts = self.partitioned[found.table]
+            raise UsageError(
+                f"the table {found.table} is partitioned: its rows are in {first_of(parts, _SHOWN)}",
+                hint=f"name the partition of the row as the table: {parts[0] if parts else 'PARTITION'}",
+            )
         return replace(found, note=f"{found.note} ({self.not_asked})") if found.note and self.not_asked else found
 
     def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:

@@ -42,3 +42,17 @@ def test_a_drill_names_what_it_cannot_search_for(make_site):
     site.sql(f"{RENAMED}; DELETE FROM people WHERE id = 1")
     site.korrigo("forget", "people:1", "--yes")
     assert "may hold erased rows" in site.korrigo("drill", made).out
+
+
+def test_a_row_of_a_partitioned_table_is_named_by_its_partition(make_site):
+    parts = "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); CREATE TABLE p2 PARTITION OF p DEFAULT"
+    rows = "INSERT INTO p VALUES (1), (12); CREATE TABLE c (p int NOT NULL REFERENCES p); INSERT INTO c TABLE p"
+    site = make_site(schema=f"CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id); {parts}; {rows}")
+    made = str(site.backup())
+    site.sql("DELETE FROM c WHERE p = 1; DELETE FROM p WHERE id = 1")
+    for verb in ("forget", "undelete", "history"):
+        failed = site.json(verb, "p:1", code=2)
+        assert "its rows are in public.p1, public.p2" in failed["error"]["message"], failed
+    site.korrigo("forget", "p1:1")
+    site.korrigo("restore", made, "--yes")
+    assert site.sql("SELECT id, p FROM p JOIN c ON true") == [(12, 12)]

@@ -83,7 +83,7 @@ def test_the_next_command_erases_what_a_killed_restore_had_not_erased_yet(forgot
     assert "erased again what was erased on request" in done.out
     assert erased(site)
     assert (site.home / "services").read_text() == "started\n"
-    assert left(site) == []
+    assert set(left(site)) <= {".erasures"}  # the ledger for the admin
     assert list(site.backups.glob(".erasing-*")) == []
     known = next(one for one in reversed(site.journal()) if one["verb"] == "restore by Django")
     assert known["erased"]["public.exams_copy"] == 1

@@ -86,21 +86,7 @@ class Undeletion:
         if self._options.files:
             self._find_files(points, artifact, conflicts)
         self.links = emptied_links(self.rows, self.relations)
-        self._findings += changed_parents(self.rows, self.relations)
-        self._findings += rows_elsewhere(self.rows, self.relations)
-        if below := tables_below_needed(self.rows, self.relations):
-            choice.stage_also(artifact, below)
-        command = Command(tuple(row.name for row in self._roots.rows), self._options.source or artifact.name)
-        self._findings += rows_staying_away(self.rows, self.relations, command)
-        if self.links and not self._options.relink:
-            total = sum(len(one.keys) for one in self.links)
-            self._findings.append(
-                warning(
-                    "undelete.links",
-                    f"{counted(total, 'live row')} referred to these rows before the deletion, now without them",
-                    "--relink sets the references again",
-                )
-            )
+        self._findings += self._neighbours(choice, artifact)
         coming = picked(self.rows, counts)
         self._findings += lost_columns(self.session, coming, artifact.name, picked=True)
         tables = tuple(planned_table(self.rows, one) for one in coming)
@@ -119,6 +105,19 @@ class Undeletion:
             tuple(overwritten_rows(self.rows)),
             tuple(sorted(self.files.replaced)),
         )
+
+    def _neighbours(self, choice: Choice, artifact: Artifact) -> list[Finding]:
+        """Return the findings about rows next to those that come back: live rows, and deleted rows that stay away."""
+        found = changed_parents(self.rows, self.relations) + rows_elsewhere(self.rows, self.relations)
+        if below := tables_below_needed(self.rows, self.relations):
+            choice.stage_also(artifact, below)
+        command = Command(tuple(row.name for row in self._roots.rows), self._options.source or artifact.name)
+        found += rows_staying_away(self.rows, self.relations, command)
+        if self.links and not self._options.relink:
+            total = sum(len(one.keys) for one in self.links)
+            words = f"{counted(total, 'live row')} referred to these rows before the deletion, now without them"
+            found.append(warning("undelete.links", words, "--relink sets the references again"))
+        return found
 
     def _find_files(self, points: Points, artifact: Artifact, conflicts: Conflicts) -> None:
         """Find the files of the rows, without those that were erased on request.

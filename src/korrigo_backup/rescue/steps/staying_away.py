@@ -26,7 +26,7 @@ _TYPED = 20
 
 
 @dataclass(frozen=True)
-class Command:
+class TypedUndelete:
     """The command that was typed, for a hint: its objects, () for a table or a time; the dump of the plan."""
 
     objects: tuple[str, ...]
@@ -41,7 +41,7 @@ class Command:
         return f"korrigo-backup undelete --table {quote(table)} --from {quote(self.source)}"
 
 
-def rows_staying_away(rows: StagedRows, relations: Sequence[RowRelation], command: Command) -> list[Finding]:
+def rows_staying_away(rows: StagedRows, relations: Sequence[RowRelation], command: TypedUndelete) -> list[Finding]:
     """Return a warning for the deleted rows that refer to picked rows, or are linked with them, and stay away."""
     linking = linking_tables(rows, relations)
     found = []
@@ -73,7 +73,7 @@ def tables_below_needed(rows: StagedRows, relations: Sequence[RowRelation]) -> s
     return {name for name in below if name in rows.live and name not in rows.tables}
 
 
-def _bringing(command: Command, table: str, objects: Sequence[str]) -> str:
+def _bringing(command: TypedUndelete, table: str, objects: Sequence[str]) -> str:
     return command.of(objects) if len(objects) <= _TYPED else command.of_table(table)
 
 
@@ -113,7 +113,7 @@ def _linked(rows: StagedRows, relations: Sequence[RowRelation], linking: Collect
     return _sorted(found)
 
 
-def _below_needed(rows: StagedRows, relations: Sequence[RowRelation], command: Command) -> list[Finding]:
+def _below_needed(rows: StagedRows, relations: Sequence[RowRelation], command: TypedUndelete) -> list[Finding]:
     """Return a warning for the deleted rows that refer to rows which come back only because others need them."""
     conditions: dict[str, list[str]] = {}
     starts = set[Place]()

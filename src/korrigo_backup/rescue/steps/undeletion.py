@@ -24,7 +24,7 @@ from korrigo_backup.rescue.steps.choice import Choice
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
-from korrigo_backup.rescue.steps.staying_away import Command, rows_staying_away, tables_below_needed
+from korrigo_backup.rescue.steps.staying_away import TypedUndelete, rows_staying_away, tables_below_needed
 from korrigo_backup.rescue.steps.taken_keys import rows_elsewhere
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
 from korrigo_backup.site.erasures import erased_among_files
@@ -111,7 +111,7 @@ class Undeletion:
         found = changed_parents(self.rows, self.relations) + rows_elsewhere(self.rows, self.relations)
         if below := tables_below_needed(self.rows, self.relations):
             choice.stage_also(artifact, below)
-        command = Command(tuple(row.name for row in self._roots.rows), self._options.source or artifact.name)
+        command = TypedUndelete(tuple(row.name for row in self._roots.rows), self._options.source or artifact.name)
         found += rows_staying_away(self.rows, self.relations, command)
         if self.links and not self._options.relink:
             total = sum(len(one.keys) for one in self.links)

@@ -134,14 +134,13 @@ def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[R
         try:
             with explained(doing):
                 actions = finish(site, catalog.directory)
+            for action in actions:
+                _tell(action, listen)
+            done += actions
         except (Unreachable, Locked):
             raise
         except KorrigoBackupError as problem:
             listen(RecoveryLeft(problem.message, problem.hint))
-        else:
-            for action in actions:
-                _tell(action, listen)
-            done += actions
     return tuple(done)
 
 

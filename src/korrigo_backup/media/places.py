@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class FilePlace:
     """A name in an open directory."""
 
     directory: int
@@ -46,11 +46,11 @@ class Place:
         """Remove the file."""
         os.unlink(self.name, dir_fd=self.directory)
 
-    def rename_new(self, target: Place) -> None:
+    def rename_new(self, target: FilePlace) -> None:
         """Move the file to a place that is free; FileExistsError if it is not."""
         rename_new(self.name, target.name, self.directory, target.directory)
 
-    def exchanged(self, other: Place) -> bool:
+    def exchanged(self, other: FilePlace) -> bool:
         """Exchange two files in one step; return whether this file system can do that."""
         return exchanged(self.name, other.name, self.directory, other.directory)
 
@@ -60,18 +60,18 @@ class Place:
 
 
 @contextmanager
-def place_of(root: Path, path: str) -> Iterator[Place]:
+def place_of(root: Path, path: str) -> Iterator[FilePlace]:
     """Yield the place of a path; FileNotFoundError if a directory of it is missing, OSError if one is none."""
     *above, name = path.split("/")
     with ExitStack() as opened:
         directory = _opened(opened, str(root))
         for part in above:
             directory = _opened(opened, part, directory)
-        yield Place(directory, name)
+        yield FilePlace(directory, name)
 
 
 @contextmanager
-def plain_place(root: Path, path: str) -> Iterator[Place]:
+def plain_place(root: Path, path: str) -> Iterator[FilePlace]:
     """Yield the place of a path; Refused if a directory of it is missing, or is none any more."""
     with ExitStack() as opened:
         try:

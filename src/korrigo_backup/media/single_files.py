@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.media.places import Place, place_of, plain_place
+from korrigo_backup.media.places import FilePlace, place_of, plain_place
 from korrigo_backup.media.put import make_directory, missing_directories, parents, put
 from korrigo_backup.system.files import explained, remove_tree, sha256_of
 
@@ -157,7 +157,7 @@ class LocalFiles:
                 with plain_place(staged, file.path) as source, plain_place(self._root, file.path) as live:
                     self._put_over(source, live, file.path, change.replaced[file.path])
 
-    def _put_over(self, staged: Place, live: Place, path: str, inode: int) -> None:
+    def _put_over(self, staged: FilePlace, live: FilePlace, path: str, inode: int) -> None:
         with explained(f"put {self._root / path}"):
             if live.inode() != inode:
                 raise _changed(path)
@@ -234,7 +234,7 @@ class LocalFiles:
         return self._root / f".{role}-{stamp}"
 
 
-def _taken_away(live: Place, file: PutFile, inode: int | None, former: Place | None) -> bool:
+def _taken_away(live: FilePlace, file: PutFile, inode: int | None, former: FilePlace | None) -> bool:
     """Remove a file that was put, or exchange it for the former file; return False if something else is there."""
     if not live.info():
         if former:
@@ -250,7 +250,7 @@ def _taken_away(live: Place, file: PutFile, inode: int | None, former: Place | N
     return former is not None and former.exchanged(live)
 
 
-def _is_put(live: Place, file: PutFile) -> bool:
+def _is_put(live: FilePlace, file: PutFile) -> bool:
     return live.inode() == file.inode and live.sha256() == file.sha256
 
 

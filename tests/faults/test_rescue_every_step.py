@@ -106,10 +106,11 @@ class World:
 
 
 class Undelete(World):
-    """An exam, its page and their files are gone."""
+    """An exam, its page and their files are gone, and one of the files has other content now."""
 
     schema = EXAMS_WITH_FILES
-    command = ("undelete", "exam:2", "--yes")
+    command = ("undelete", "exam:2", "--overwrite-file", "pages/2.png", "--yes")
+    keeps_former = True
 
     def lose(self):
         site = self.site
@@ -121,7 +122,7 @@ class Undelete(World):
         whole = self.view()
         site.sql("DELETE FROM page WHERE id = 2; DELETE FROM exam WHERE id = 2")
         (site.media / "scans/2.pdf").unlink()
-        (site.media / "pages/2.png").unlink()
+        site.write("pages/2.png", b"another")
         assert self.view() != whole
 
 

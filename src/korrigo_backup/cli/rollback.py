@@ -147,6 +147,8 @@ def _undo_undelete(wired: Wired, undo: str | None, *, yes: bool, dry_run: bool) 
             say(f"  links     {counted(plan.links, 'reference')} emptied again")
         if plan.files:
             say(f"  files     {counted(plan.files, 'file')} removed again")
+        if plan.former:
+            say(f"  files     {counted(plan.former, 'file')} with the former content again")
         say("  downtime  none: the site goes on serving")
         if dry_run:
             add_to_document(plan=plan)

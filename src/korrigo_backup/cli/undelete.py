@@ -68,6 +68,10 @@ def command(
         list[str] | None,
         typer.Option(metavar="MODEL:PK", help="This live row becomes that of the backup; may be given again."),
     ] = None,
+    overwrite_file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="This live media file becomes that of the backup; may be given again."),
+    ] = None,
     relink: Annotated[
         bool, typer.Option("--relink", help="Also set the references that the deletion has emptied.")
     ] = False,
@@ -81,7 +85,7 @@ def command(
     """Bring deleted rows back, with all that was deleted with them and all that they need, while the site serves.
 
     The rows of the plan are inserted and proven in one transaction; no live row is changed but those of --overwrite and
-    --relink. A conflict is named.
+    --relink, no live file but those of --overwrite-file. A conflict is named.
     """
     wired: Wired = context.ensure_object(CommandContext).wired()
     require_condition(where, table)
@@ -99,6 +103,7 @@ def command(
         relink=relink,
         new_values=tuple(new_value or ()),
         overwrite=tuple(overwrite or ()),
+        overwrite_files=tuple(overwrite_file or ()),
         files=files,
         allow_unsigned=allow_unsigned,
     )
@@ -153,10 +158,7 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     for link in plan.links:
         does = "set again" if plan.relink else "stays empty"
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
-    if plan.file_count:
-        say(f"  files     {counted(plan.file_count, 'file')} back among the media")
-        for path in plan.files[:NAMED]:
-            say(f"            + {printable(path)}")
+    _say_files(plan)
     say("  downtime  none: the site goes on serving")
     for conflict in plan.conflicts[: 2 * NAMED]:
         say(_conflict(conflict))
@@ -179,6 +181,15 @@ def _say_rows(plan: UndeletePlan) -> None:
         say(f"  rows      {counted(plan.count, 'row')} back, no live row is changed")
 
 
+def _say_files(plan: UndeletePlan) -> None:
+    if plan.file_count:
+        say(f"  files     {counted(plan.file_count, 'file')} back among the media")
+        for path in plan.files[:NAMED]:
+            say(f"            + {printable(path)}")
+    for path in plan.overwritten_files:
+        say(f"  overwrite {printable(path)}: the live file has other content, and is kept for a rollback")
+
+
 def _numbers(table: PlannedTable) -> str:
     words = (
         f"{table.asked} asked for" if table.asked else "",
@@ -190,5 +201,5 @@ def _numbers(table: PlannedTable) -> str:
 
 def _conflict(conflict: Conflict) -> str:
     mark, does = ("⚠️", " (left out)") if conflict.left else ("❌", "")
-    row = f"{conflict.table}:{','.join(conflict.key)}" if conflict.key else conflict.table
+    row = ":".join(filter(None, (conflict.table, printable(",".join(conflict.key)))))
     return f"{mark} {row}{does}: {conflict.message}"

@@ -1,12 +1,10 @@
-"""Single files of a media backup, put among the live files: nothing is overwritten, no link is followed."""
+"""Staged files moved to their places among the live files: nothing is overwritten, no link is followed."""
 
 from __future__ import annotations
 
-import io
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import Refused
@@ -14,101 +12,8 @@ from korrigo_backup.media.reuse import READ
 from korrigo_backup.system.files import fsync_directory, rename_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from korrigo_backup.media.port import Stage
-    from korrigo_backup.media.reuse import LiveFile
-    from korrigo_backup.media.staging import LostFileProperties
-
-
-class _Nowhere(io.RawIOBase):
-    """A file that is not kept."""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object, /) -> int:
-        return len(data)  # type: ignore[arg-type] # bytes or a view of them
-
-
-@dataclass
-class ChosenFiles:
-    """A stage that takes only the files of `wanted` and their directories; see `port.Stage`.
-
-    `second_names` has wanted second names of files (hard links) whose first name is not wanted. With `under` a file is
-    staged under another name, and its directory is there.
-    """
-
-    stage: Stage
-    wanted: frozenset[str]
-    under: Mapping[str, str] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-    second_names: dict[str, list[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        directories = () if self.under else self.wanted
-        self._parents = {"", *(parent for path in directories for parent in parents(path))} if directories else set()
-
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
-        """Make a directory that a wanted file needs."""
-        if path in self._parents:
-            self.stage.add_directory(path, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
-
-    def create(self, path: str) -> IO[bytes]:
-        """Open a wanted file, or a file whose content is thrown away."""
-        if path in self.wanted:
-            self.taken.add(path)
-            return self.stage.create(self.under.get(path, path))
-        return _Nowhere()  # type: ignore[return-value] # it is only written to
-
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
-        """Give a wanted file its properties."""
-        if not isinstance(file, _Nowhere):
-            self.stage.settle(file, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
-
-    def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
-        """Take over no live file: those that are live are not wanted."""
-        del link
-        return [False] * len(files)
-
-    def add_hard_link(self, path: str, existing: str) -> None:
-        """Give a wanted file its second name, if that is wanted, too."""
-        if path in self.wanted and existing in self.taken:
-            self.taken.add(path)
-            self.stage.add_hard_link(path, existing)
-        elif path in self.wanted:
-            self.second_names.setdefault(existing, []).append(path)
-
-    def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
-        """Make no symbolic link."""
-
-    def carry_link(self, path: str, target: str) -> None:
-        """Make no symbolic link."""
-
-    def finish(self) -> LostFileProperties:
-        """Force all to disk."""
-        return self.stage.finish()
-
-    def close(self) -> None:
-        """Close the open descriptors."""
-        self.stage.close()
 
 
 def parents(path: str) -> list[str]:

@@ -60,7 +60,8 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a record. `transaction` is "" until the rows are inserted.
 
     `directories` are those that the files needed, the outer directories first. `verb` is the command that wrote the
-    record, `system` the identifier of the database cluster, "" if the role may not read it.
+    record. `replaced` has the inode of the former file of each that was overwritten. `system` is the identifier of the
+    database cluster, "" if the role may not read it.
     """
 
     verb: str = "undelete"
@@ -76,18 +77,25 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime
     directories: tuple[str, ...] = ()
     tables: tuple[RecordedTable, ...] = ()
+    replaced: dict[str, int] = {}
+
+    @property
+    def change(self) -> PutChange:
+        """The files that are put in their places."""
+        return PutChange(self.stamp, self.files, self.directories, self.replaced)
 
 
 class RecordedRow(msgspec.Struct, frozen=True):
     """A row that was inserted: the number of its table in the head, its key as text, the hash of its content.
 
+    In a table without a key all columns are the key, so that a value may be None, and rows may be equal.
     Of a live row that was linked again `link` names the columns, and the hash is that of their values. Of a live row
     with values that were put back there are those of before and after, as text by column; of a removed row there are
     all values. They have no hash.
     """
 
     table: int
-    key: tuple[str, ...]
+    key: tuple[str | None, ...]
     hash: str = ""
     link: tuple[str, ...] = ()
     former: dict[str, str | None] | None = None
@@ -147,10 +155,12 @@ def forget(directory: Path, stamp: str, state: str) -> None:
     remove_record(record_path(directory, stamp, state))
 
 
-def forget_oldest(directory: Path, site: str) -> None:
-    """Remove the records of all but the newest undeletes of a site: they cannot be undone any more."""
-    done = sorted(records(directory, site, DONE), key=lambda head: head.created)
+def forget_oldest(site: Site, directory: Path) -> None:
+    """Remove the records of all but the newest undeletes of a site, and the overwritten files that they keep."""
+    done = sorted(records(directory, site.name, DONE), key=lambda head: head.created)
     for head in done[:-_KEPT]:
+        if head.replaced and site.media and str(site.media.root) == head.media:
+            site.media.single_files.discard_former(head.stamp)
         forget(directory, head.stamp, DONE)
 
 
@@ -214,11 +224,15 @@ def finish(site: Site, directory: Path) -> list[RecoveryAction]:
 def remove_files(site: Site, head: UndeleteHead) -> list[str]:
     """Remove the files that an undelete has put among the media; return the paths of those that have changed since.
 
-    Directories that it has made are removed if they are empty.
+    Directories that it has made are removed if they are empty. Files that it has overwritten come back; the former file
+    of a place that has another file now is kept in `.replaced-S`.
     """
     if not head.files or site.media is None:
         return []
-    return site.media.single_files.take_away(PutChange(head.stamp, head.files, head.directories))
+    left = site.media.single_files.take_away(head.change)
+    if head.replaced and not set(left) & head.replaced.keys():
+        site.media.single_files.discard_former(head.stamp)
+    return left
 
 
 def discard_staged(site: Site, head: UndeleteHead) -> None:

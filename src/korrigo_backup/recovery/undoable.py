@@ -106,7 +106,7 @@ def touched_since(directory: Path, site: str, of: Undoable) -> Undoable | None:
     return None
 
 
-def _touched(directory: Path, site: str, of: Undoable) -> tuple[set[tuple[str, ...]], set[str]]:
+def _touched(directory: Path, site: str, of: Undoable) -> tuple[set[tuple[str | None, ...]], set[str]]:
     """Return the rows of an operation, each as its table and key, and the paths of its files."""
     if of.verb == Verb.RESTORE_FILES:
         files = next((one.files for one in file_records(directory, site, DONE) if one.stamp == of.stamp), ())

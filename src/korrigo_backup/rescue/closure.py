@@ -1,14 +1,17 @@
 """The rows that belong to deleted objects: those deleted with them, and those that they need.
 
 All of it is decided by the server on the temporary tables of `staged_rows`. A row is picked once, by the strongest
-reason: `ROOT` was asked for, `WITH` refers to a picked row and was deleted, `NEEDS` is referred to by a picked row and
-is not live. Rows that refer to a row which is only needed are not picked: they were deleted for another reason.
+reason: `ROOT` was asked for, `WITH` was deleted with a picked row to which it refers, `NEEDS` is referred to by a
+picked row and is not live. Three kinds of deleted rows are not picked: those that refer to a row which is only needed;
+those that refer by a relation that a deletion leaves alone; rows that do nothing but link (many-to-many) with a row
+that stays away. `steps.staying_away` names them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from korrigo_backup.postgres.sql import identifier
@@ -16,7 +19,7 @@ from korrigo_backup.rescue.staged_rows import LEVEL, MARK, OVER, ROW, VIA
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from korrigo_backup.rescue.live_tables import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
@@ -31,6 +34,8 @@ class RowMark(IntEnum):
 
 
 PICKED = f"{MARK} IS NOT NULL"
+_BARRED = -1
+"""The level of a row that stays away: no round picks it."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,21 @@ class LinkedRow:
 def close(rows: StagedRows, relations: Sequence[RowRelation]) -> None:
     """Pick all rows that belong to the roots, which are marked with level 0."""
     level = 0
+    linking = linking_tables(rows, relations)
     while True:
         level += 1
-        steps = [step for number, one in enumerate(relations) for step in _steps(rows, one, number, level)]
+        steps = [step for number, one in enumerate(relations) for step in _steps(rows, one, number, level, linking)]
         if not steps or not sum(map(int, rows.session.run("; ".join(steps)).split())):
-            return
+            break
+    for one in relations:
+        if one.table in linking and (both := rows.gone(one)):
+            rows.session.run(
+                f"UPDATE {both[0].gone} c SET {MARK} = NULL, {LEVEL} = NULL FROM {both[1].gone} p"
+                f" WHERE c.{MARK} = {RowMark.WITH} AND p.{MARK} IS NULL AND NOT p.{OVER} AND {refers_to(one, 'c', 'p')}"
+            )
 
 
-def _steps(rows: StagedRows, relation: RowRelation, number: int, level: int) -> list[str]:
+def _steps(rows: StagedRows, relation: RowRelation, number: int, level: int, linking: Collection[str]) -> list[str]:
     """Return the statements that pick along a relation the rows next to those of the round before."""
     if (both := rows.gone(relation)) is None:
         return []
@@ -60,19 +72,48 @@ def _steps(rows: StagedRows, relation: RowRelation, number: int, level: int) -> 
     refers, last = refers_to(relation, "c", "p"), level - 1
     set_ = f"{VIA} = {number}, {LEVEL} = {level}"
     down, up = f"{RowMark.WITH}", f"{RowMark.NEEDS}"
-    from_parent, from_child = f"p.{MARK} >= {RowMark.WITH}", f"c.{MARK} >= {RowMark.NEEDS}"
+    least = RowMark.ROOT if relation.table in linking else RowMark.NEEDS
+    from_parent, from_child = f"p.{MARK} >= {RowMark.WITH}", f"c.{MARK} >= {least}"
     if relation.parent_link:  # two rows, one object: both have the same mark, except that of a root
         down, up = (f"least({alias}.{MARK}, {RowMark.WITH})" for alias in "pc")
         from_parent = f"p.{MARK} >= {RowMark.NEEDS}"
     down_step = (
-        f"UPDATE {child.gone} c SET {MARK} = {down}, {set_} FROM {parent.gone} p"
-        f" WHERE p.{LEVEL} = {last} AND {from_parent} AND coalesce(c.{MARK}, 0) < {down} AND {refers}"
+        f"UPDATE {child.gone} c SET {MARK} = {down}, {set_} FROM {parent.gone} p WHERE p.{LEVEL} = {last}"
+        f" AND {from_parent} AND coalesce(c.{MARK}, 0) < {down} AND {_free('c')} AND {refers}"
     )
     up_step = (
-        f"UPDATE {parent.gone} p SET {MARK} = {up}, {set_} FROM {child.gone} c"
-        f" WHERE c.{LEVEL} = {last} AND {from_child} AND coalesce(p.{MARK}, 0) < {up} AND {refers}"
+        f"UPDATE {parent.gone} p SET {MARK} = {up}, {set_} FROM {child.gone} c WHERE c.{LEVEL} = {last}"
+        f" AND {from_child} AND coalesce(p.{MARK}, 0) < {up} AND {_free('p')} AND {refers}"
     )
+    if relation.apart and not relation.parent_link:  # only a live row that was named to be overwritten
+        down_step += f" AND c.{OVER}"
     return [f"WITH u AS ({step} RETURNING 1) SELECT count(*) FROM u" for step in (down_step, up_step)]
+
+
+def _free(alias: str) -> str:
+    return f"{alias}.{LEVEL} IS DISTINCT FROM {_BARRED}"
+
+
+def unpicked(alias: str) -> str:
+    """Return the condition that a deleted row is not picked, and was not left out either."""
+    return f"{alias}.{MARK} IS NULL AND NOT {alias}.{OVER} AND {_free(alias)}"
+
+
+def linking_tables(rows: StagedRows, relations: Sequence[RowRelation]) -> frozenset[str]:
+    """Return the tables whose rows only link rows of others: no column but the key and two references or more.
+
+    Nothing refers to their rows, and the deletion of either end deletes them.
+    """
+    referred = {one.to for one in relations}
+    found = set[str]()
+    for name, table in rows.tables.items():
+        mine = [one for one in relations if one.table == name]
+        ends = {one.columns for one in mine}
+        if name in referred or len(ends) < 2 or any(one.apart or one.generic or one.parent_link for one in mine):  # noqa: PLR2004 - both ends
+            continue
+        if set(table.live.columns) <= {*table.live.key, *chain.from_iterable(ends)}:
+            found.add(name)
+    return frozenset(found)
 
 
 def refers_to(relation: RowRelation, child: str, parent: str) -> str:
@@ -120,14 +161,32 @@ def _dangles(rows: StagedRows, relation: RowRelation) -> str | None:
     return filled
 
 
-def unpick(rows: StagedRows, left: Sequence[tuple[str, int]]) -> None:
-    """Leave rows of the backup where they are: they are not picked any more."""
+def leave_out(rows: StagedRows, relations: Sequence[RowRelation], left: Sequence[tuple[str, int]]) -> None:
+    """Leave rows out, by table and number, with the other parts of their objects."""
     by_table: dict[str, list[str]] = {}
     for table, row in left:
         by_table.setdefault(table, []).append(str(row))
+    barred = f"{MARK} = NULL, {LEVEL} = {_BARRED}"
     for table, numbers in by_table.items():
-        gone = rows.tables[table].gone
-        rows.session.run(f"UPDATE {gone} SET {MARK} = NULL WHERE {ROW} IN ({', '.join(numbers)})")
+        rows.session.run(f"UPDATE {rows.tables[table].gone} SET {barred} WHERE {ROW} IN ({', '.join(numbers)})")
+    steps = []
+    for one in relations:
+        if one.parent_link and (both := rows.gone(one)):
+            for mine, other in (both, both[::-1]):
+                refers = refers_to(one, "a", "b") if mine is both[0] else refers_to(one, "b", "a")
+                steps.append(
+                    f"WITH u AS (UPDATE {mine.gone} a SET {barred} FROM {other.gone} b WHERE b.{LEVEL} = {_BARRED}"
+                    f" AND {_free('a')} AND {refers} RETURNING 1) SELECT count(*) FROM u"
+                )
+    while steps and sum(map(int, rows.session.run("; ".join(steps)).split())):
+        pass
+
+
+def close_again(rows: StagedRows, relations: Sequence[RowRelation]) -> None:
+    """Pick from the roots again, without the rows that were left out, and those that came only for their sake."""
+    for staged in rows.tables.values():
+        rows.session.run(f"UPDATE {staged.gone} SET {MARK} = NULL, {VIA} = NULL, {LEVEL} = NULL WHERE {LEVEL} > 0")
+    close(rows, relations)
 
 
 @phase("links")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.closure import PICKED, RowMark, dangling, unpick
+from korrigo_backup.rescue.closure import PICKED, RowMark, close_again, dangling, leave_out
 from korrigo_backup.rescue.insertion import picked, try_insertion
 from korrigo_backup.rescue.staged_rows import MARK, ROW
 from korrigo_backup.rescue.steps.taken_keys import taken_keys, taken_parts
@@ -54,6 +54,8 @@ class Conflicts:
     new_values: list[NewValue] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     """Erased rows that nobody has named, by table: they are left out."""
+    _barred: bool = False
+    """Whether rows were left out since the closure."""
     _known: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def settle(self) -> dict[str, int]:
@@ -63,6 +65,10 @@ class Conflicts:
             left = self._parts() + self._parents()
             counts = self.counts()
             if left and self.skip:
+                continue
+            if self._barred:
+                close_again(self.rows, self.relations)
+                self._barred = False
                 continue
             trial = try_insertion(self.rows, picked(self.rows, counts), self.relations)
             if self._renamed(trial):
@@ -136,7 +142,9 @@ class Conflicts:
                 self._add(ConflictKind.ERASED, name, number, "", (), "erased on request (korrigo-backup forget --list)")
             else:
                 self.left_out[name] = self.left_out.get(name, 0) + 1
-        unpick(self.rows, self.erased)
+        if self.erased:
+            leave_out(self.rows, self.relations, self.erased)
+            close_again(self.rows, self.relations)
 
     def _is_root(self, name: str, number: int) -> bool:
         query = f"SELECT to_json({MARK} = {RowMark.ROOT}) FROM {self.rows.tables[name].gone} WHERE {ROW} = {number}"
@@ -186,7 +194,8 @@ class Conflicts:
 
     def _leave(self, left: list[tuple[str, int]]) -> None:
         if self.skip and left:
-            unpick(self.rows, left)
+            leave_out(self.rows, self.relations, left)
+            self._barred = True
 
     def _add(
         self, kind: ConflictKind, table: str, row: int, constraint: str, columns: tuple[str, ...], words: str

@@ -13,9 +13,9 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.media.put import ChosenFiles
+from korrigo_backup.media.chosen_files import ChosenFiles
 from korrigo_backup.media.saved_files import saved_files
-from korrigo_backup.media.single_files import ABSENT, SAME, WantedFile
+from korrigo_backup.media.single_files import ABSENT, IRREGULAR, OTHER, SAME, WantedFile
 from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.load import load as load_stored
 from korrigo_backup.postgres.references import relative_path, select_column
@@ -46,6 +46,7 @@ class FilesOfRows:
     """The files that rows name: those that come back (path and SHA-256, by media backup), and the rest.
 
     `same` are live with the content of the backup. `conflicts` are live with other content. `missing` are in no backup.
+    `inodes` has the live file of each path that is overwritten because it was named.
     """
 
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -53,6 +54,12 @@ class FilesOfRows:
     missing: list[str] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    inodes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def replaced(self) -> dict[str, int]:
+        """The inode of the live file of each path that comes back over one."""
+        return {path: inode for path, inode in self.inodes.items() if path in self.paths}
 
     @property
     def paths(self) -> dict[str, str]:
@@ -74,9 +81,17 @@ class FilesOfRows:
 
 @phase("files of the rows")
 def find_files(
-    site: Site, rows: StagedRows, description: Description | None, points: Points, dump: Artifact
+    site: Site,
+    rows: StagedRows,
+    description: Description | None,
+    points: Points,
+    dump: Artifact,
+    overwrite: Collection[str] = (),
 ) -> FilesOfRows:
-    """Return the files that the picked rows name: the nearest media backup that has a file gives it."""
+    """Return the files that the picked rows name: the nearest media backup that has a file gives it.
+
+    Live files of the paths `overwrite` with other content are replaced.
+    """
     found = FilesOfRows()
     named = _named(site, rows, description)
     if not named or site.media is None:
@@ -95,7 +110,10 @@ def find_files(
                     saved.append((artifact, WantedFile(path, sha256)))
     missing = [WantedFile(path, "", size=-1) for path in sorted(wanted)]  # no file has this size: none is read
     compared = site.media.single_files.compare([*(file for _, file in saved), *missing])
-    for (artifact, file), (live, _) in zip(saved, compared, strict=False):
+    for (artifact, file), (live, inode) in zip(saved, compared, strict=False):
+        if live == OTHER and file.path in overwrite:
+            found.inodes[file.path] = inode
+            live = ABSENT  # noqa: PLW2901 - it comes back as if its name were free
         _sort(found, artifact, file, live)
     found.missing = [
         file.path for file, (live, _) in zip(missing, compared[len(saved) :], strict=True) if live == ABSENT
@@ -123,8 +141,10 @@ def _sort(found: FilesOfRows, artifact: Artifact, file: WantedFile, live: str) -
     elif live == SAME:
         found.same += 1
     else:
-        words = f"the name {printable(file.path)} is taken by a file with other content"
-        found.conflicts.append(Conflict(ConflictKind.FILE, "", (file.path,), "", (), words))
+        kind, words = ConflictKind.FILE, f"the name {printable(file.path)} is taken by a file with other content"
+        if live == IRREGULAR:
+            kind, words = ConflictKind.NO_FILE, f"the name {printable(file.path)} is taken by a link or a directory"
+        found.conflicts.append(Conflict(kind, "", (file.path,), "", (), words))
 
 
 def _named(site: Site, rows: StagedRows, description: Description | None) -> list[str]:

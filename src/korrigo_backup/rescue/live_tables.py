@@ -48,6 +48,10 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
 """
 
 
+_APART = frozenset("nd")
+"""ON DELETE SET NULL and SET DEFAULT. With the others no row can be deleted while rows refer to it."""
+
+
 class TableLayout(msgspec.Struct, frozen=True):
     """A table of the live database: the columns that an INSERT may name, and its key, () if it has none.
 
@@ -75,8 +79,9 @@ class RowRelation(msgspec.Struct, frozen=True):
 
     `constrained`: the database holds it. `parent_link`: both rows are one object of Django (multi-table inheritance).
     In a generic relation `columns` hold a key only in rows whose `type_column` is the number `content_type`.
-    `cascades`: a deletion deletes the rows that refer, and empties no reference. `parts`: if `to` is a partition, all
-    partitions of its table; a row refers to a row of one of them.
+    `cascades`: a deletion deletes the rows that refer, and empties no reference. `apart`: a row can be deleted while
+    rows refer to it, so that such a row was deleted on its own. `parts`: if `to` is a partition, all partitions of its
+    table; a row refers to a row of one of them.
     """
 
     name: str
@@ -89,6 +94,7 @@ class RowRelation(msgspec.Struct, frozen=True):
     type_column: str = ""
     content_type: int = 0
     cascades: bool = True
+    apart: bool = False
     parts: tuple[str, ...] = ()
 
     @property
@@ -106,7 +112,16 @@ def read_tables(session: Session) -> dict[str, TableLayout]:
 def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
     """Return the foreign keys that the database itself holds."""
     return tuple(
-        RowRelation(one.name, one.table, one.columns, one.to, one.to_columns, cascades=one.cascades, parts=one.parts)
+        RowRelation(
+            one.name,
+            one.table,
+            one.columns,
+            one.to,
+            one.to_columns,
+            cascades=one.cascades,
+            apart=one.action in _APART,
+            parts=one.parts,
+        )
         for one in foreign_keys(session)
         if one.plain
     )
@@ -159,7 +174,8 @@ def with_models(
                 held[*place, number] = _declared(one, child, parent, number)
         elif place in held:
             cascades = _cascades(one) if one.on_delete else held[place].cascades
-            held[place] = replace(held[place], parent_link=one.parent_link, cascades=cascades)
+            apart = _apart(one, held[place])
+            held[place] = replace(held[place], parent_link=one.parent_link, cascades=cascades, apart=apart)
         else:
             held[place] = _declared(one, child, parent, 0)
     return tuple(held.values())
@@ -178,11 +194,24 @@ def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, nu
         type_column=one.type_column,
         content_type=number,
         cascades=_cascades(one),
+        apart=_apart(one),
     )
 
 
 def _cascades(one: DeclaredRelation) -> bool:
     return not one.on_delete.startswith(("SET", "DO_NOTHING"))
+
+
+def _apart(one: DeclaredRelation, held: RowRelation | None = None) -> bool:
+    """Return whether the row referred to can be deleted while rows refer to it: by the model, else by the database.
+
+    DO_NOTHING leaves it to the database; without a constraint nothing happens.
+    """
+    if one.on_delete == "DO_NOTHING":
+        return held is None or held.apart
+    if not one.on_delete:
+        return held is not None and held.apart
+    return one.on_delete.startswith("SET")
 
 
 def _found(tables: Mapping[str, TableLayout], named: TableName) -> TableLayout | None:

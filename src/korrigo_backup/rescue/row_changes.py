@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from korrigo_backup.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 LIVE = "live"
 """The source of the present state."""
@@ -99,6 +99,11 @@ def changed_fields(
     names = [name for name in {**new, **old} if field in {None, name}]
     changes = (FieldChange(name, old.get(name, UNSET), new.get(name, UNSET)) for name in names)
     return tuple(one for one in changes if one.old != one.new)
+
+
+def is_column(field: str, columns: Collection[str]) -> bool:
+    """Return whether `column_of` finds the column of a field."""
+    return field in columns or f"{field}_id" in columns
 
 
 def column_of(field: str, columns: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import bare_name
 from korrigo_backup.errors import NotFound
@@ -16,10 +17,12 @@ from korrigo_backup.postgres.digest import known_rule
 from korrigo_backup.postgres.rows import OURS
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.audit import read_audit
-from korrigo_backup.rescue.objects import plain_parts
+from korrigo_backup.rescue.objects import NamedTable, plain_parts
 from korrigo_backup.rescue.points import database_proof
-from korrigo_backup.rescue.row_changes import LIVE, RowState, column_of, row_events
+from korrigo_backup.rescue.row_changes import LIVE, RowState, column_of, is_column, row_events
 from korrigo_backup.rescue.saved_rows import SavedRow, open_saved_rows
+from korrigo_backup.rescue.site_tables import NamedRow
+from korrigo_backup.rescue.steps.inherited import ancestors
 from korrigo_backup.rescue.withheld import erased_row
 from korrigo_backup.site.erasures import erased_from
 
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.audit_tables import AuditEntry
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.row_changes import RowEvent
-    from korrigo_backup.rescue.site_tables import NamedRow, SiteTables
+    from korrigo_backup.rescue.site_tables import SiteTables
     from korrigo_backup.site.site import Site
 
     Content = tuple[object, ...]
@@ -44,7 +47,7 @@ class RowHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     `dumps` counts the dumps, `read` those that had to be read; `since` and `until` are the times of the first and the
     last state. `is_live` is None if the database did not answer. `note` says how its table was found, if by its name
-    alone.
+    alone, or by a field of a model from which its own inherits.
     """
 
     object: str
@@ -91,6 +94,9 @@ def row_history(source: HistorySource, tables: SiteTables, row: NamedRow, field:
             hint="see its key; korrigo-backup list shows the backups, --since and --until choose among them",
             id_="rescue.no_row",
         )
+    if field and not is_column(field, columns) and (above := _row_above(tables, row, field)):
+        words = f"{field} is a column of {above.table.table}, from whose model that of {row.table.table} inherits"
+        return replace(row_history(source, tables, above, field), note=words)
     column = column_of(field, list(columns)) if field else None
     live = states[-1] if states[-1].source == LIVE else None
     return RowHistory(
@@ -106,6 +112,17 @@ def row_history(source: HistorySource, tables: SiteTables, row: NamedRow, field:
         entries=read_audit(source.site, source.points.dumps, source.taken, tables, row, source.audit),
         note=row.table.note,
     )
+
+
+def _row_above(tables: SiteTables, row: NamedRow, field: str) -> NamedRow | None:
+    """Return the row of the same object in a table from whose model its own inherits, if that has a field."""
+    for one in ancestors(tables.description, row.table.table, tables.live.keys() | tables.saved):
+        named = NamedTable(one.table)
+        if is_column(field, tables.columns(named)):
+            key = [name for name, _ in tables.key(named)]
+            if len(key) == len(row.values):
+                return NamedRow(named, dict(zip(key, row.key.values(), strict=True)), row.values)
+    return None
 
 
 def _saved_states(source: HistorySource, row: NamedRow) -> tuple[list[RowState], int, bool]:

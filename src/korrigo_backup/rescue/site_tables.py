@@ -162,21 +162,31 @@ class SiteTables:
         Raises UsageError for a table without a primary key: its rows have no names.
         """
         live = self.live.get(table.table)
-        if live is None:
-            for dump in reversed(self._dumps):
-                manifest = dump.manifest
-                saved = manifest.database.tables if manifest and manifest.database else ()
-                if manifest is None or any(normal_name(one.name) == table.table for one in saved):
-                    with open_saved_rows(dump, self._site.postgres.access) as rows:
-                        if (layout := rows.layouts().get(table.table)) and layout[1]:
-                            return tuple((column, "") for column in layout[1])
-                        break
+        if live is None and (layout := self._saved_layout(table)) and layout[1]:
+            return tuple((column, "") for column in layout[1])
         if live is None or not live.key:
             raise UsageError(
                 f"the table {table.table} has no primary key: its rows cannot be named",
                 hint=f"korrigo-backup compare latest -T {table.table} shows which rows differ",
             )
         return live.key
+
+    def columns(self, table: NamedTable) -> tuple[str, ...]:
+        """Return the columns of a table; of a table that is not live from the newest dump that has it."""
+        if live := self.live.get(table.table):
+            return live.columns
+        layout = self._saved_layout(table)
+        return layout[0] if layout else ()
+
+    def _saved_layout(self, table: NamedTable) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Return columns and key of a table in the newest dump that has it, None without one."""
+        for dump in reversed(self._dumps):
+            manifest = dump.manifest
+            saved = manifest.database.tables if manifest and manifest.database else ()
+            if manifest is None or any(normal_name(one.name) == table.table for one in saved):
+                with open_saved_rows(dump, self._site.postgres.access) as rows:
+                    return rows.layouts().get(table.table)
+        return None
 
     def row(self, text: str) -> NamedRow:
         """Return the row of `MODEL:KEY`; raises as `parse_object` and `find`, UsageError for a wrong key."""

@@ -23,7 +23,7 @@ class Why(StrEnum):
 
 
 class ConflictKind(StrEnum):
-    """How the live database refuses a row."""
+    """How the live database refuses a row, or the media a file; `NO_FILE`: a link or a directory has its name."""
 
     UNIQUE = "unique"
     KEY = "key"
@@ -33,6 +33,7 @@ class ConflictKind(StrEnum):
     EXCLUSION = "exclusion"
     TRIGGER = "trigger"
     FILE = "file"
+    NO_FILE = "no_file"
     ERASED = "erased"
     OTHER = "other"
 
@@ -104,7 +105,10 @@ class EmptiedLink(msgspec.Struct, frozen=True):
 
 
 class UndeletePlan(msgspec.Struct, frozen=True):
-    """The effect of an undelete. `relink`: the emptied references are set again. `files` are the first."""
+    """The effect of an undelete. `relink`: the emptied references are set again. `files` are the first.
+
+    `overwritten_files` are those of all files that replace a live file: it is kept for the rollback.
+    """
 
     artifact: str
     created: datetime
@@ -118,6 +122,7 @@ class UndeletePlan(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     new_values: tuple[NewValue, ...] = ()
     overwritten: tuple[OverwrittenRow, ...] = ()
+    overwritten_files: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:

@@ -1,5 +1,6 @@
 """Deleted objects of the reference site: the site's Django names the relations that the database does not hold."""
 
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,12 @@ import pytest
 from demosite import MANAGE
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.core.site_description import DatabaseName, DeclaredRelation, Description, TableName
+from korrigo_backup.errors import UsageError
+from korrigo_backup.rescue.points import read_points
+from korrigo_backup.rescue.row_history import HistorySource, row_history
+from korrigo_backup.rescue.site_tables import SiteTables, live_database
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
+from korrigo_backup.rescue.values.revert import RevertOptions, revert
 
 DELETE = """
 from exams.models import Exam
@@ -38,7 +44,7 @@ def test_an_exam_deleted_by_django_comes_back_whole(demo):
 
 
 INHERITED = """
-CREATE TABLE base (id int PRIMARY KEY, name text);
+CREATE TABLE base (id int PRIMARY KEY, name text UNIQUE);
 CREATE TABLE child (base_ptr_id int PRIMARY KEY, age int);
 CREATE TABLE loose (id int PRIMARY KEY, base_id int);
 CREATE TABLE django_content_type (id int PRIMARY KEY, app_label text, model text);
@@ -73,10 +79,14 @@ class Described:
         )
 
 
-def undeleted(site, *objects):
+def described(site):
     wired = site.wired()
-    live = replace(wired.site(), django=Described())
-    return undelete(live, wired.catalog, UndeleteOptions(objects), now=local_now(), confirm=lambda _: True)
+    return replace(wired.site(), django=Described()), wired.catalog
+
+
+def undeleted(site, *objects, **options):
+    live, catalog = described(site)
+    return undelete(live, catalog, UndeleteOptions(objects, **options), now=local_now(), confirm=lambda _: True)
 
 
 @pytest.fixture
@@ -108,3 +118,45 @@ def test_an_object_that_is_needed_comes_back_with_both_of_its_rows(family):
     plan = undeleted(family, "visit:2")
     assert {one.table: one.needed for one in plan.tables if one.needed} == {"public.base": 1, "public.child": 1}
     assert family.sql("SELECT id FROM loose") == []
+
+
+def test_a_new_value_goes_into_the_inherited_column_that_is_taken(family):
+    family.sql("DELETE FROM note; DELETE FROM visit; DELETE FROM child WHERE base_ptr_id = 1; DELETE FROM loose;"
+               "DELETE FROM base WHERE id = 1; INSERT INTO base VALUES (9, 'one')")  # fmt: skip
+    plan = undeleted(family, "child:1", new_values=("child.name=one (old)",))
+    assert [(one.table, one.key, one.former, one.value) for one in plan.new_values] == [
+        ("public.base", ("1",), "one", "one (old)")
+    ]
+    assert family.sql("SELECT name, age FROM base JOIN child ON base_ptr_id = id WHERE id = 1") == [("one (old)", 10)]
+
+
+def test_the_history_of_an_inherited_field_is_that_of_the_parent_row(family):
+    family.sql("UPDATE base SET name = 'renamed' WHERE id = 2")
+    live, catalog = described(family)
+    points = read_points(catalog)
+    with live_database(live) as database:
+        tables = SiteTables(live, points.dumps, database.taken)
+        source = HistorySource(live, points, database.taken, local_now())
+        found = row_history(source, tables, tables.row("child:2"), "name")
+        own = row_history(source, tables, tables.row("child:2"), "age")
+    assert (found.object, found.field, own.object, own.note) == ("public.base:2", "name", "public.child:2", "")
+    assert found.note == "name is a column of public.base, from whose model that of public.child inherits"
+    assert [(one.old, one.new) for one in found.events[-1].fields] == [("two", "renamed")]
+
+
+def test_a_revert_of_an_inherited_column_names_the_command_for_its_own_rows(family):
+    family.sql("UPDATE base SET name = 'oops ' || id")
+    live, catalog = described(family)
+    dump = str(catalog.artifacts()[0].name)
+
+    def reverted(**options):
+        return revert(live, catalog, RevertOptions(source=dump, **options), now=local_now(), confirm=lambda _: True)
+
+    with pytest.raises(UsageError) as refused:
+        reverted(table="child", columns=("name",), where="age > 10")
+    assert "name is a column of public.base" in refused.value.message
+    command = shlex.split(refused.value.hint)
+    assert command[:3] == ["korrigo-backup", "revert", "--table"]
+    named = dict(zip(command[2::2], command[3::2], strict=True))
+    reverted(table=named["--table"], columns=(named["--column"],), where=named["--where"])
+    assert family.sql("SELECT name FROM base ORDER BY id") == [("oops 1",), ("two",), ("oops 3",)]

@@ -90,15 +90,72 @@ def test_a_file_that_was_changed_since_stays_in_a_rollback(library):
     assert library.sql("SELECT count(*) FROM exam") == [(4,)]
 
 
-def test_a_file_name_that_is_taken_is_a_conflict(library):
+def test_a_file_name_that_is_taken_is_a_conflict_with_choices(library):
     lose(library)
     library.write("scans/3.pdf", b"another")
-    rows, tree = library.rows(), library.tree()
-    assert "taken by a file" in library.korrigo("undelete", "exam:3", "--yes", code=4).err
-    assert (library.rows(), library.tree()) == (rows, tree)
+    before = library.rows(), library.tree()
+    refused = library.korrigo("undelete", "exam:3", "--yes", code=4)
+    assert "❌ scans/3.pdf: the name scans/3.pdf is taken by a file with other content" in refused.out
+    assert "--overwrite-file scans/3.pdf; or leave it as it is: --on-conflict skip" in refused.err
+    assert (library.rows(), library.tree()) == before
     library.korrigo("undelete", "exam:3", "--yes", "--on-conflict", "skip")
     assert (library.media / "scans/3.pdf").read_bytes() == b"another"
     assert library.sql("SELECT count(*) FROM page WHERE exam_id = 3") == [(4,)]
+
+
+def test_a_file_that_is_named_is_overwritten_and_kept_for_the_rollback(library):
+    rows, tree = library.rows(), library.tree()
+    lose(library)
+    library.write("scans/3.pdf", b"another")
+    before = library.rows(), library.tree()
+    command = ("undelete", "exam:3", "--relink", "--overwrite-file", "scans/3.pdf")
+    assert "overwrite scans/3.pdf" in library.korrigo(*command, "--dry-run").out
+    assert (library.rows(), library.tree()) == before
+    plan = library.json(*command, "--yes")["plan"]
+    assert (plan["overwritten_files"], plan["file_count"]) == (["scans/3.pdf"], 5)
+    kept = [path for path in library.media.iterdir() if path.name.startswith(".replaced-")]
+    assert [(path / "scans/3.pdf").read_bytes() for path in kept] == [b"another"]
+    back = {name: entry for name, entry in library.tree().items() if not name.startswith(b".replaced")}
+    assert (library.rows(), back) == (rows, tree)
+    assert "1 file with the former content again" in library.korrigo("rollback", "--dry-run").out
+    library.korrigo("rollback", "--yes")
+    assert (library.rows(), library.tree()) == before
+
+
+def test_an_overwritten_file_that_was_changed_since_stays_in_a_rollback(library):
+    lose(library)
+    library.write("scans/3.pdf", b"another")
+    library.korrigo("undelete", "exam:3", "--overwrite-file", "scans/3.pdf", "--yes")
+    library.write("scans/3.pdf", b"annotated")
+    err = library.korrigo("rollback", "--yes", code=3).err
+    (kept,) = [path for path in library.media.iterdir() if path.name.startswith(".replaced-")]
+    assert f"the former content is in {kept}" in err
+    assert (kept / "scans/3.pdf").read_bytes() == b"another"
+    assert (library.media / "scans/3.pdf").read_bytes() == b"annotated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--overwrite-file", "scans/1.pdf"), "scans/1.pdf is no live file with other content that the rows name"),
+        (("--overwrite-file", "scans/3.pdf", "--no-files"), "--no-files leaves them out"),
+    ],
+)
+def test_a_file_that_is_in_the_way_of_no_row_is_refused(library, arguments, words):
+    lose(library)
+    before = library.rows(), library.tree()
+    assert words in library.korrigo("undelete", "exam:3", *arguments, "--yes", code=2).err
+    assert (library.rows(), library.tree()) == before
+
+
+def test_a_link_in_the_place_of_a_file_is_not_overwritten(library):
+    lose(library)
+    (library.media / "scans/3.pdf").symlink_to("1.pdf")
+    before = library.rows(), library.tree()
+    err = library.korrigo("undelete", "exam:3", "--overwrite-file", "scans/3.pdf", "--yes", code=4).err
+    assert "taken by a link or a directory" in err
+    assert "--overwrite-file" not in err
+    assert (library.rows(), library.tree()) == before
 
 
 def test_a_directory_that_is_a_link_now_is_refused(library, tmp_path):

@@ -16,7 +16,7 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.points import read_moment
 from korrigo_backup.rescue.steps.conditions import require_condition
-from korrigo_backup.rescue.values.plan import require_revertible
+from korrigo_backup.rescue.values.refusals import require_revertible
 from korrigo_backup.rescue.values.revert import RevertOptions, revert
 from korrigo_backup.run.step import RevertStep
 

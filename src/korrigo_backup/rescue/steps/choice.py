@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,7 @@ from korrigo_backup.rescue.table_changes import MIGRATIONS, PASSING
 from korrigo_backup.run.step import UndeleteStaging
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -162,6 +164,12 @@ class Choice:
             saved.read({name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in wanted})
         for name in sorted(self._roots.tables & set(self._rows.tables)):
             require_same_key(self._rows.tables[name], dump)
+
+    def stage_also(self, dump: Artifact, names: Collection[str]) -> None:
+        """Stage further tables, to look at them; one whose rows do not fit the live table ends the staging."""
+        wanted = {name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in names}
+        with suppress(StatementFailed), open_saved_rows(dump, self._site.postgres.access) as saved:
+            saved.read(wanted)
 
     def _forget(self) -> None:
         for table in self._rows.tables.values():

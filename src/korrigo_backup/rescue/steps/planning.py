@@ -93,7 +93,7 @@ def _changed_columns(relation: RowRelation, child: StagedTable, parent: StagedTa
     return (
         f"SELECT coalesce(json_agg(DISTINCT jsonb_build_array({parent.key_text('l')}, e.key)), '[]') FROM"
         f" {child.gone} g JOIN {parent.then} t ON {refers_to(relation, 'g', 't')}"
-        f" JOIN ONLY {parent.live.sql} l ON {parent.same('l', 't')}, jsonb_each(to_jsonb(t)) e"
-        f" WHERE g.{PICKED} AND e.value IS DISTINCT FROM to_jsonb(l) -> e.key AND e.key IN ({columns})"
+        f" JOIN ONLY {parent.live.sql} l ON {parent.same('l', 't')}, jsonb_each(to_jsonb(t.*)) e"
+        f" WHERE g.{PICKED} AND e.value IS DISTINCT FROM to_jsonb(l.*) -> e.key AND e.key IN ({columns})"
         f" AND NOT EXISTS (SELECT FROM {parent.gone} q WHERE q.{OVER} AND q.{PICKED} AND {parent.same('q', 'l')})"
     )

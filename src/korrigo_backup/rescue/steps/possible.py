@@ -24,7 +24,7 @@ def require_possible(plan: UndeletePlan) -> None:
                 hint="leave it out: korrigo-backup forget --list shows the ledger",
                 id_="erasure.row",
             )
-        of = "a file" if first.kind is ConflictKind.FILE else f"a row of {first.table}"
+        of = f"a row of {first.table}" if first.table else "a file"
         raise Refused(
             f"the live site does not take {of}: {first.message}{more}", hint=_choices(first), id_="undelete.conflict"
         )
@@ -49,11 +49,10 @@ def _named(conflict: Conflict) -> str:
 
 def _choices(conflict: Conflict, *, skip: bool = True) -> str:
     """Return the next steps for a conflict, the most fitting first; with `skip` that of leaving it out, too."""
+    if conflict.kind is ConflictKind.FILE:
+        return _overwriting("--overwrite-file", conflict.key[0], skip=skip)
     if conflict.kind is ConflictKind.KEY:
-        named = quote(written_object(conflict.table, conflict.key))
-        if skip:
-            return f"make it that of the backup: --overwrite {named}; or leave it as it is: --on-conflict skip"
-        return f"make it that of the backup: --overwrite {named}"
+        return _overwriting("--overwrite", written_object(conflict.table, conflict.key), skip=skip)
     if conflict.kind is ConflictKind.UNIQUE and len(conflict.columns) == 1:
         column = f"{conflict.table}.{conflict.columns[0]}"
         if skip:
@@ -63,3 +62,9 @@ def _choices(conflict: Conflict, *, skip: bool = True) -> str:
         erased = conflict.kind is ConflictKind.ERASED
         return "it stays erased: korrigo-backup forget --list" if erased else "mend what is in the way, then run again"
     return "mend what is in the way, or leave it out with what needs it: --on-conflict skip"
+
+
+def _overwriting(option: str, name: str, *, skip: bool) -> str:
+    if skip:
+        return f"make it that of the backup: {option} {quote(name)}; or leave it as it is: --on-conflict skip"
+    return f"make it that of the backup: {option} {quote(name)}"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.objects import NamedTable, plain_parts
+from korrigo_backup.rescue.objects import NamedTable
 from korrigo_backup.rescue.site_tables import NamedRow, SiteTables
+from korrigo_backup.rescue.steps.inherited import ancestors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -110,23 +111,11 @@ def find_roots(
 
 def _parts(tables: SiteTables, row: NamedRow) -> Iterator[NamedRow]:
     """Yield the live rows of the models from which a row's model inherits: they have its key."""
-    for table in _inherited(tables, row.table.table):
+    for one in ancestors(tables.description, row.table.table, tables.live):
+        table = one.table
         key = [name for name, _ in tables.live[table].key]
         if len(key) == len(row.values):
             yield NamedRow(NamedTable(table), dict(zip(key, row.key.values(), strict=True)), row.values)
-
-
-def _inherited(tables: SiteTables, table: str) -> Iterator[str]:
-    """Yield the live tables of the models from which the model of a table inherits."""
-    description, names = tables.description, [table]
-    while names and description:
-        plain = plain_parts(names.pop())[1]
-        for one in description.relations:
-            if one.parent_link and one.table.table == plain:
-                above = tables.find(one.to.table).table
-                if above in tables.live:
-                    yield above
-                    names.append(above)
 
 
 def _typed(tables: SiteTables, text: str) -> TypedValue:
@@ -137,8 +126,8 @@ def _typed(tables: SiteTables, text: str) -> TypedValue:
         raise UsageError(f"{text!r} is no TABLE.COLUMN=VALUE", hint="write it as exams_exam.name='exam 12 (old)'")
     table = tables.find(model).table
     if table in tables.live and column not in tables.live[table].columns:
-        having = (one for one in _inherited(tables, table) if column in tables.live[one].columns)
-        table = next(having, table)
+        above = ancestors(tables.description, table, tables.live)
+        table = next((one.table for one in above if column in tables.live[one.table].columns), table)
     if table not in tables.live or column not in tables.live[table].columns:
         raise UsageError(f"{table} has no column {column}", hint="write it as exams_exam.name='exam 12 (old)'")
     return TypedValue(table, column, value)

@@ -33,7 +33,7 @@ def rules_entry(head: Entry, key: Key, site: Site, description: Description, tab
 
 
 def _link(one: DeclaredRelation, tables: Collection[str]) -> Link | None:
-    table, to = _qualified(one.table, tables), _qualified(one.to, tables)
+    table, to = qualified(one.table, tables), qualified(one.to, tables)
     if not table or not to:
         return None
     return Link(
@@ -41,7 +41,7 @@ def _link(one: DeclaredRelation, tables: Collection[str]) -> Link | None:
     )
 
 
-def _qualified(named: TableName, tables: Collection[str]) -> str:
+def qualified(named: TableName, tables: Collection[str]) -> str:
     """Return the live table of a model; without a schema the one in `public`, else the only one; "" without one."""
     found = [
         name for name in tables if plain_parts(name)[1] == named.table and named.schema in {None, plain_parts(name)[0]}

@@ -65,7 +65,7 @@ def recorded_change(site: Site, place: RecordPlace, stamp: str, done: str) -> It
         turn(place.directory, stamp, PENDING, DONE)
         with explained("remove the staged directory"):
             _discard(site, place.directory, stamp)
-        forget_oldest(place.directory, site.name)
+        forget_oldest(site, place.directory)
 
 
 def transaction_number(session: Session) -> str:

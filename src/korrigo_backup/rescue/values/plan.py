@@ -8,8 +8,6 @@ from enum import StrEnum
 import msgspec
 
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it encodes
-from korrigo_backup.errors import NotFound, Refused
-from korrigo_backup.rescue.steps.lost_columns import require_no_lost
 
 SHOWN_ROWS = 1000
 """Rows of a table that are in the plan with their values; the others are counted."""
@@ -96,32 +94,3 @@ class ValuePlan(msgspec.Struct, frozen=True, kw_only=True):
     def refused(self) -> tuple[ValueConflict, ...]:
         """The conflicts at which the run stops."""
         return tuple(one for one in self.conflicts if not one.left)
-
-
-def require_revertible(plan: ValuePlan) -> None:
-    """Raise Refused for a plan with conflicts at which the run stops, or without a row."""
-    if bad := plan.refused:
-        first = bad[0]
-        of = f"{first.table}:{','.join(first.key)}" if first.key else first.table
-        words = first.message or f"{first.column} was changed again since: {first.now!r} now"
-        raise Refused(
-            f"{of}: {words}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}",
-            hint="leave such values and rows as they are: --on-conflict skip",
-            id_="revert.conflict",
-        )
-    refused = next((one for one in plan.conflicts if one.kind is ValueConflictKind.REFUSED), None)
-    if not plan.count and refused:
-        raise Refused(
-            f"the live database takes none of the rows: {refused.message}",
-            hint="mend what is in the way, then run it again",
-            id_="revert.conflict",
-        )
-    if not plan.count:
-        require_no_lost(plan.findings)
-        raise NotFound(
-            "no value is left to put back: the live rows have the values of the backup, or newer ones",
-            hint=f"if the newer ones are the accident: --from {plan.accident}"
-            if plan.accident and any(one.newer_values for one in plan.tables)
-            else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
-            id_="revert.nothing",
-        )

@@ -26,6 +26,7 @@ from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
 from korrigo_backup.rescue.steps.choice import load_fitting
+from korrigo_backup.rescue.steps.inherited import ancestors
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
@@ -39,8 +40,9 @@ from korrigo_backup.rescue.values.judged_rows import (
     put_columns,
     put_rows,
 )
-from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValuePlan, ValueTable, require_revertible
+from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
+from korrigo_backup.rescue.values.refusals import inherited_column, require_revertible
 from korrigo_backup.rescue.values.staging import (
     changed_in,
     choose_rows,
@@ -56,7 +58,7 @@ from korrigo_backup.run.step import Listener, RevertStaging, silent
 from korrigo_backup.site.stamps import own_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.live_tables import TableLayout
     from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.steps.inherited import Ancestor
+    from korrigo_backup.rescue.steps.roots import Roots
     from korrigo_backup.site.site import Site
 
 _LATER = 1001
@@ -115,7 +119,7 @@ def revert(
         dump = find_dump(catalog, options.source, options.at)
         assert roots.table is not None and dump is not None  # noqa: S101, PT018 - both are named
         with rescue_session(site.postgres) as session:
-            work = _Revert(site, session, roots.table.table, options, listen)
+            work = _Revert(site, session, roots, options, listen)
             plan = work.plan(catalog, points, dump, roots.names)
             if options.dry_run:
                 return plan
@@ -131,10 +135,11 @@ def revert(
 class _Revert:
     """A revert in its session."""
 
-    def __init__(self, site: Site, session: Session, table: str, options: RevertOptions, listen: Listener) -> None:
+    def __init__(self, site: Site, session: Session, roots: Roots, options: RevertOptions, listen: Listener) -> None:
         self._site = site
         self._session = session
-        self._table = table
+        (self._table,) = roots.tables
+        self._described = roots.described
         self._options = options
         self._listen = listen
         self._live = read_tables(session)
@@ -145,7 +150,7 @@ class _Revert:
         """Stage the rows, judge their values, try to put them back, and return the plan."""
         live = self._live[self._table]
         staged = self._stage_saved(dump, live)
-        table = JudgedTable(staged, self._columns(staged))
+        table = JudgedTable(staged, self._columns(staged, dump))
         accident = self._accident(catalog, points, dump)
         after = self._stage_later(accident, live) if accident else None
         if accident and after and (lacks := set(table.columns) - set(after.columns)):
@@ -200,11 +205,13 @@ class _Revert:
         self._listen(RevertStaging(dump.name))
         return StagedRows(self._session, self._live, first=number)
 
-    def _columns(self, staged: StagedTable) -> tuple[str, ...]:
+    def _columns(self, staged: StagedTable, dump: Artifact) -> tuple[str, ...]:
         """Return the columns that are compared; UsageError for a name that is none of them."""
         possible = comparable_columns(staged)
         for name in self._options.columns:
             if name not in possible:
+                if above := next(self._above(name), None):
+                    raise inherited_column(self._options, name, self._table, above, dump)
                 table = staged.live.name
                 raise UsageError(
                     f"{name} is a column of the key of {table}"
@@ -215,6 +222,13 @@ class _Revert:
                     hint=f"one of {', '.join(get_close_matches(name, possible) or possible)}",
                 )
         return tuple(name for name in possible if not self._options.columns or name in self._options.columns)
+
+    def _above(self, column: str) -> Iterator[Ancestor]:
+        """Yield the tables with a column from whose models that of the table inherits."""
+        if column not in self._live[self._table].columns:
+            for one in ancestors(self._described, self._table, self._live):
+                if column in self._live[one.table].columns:
+                    yield one
 
     def _accident(self, catalog: Catalog, points: Points, dump: Artifact) -> Artifact | None:
         """Return the dump that shows the state after the accident: that which is named, else the only one that differs.

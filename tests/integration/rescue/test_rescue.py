@@ -116,6 +116,26 @@ def test_without_the_database_the_backups_are_looked_at_and_that_is_said(site):
     assert "not looked at" in out
 
 
+def test_without_the_database_no_data_that_a_restore_has_replaced_are_offered(site):
+    point = site.backup()
+    site.sql("DELETE FROM annotation")
+    site.korrigo("restore", point.name, "--yes", "--no-validate")
+    site.write("lost.pdf", b"lost")
+    site.backup_media()
+    (site.media / "lost.pdf").unlink()
+    found = site.json("rescue", "--only-data", env={"POSTGRES_PORT": "1"})
+    assert [one["command"] for one in found["offers"] if "safety" in one["command"]] == []
+    assert found["offers"][-1]["command"].endswith(point.name)
+
+
+def test_a_site_without_a_loss_gets_no_offer(site):
+    site.backup()
+    site.write("kept.pdf", b"kept")
+    site.backup_media()
+    assert rescue(site)["offers"] == []
+    assert "No row and no file" in site.korrigo("rescue", "--only-data").out
+
+
 def test_the_findings_of_doctor_and_validate_are_shown(site):
     days(site)
     found = site.json("rescue", env={"POSTGRES_PORT": "1"})

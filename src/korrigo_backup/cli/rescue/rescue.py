@@ -28,6 +28,7 @@ from korrigo_backup.rescue.diagnosis.moments import last_losses
 from korrigo_backup.rescue.diagnosis.offers import RescueFacts, offers
 from korrigo_backup.rescue.points import read_points, read_window
 from korrigo_backup.rescue.site_tables import live_database
+from korrigo_backup.rescue.source_dumps import of_the_site
 from korrigo_backup.validate.validate import validate
 
 if TYPE_CHECKING:
@@ -127,15 +128,14 @@ def _commands() -> frozenset[str]:
 def _facts(points: Points, found: Diagnosis) -> RescueFacts:
     still = [one.moment for one in found.steps if one.is_open]
     reference = found.tables[0].reference if found.tables else still[0].former if still else ""
-    dump = next((one for one in points.dumps if one.name == reference), points.dumps[-1])
+    dump = next((one for one in points.dumps if one.name == reference), of_the_site(points.dumps)[-1])
     point: Artifact = points.point_of(dump) or dump
     return RescueFacts(found.tables, found.files, point.name, minute(dump.created), found.replaced, found.steps)
 
 
 def _losses(found: Diagnosis) -> bool:
     """Return whether rows or files of the backups are missing, or differ."""
-    files = found.files.change if found.files else None
-    lost = files is not None and bool(files.removed.count or files.changed.count)
+    lost = found.files is not None and found.files.is_lost
     return lost or bool(found.tables or found.replaced) or any(one.is_open for one in found.steps)
 
 

@@ -56,7 +56,10 @@ def restore_tables_and_say(
         say_unchanged()
         return
     add_to_document(applied=True)
-    say(f"✅ {counted(plan.count, 'row')} put back, each as in the backup")
+    removed = sum(table.removed for table in plan.tables)
+    say(f"✅ {counted(plan.count - removed, 'row')} put back, each as in the backup")
+    if removed:
+        say(f"   {counted(removed, 'newer row')} removed")
     say("   to undo it: korrigo-backup rollback")
 
 

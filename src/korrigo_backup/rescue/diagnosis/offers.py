@@ -63,6 +63,11 @@ class FileState(msgspec.Struct, frozen=True, kw_only=True):
     change: FileChange
     unread_bytes: int = 0
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a file of the backup is missing, or has another content now."""
+        return bool(self.change.removed.count or self.change.changed.count)
+
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A way back: the data that it brings back, the data that it loses, the site's downtime, the command."""
@@ -108,7 +113,7 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
         found += _of_table(one, commands)
     if facts.files:
         found += _of_files(facts.files, commands)
-    if facts.point and (facts.tables or facts.files or steps):
+    if facts.point and (facts.tables or steps or (facts.files and facts.files.is_lost)):
         found.append(
             Offer(
                 brings="everything as it was then",
@@ -210,7 +215,7 @@ def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:
 
 def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
     missing, changed = files.change.removed, files.change.changed
-    if not missing.count and not changed.count:
+    if not files.is_lost:
         return []
     if RESTORE_FILE in commands:
         found = []

@@ -14,6 +14,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.erasure.findings import erased_finding
 from korrigo_backup.errors import Cancelled, NotFound, Refused
@@ -286,7 +287,8 @@ class _TableRestore:
                 )
                 if count := self._session.ask(query, int):
                     raise Refused(
-                        f"{count} rows of {child.name} refer to newer rows of {relation.to} that would be removed",
+                        f"newer rows of {relation.to} cannot be removed: {counted(count, 'row')} of {child.name}"
+                        " would be left without them",
                         hint=f"leave out --exact, or restore both: --table {quote(relation.to)} --table"
                         f" {quote(child.name)} --exact",
                         id_="restore.table_references",

@@ -89,7 +89,7 @@ def command(
             if newest[0].verb == Verb.RESTORE_FILES:
                 undo_files_and_say(wired, newest[0], yes=yes, dry_run=dry_run)
             else:
-                _undo_undelete(wired, undo, yes=yes, dry_run=dry_run)
+                _undo_undelete(wired, newest[0].stamp, yes=yes, dry_run=dry_run)
             return
         done = rollback(
             wired.site(),
@@ -131,8 +131,8 @@ def _chosen(wired: Wired, undo: str | None) -> list[Undoable]:
     )
 
 
-def _undo_undelete(wired: Wired, undo: str | None, *, yes: bool, dry_run: bool) -> None:
-    """Undo the newest undelete of the live data, or that with the id."""
+def _undo_undelete(wired: Wired, undo: str, *, yes: bool, dry_run: bool) -> None:
+    """Undo the operation with the id: an undelete, a revert, or the restore of a table."""
 
     def confirm(plan: UndoPlan) -> bool:
         say(f"Plan: roll back the {plan.verb} of {first_of(plan.asked, 3)}, from {plan.artifact}")

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 LOCK_WAIT = "10s"
 """How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""
 
-SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT})
-"""The site's own search path stays: its triggers run in this session."""
+SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT, "timezone": "UTC"})
+"""The site's own search path stays: its triggers run in this session. The zone, which is Django's own too, is fixed:
+a later session compares the texts of times in a record."""
 
 ROW, MARK, VIA, LEVEL, OVER = (identifier(f"korrigo_backup_{name}") for name in ("row", "mark", "via", "level", "over"))
 

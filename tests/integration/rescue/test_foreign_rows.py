@@ -67,6 +67,15 @@ def test_an_undelete_is_not_undone_in_another_database(make_site):
     assert site.sql("SELECT id FROM a") == [(2,)]
 
 
+def test_an_undelete_is_undone_after_the_time_zone_of_the_database_has_changed(make_site):
+    schema = "CREATE TABLE a (id int PRIMARY KEY, at timestamptz); INSERT INTO a VALUES (1, now()), (2, now());"
+    site, _, _ = wrecked(make_site, schema, "DELETE FROM a WHERE id = 1")
+    site.korrigo("undelete", "a:1", "--yes")
+    site.sql(f"ALTER DATABASE \"{site.database}\" SET timezone = 'Asia/Tokyo'")
+    site.korrigo("rollback", "--yes")
+    assert site.sql("SELECT id FROM a") == [(2,)]
+
+
 def test_a_changed_row_of_a_table_without_a_key_is_no_deleted_row(make_site):
     schema = ROWS + "CREATE TABLE counter (name text, n int); INSERT INTO counter VALUES ('a', 1), ('b', 1);"
     site, _, since = wrecked(make_site, schema, "UPDATE counter SET n = 2 WHERE name = 'a'; DELETE FROM a")

@@ -237,6 +237,8 @@ def remove_tree(path: Path) -> None:
     Raises Refused, without removing any file, if another file system is mounted below: its files are not ours to
     remove.
     """
+    if not os.path.lexists(path):  # a read-only file system refuses to remove even that
+        return
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return

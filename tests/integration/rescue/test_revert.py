@@ -209,3 +209,19 @@ def test_the_offer_of_rescue_is_a_command_that_works(school):
     (command,) = [one for one in offers if " revert " in one]
     school.korrigo(*shlex.split(command)[1:], "--yes")
     assert school.rows() == before
+
+
+def test_a_rollback_that_a_trigger_of_the_site_hinders_changes_nothing(school):
+    school.sql(ACCIDENT)
+    school.sql(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " NEW.points = greatest(NEW.points, OLD.points); RETURN NEW; END $$;"
+        "CREATE TRIGGER keep BEFORE UPDATE ON exam FOR EACH ROW EXECUTE FUNCTION keep()"
+    )
+    revert(school, "--yes")
+    after = school.rows()
+    assert "not those of before" in school.korrigo("rollback", "--yes", code=9).err
+    assert school.rows() == after
+    school.sql("DROP TRIGGER keep ON exam")
+    school.korrigo("rollback", "--yes")
+    assert school.sql("SELECT count(*) FROM exam WHERE points = 0") == [(12,)]

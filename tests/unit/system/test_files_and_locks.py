@@ -184,3 +184,11 @@ def test_a_system_error_is_reported_with_its_path_and_a_hint(number, kind, hint)
 def test_our_own_errors_pass_unchanged():
     with pytest.raises(Locked, match="held"), files.explained("x"):
         raise Locked("held", hint="wait")
+
+
+def test_a_missing_path_is_removed_also_on_a_read_only_file_system(tmp_path, monkeypatch):
+    def read_only(path, *, missing_ok=False):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(type(tmp_path), "unlink", read_only)
+    files.remove_tree(tmp_path / "missing")

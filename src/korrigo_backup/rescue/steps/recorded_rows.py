@@ -182,7 +182,9 @@ class RecordedRows:
         steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
         if any(steps) and sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
-        return self._session.ask("SET CONSTRAINTS ALL IMMEDIATE; SELECT to_json(pg_current_xact_id()::text)", str)
+        self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
+        self._values.require_as_before(self._head.verb)
+        return self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
 
     def _deletion(self, number: int) -> tuple[str, str]:
         """Return the statement that deletes the inserted rows of a table, with a name."""

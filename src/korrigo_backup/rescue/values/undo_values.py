@@ -11,7 +11,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import first_of
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.values.removed_rows import RemovedRows
@@ -56,7 +56,7 @@ class UndoValues:
         for number in self.changed():
             table, columns = self.layout(number), self._columns(number, "former")
             self._require_known(table, columns)
-            live = f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)} AND {_has(columns)}"
+            live = f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)} AND {_has(columns, 'put')}"
             self._refuse(number, f"u.former IS NOT NULL AND NOT EXISTS ({live})", f"changed again since the {verb}")
         for number in self.removed():
             table, columns = self.layout(number), self._columns(number, "removed")
@@ -95,7 +95,7 @@ class UndoValues:
             )
             statement = (
                 f"UPDATE ONLY {table.sql} l SET {sets} FROM pg_temp.undo_rows u WHERE u.number = {number}"
-                f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_has(columns)}"
+                f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_has(columns, 'put')}"
             )
             found.append((f"u{number}", statement))
         return found
@@ -113,6 +113,27 @@ class UndoValues:
             )
             found.append((f"i{number}", statement))
         return found
+
+    def require_as_before(self, verb: str) -> None:
+        """Raise ProofFailed if a row has not the values of before now: a trigger of the site has changed them."""
+        different: dict[str, int] = {}
+        for column, numbers in (("former", self.changed()), ("removed", self.removed())):
+            for number in numbers:
+                table = self.layout(number)
+                live = (
+                    f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)}"
+                    f" AND {_has(self._columns(number, column), column)}"
+                )
+                query = f"SELECT to_json(count(*)) FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                if count := self.session.ask(f"{query} AND u.{column} IS NOT NULL AND NOT EXISTS ({live})", int):
+                    different[table.name] = different.get(table.name, 0) + count
+        if different:
+            names = ", ".join(f"{count} of {name}" for name, count in different.items())
+            raise ProofFailed(
+                f"the values are not those of before the {verb}: {names}",
+                hint="a trigger of the site changes rows while they are changed",
+                id_="undelete.trigger",
+            )
 
     def leave_out(self, entries: Sequence[Entry], keys: Mapping[str, Key]) -> dict[str, int]:
         """Drop what is recorded of rows that were erased on request; return the numbers of rows by table."""
@@ -177,11 +198,11 @@ class UndoValues:
         return f"ARRAY[{texts}]::text[] = u.key"
 
 
-def _has(columns: tuple[str, ...]) -> str:
-    """Return the condition that a live row `l` has the values that were put there."""
+def _has(columns: tuple[str, ...], recorded: str) -> str:
+    """Return the condition that a live row `l` has recorded values: `put`, `former` or `removed`."""
     return " AND ".join(
-        f"(NOT jsonb_exists(u.put, {literal(name)}) OR CAST(l.{identifier(name)} AS text) IS NOT DISTINCT FROM"
-        f" u.put ->> {literal(name)})"
+        f"(NOT jsonb_exists(u.{recorded}, {literal(name)}) OR CAST(l.{identifier(name)} AS text)"
+        f" IS NOT DISTINCT FROM u.{recorded} ->> {literal(name)})"
         for name in columns
     )
 

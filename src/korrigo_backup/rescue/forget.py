@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.artifact.signature import Key
-from korrigo_backup.core.counted import counted
+from korrigo_backup.core.counted import counted, rows_by_table
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line, printable
@@ -253,5 +253,4 @@ def _findings(standing: Sequence[str], named: NamedRows) -> Iterator[Finding]:
 
 def _subject(done: Forgotten) -> str:
     """Return the numbers of recorded rows and files, for the journal: without keys, which are personal data."""
-    rows = [f"{counted(number, 'row')} of {table}" for table, number in done.rows.items()]
-    return ", ".join([*rows, *([counted(done.files, "file")] if done.files else [])])
+    return ", ".join([*rows_by_table(done.rows), *([counted(done.files, "file")] if done.files else [])])

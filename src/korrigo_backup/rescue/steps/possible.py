@@ -20,7 +20,10 @@ def require_possible(plan: UndeletePlan) -> None:
         first, more = bad[0], _others(plan)
         of = f"a row of {first.table}" if first.table else "a file"
         raise Refused(
-            f"the live site does not take {of}: {first.message}{more}", hint=_choices(first), id_="undelete.conflict"
+            f"the live site does not take {of}: {first.message}{more}",
+            hint=_choices(first),
+            detail=first.detail,
+            id_="undelete.conflict",
         )
     if not plan.count:
         if erased := next((one.message for one in plan.findings if one.id == "erasure.left_out"), ""):
@@ -33,6 +36,7 @@ def require_possible(plan: UndeletePlan) -> None:
         raise Refused(
             f"no row is left to bring back: {_named(first)}: {first.message}",
             hint=_choices(first, skip=False),
+            detail=first.detail,
             id_="undelete.nothing_left",
         )
 

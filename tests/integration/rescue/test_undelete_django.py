@@ -117,7 +117,7 @@ def test_content_types_that_were_numbered_anew_refuse_the_undelete(family):
     family.sql("DELETE FROM note; DELETE FROM visit; DELETE FROM child; UPDATE django_content_type SET id = 15 - id + 100;"
                "UPDATE django_content_type SET id = id - 100")  # fmt: skip
     before = family.rows()
-    with pytest.raises(Refused, match="app.child has another number") as refused:
+    with pytest.raises(Refused, match=r"app\.child has another number") as refused:
         undeleted(family, "child:1")
     assert refused.value.id == "undelete.content_types"
     assert family.rows() == before

@@ -125,3 +125,18 @@ def test_growth_of_a_table_is_named_as_ordinary(site):
     out = site.korrigo("rescue", "exam").out
     assert "ordinary growth" in out
     assert "✅ exam is live as in the newest backup" in out
+
+
+def test_a_dropped_column_is_a_loss_of_its_table(site):
+    (saved,) = days(site)
+    site.sql("ALTER TABLE annotation DROP COLUMN body CASCADE")
+    (symptom,) = look(site, "annotation")
+    assert (symptom["is_as_saved"], symptom["tables"][0]["change"]["lost_columns"]) == (False, ["body"])
+    assert command(symptom)[0] == "restore"
+    out = site.korrigo("rescue", "--only-data").out
+    assert "columns that are gone" in out
+    assert "No row and no file" not in out
+    site.backup()
+    out = site.korrigo("rescue", "annotation").out
+    assert "✅" not in out
+    assert f"restore {saved}" in out

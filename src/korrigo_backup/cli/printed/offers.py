@@ -11,6 +11,7 @@ from korrigo_backup.core.excerpt import listed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from korrigo_backup.compare.differences import RowChange
     from korrigo_backup.rescue.diagnosis.offers import Offer, TableState
     from korrigo_backup.rescue.diagnosis.steps import TableStep
 
@@ -28,8 +29,14 @@ def say_table_state(state: TableState) -> None:
     )
     if change.removed_keys:
         say_data(f"    - {listed(change.removed_keys)}")
+    _say_lost_columns(change, state.reference)
     if state.is_changed_as_a_whole:
         say("    ⚠️ most of its rows changed: see whether one statement did it")
+
+
+def _say_lost_columns(change: RowChange, former: str) -> None:
+    if change.lost_columns:
+        say(f"    ⚠️ columns that are gone, their values are in {former}: {listed(change.lost_columns)}")
 
 
 def say_step(step: TableStep, name: str = "") -> None:
@@ -40,6 +47,7 @@ def say_step(step: TableStep, name: str = "") -> None:
         f"{minute(moment.after)} to {minute(moment.at)}  {f'{name}: ' if name else ''}{least}{change.changed} changed,"
         f" {change.removed} removed, {change.added} added, of {moment.rows_before} rows"
     )
+    _say_lost_columns(change, moment.former)
     if step.is_large:
         say("    ⚠️ many of its rows at once: one statement, an import or a restore")
     elif step.is_growth:

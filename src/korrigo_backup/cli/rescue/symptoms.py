@@ -81,7 +81,10 @@ def _say(symptom: Symptom) -> None:
         say_table_state(state)
     older = _say_steps(symptom)
     if symptom.is_as_saved and older:
-        say(f"⚠️ {symptom.symptom} is live as in the newest backup, and an older step changed or removed rows")
+        say(
+            f"⚠️ {symptom.symptom} is live as in the newest backup, and an older step changed rows,"
+            " or removed rows or columns"
+        )
     elif symptom.is_as_saved:
         say(f"✅ {symptom.symptom} is live as in the newest backup")
     elif not symptom.offers and symptom.is_as_saved is False:

@@ -166,7 +166,7 @@ def _states(
 
 def _is_return(state: TableState, steps: Sequence[TableStep]) -> bool:
     """Return whether a table that changed since the newest dump has gone back to before a step with many rows."""
-    if state.moment.source != LIVE or state.change is None or state.change.removed:
+    if state.moment.source != LIVE or state.change is None or state.change.removed or state.change.lost_columns:
         return False
     since = [one.live for one in steps if one.moment.table == state.table and one.live is not None]
     return any(one.changed + one.removed < state.change.changed for one in since)
@@ -193,8 +193,7 @@ def _table_states(
         for changes_of in [rows_since(dumps[name], live, present, wanted)]
         for table, moment in wanted.items()
     ]
-    differing = (one for one in found if one.change is None or one.change.removed or one.change.changed)
-    return tuple(sorted(differing, key=_weight))
+    return tuple(sorted((one for one in found if one.is_lost), key=_weight))
 
 
 def _replaced(

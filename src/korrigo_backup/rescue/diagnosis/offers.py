@@ -46,6 +46,12 @@ class TableState(msgspec.Struct, frozen=True, kw_only=True):
     change: RowChange | None = None
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the table is gone, or lacks rows, former values or columns of the dump."""
+        change = self.change
+        return change is None or bool(change.removed or change.changed or change.lost_columns)
+
+    @property
     def is_changed_as_a_whole(self) -> bool:
         """Whether so many of its rows changed that one statement did it, or somebody imported them."""
         rows = self.moment.rows_before or 0

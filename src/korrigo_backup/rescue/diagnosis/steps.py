@@ -50,13 +50,17 @@ class TableStep(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_growth(self) -> bool:
         """Whether rows were added, and nothing else."""
-        return self.change.exact and not self.change.changed and not self.change.removed
+        change = self.change
+        return change.exact and not (change.changed or change.removed or change.lost_columns)
 
     @property
     def is_open(self) -> bool:
-        """Whether rows of this kind still differ from the state before the step."""
+        """Whether rows of this kind still differ from the state before the step, or its columns are still gone."""
         change, live = self.change, self.live
-        return live is not None and bool((change.changed and live.changed) or (change.removed and live.removed))
+        if live is None:
+            return False
+        rows = (change.changed and live.changed) or (change.removed and live.removed)
+        return bool(rows or set(change.lost_columns) & set(live.lost_columns))
 
 
 def is_many(rows: int, rows_before: int | None) -> bool:

@@ -202,4 +202,4 @@ def _numbers(table: PlannedTable) -> str:
 def _conflict(conflict: Conflict) -> str:
     mark, does = ("⚠️", " (left out)") if conflict.left else ("❌", "")
     row = ":".join(filter(None, (conflict.table, printable(",".join(conflict.key)))))
-    return f"{mark} {row}{does}: {conflict.message}"
+    return f"{mark} {row}{does}: {conflict.words}"

@@ -56,6 +56,7 @@ def command(
         raise ProofFailed(
             f"{len(bad)} of {len(findings)} validation checks failed: {names}",
             hint="each is explained where it is marked ❌; korrigo-backup rollback undoes a restore",
+            id_=bad[0].id,
         )
     if not as_json:
         say("")

@@ -245,7 +245,7 @@ def shown_plan(plan: UndeletePlan) -> UndeletePlan:
         tables=tables,
         links=(),
         files=plan.files[:_SHOWN],
-        conflicts=tuple(replace(one, message=one.message[:_WORDS]) for one in conflicts),
+        conflicts=tuple(replace(one, message=one.message[:_WORDS], detail=one.detail[:_WORDS]) for one in conflicts),
         findings=plan.findings[:_SHOWN],
     )
 

@@ -30,9 +30,6 @@ _KINDS = {
     "23P01": ConflictKind.EXCLUSION,
     "23503": ConflictKind.PARENT,
 }
-_WITH_WHOLE_ROW = frozenset({"23502", "23514", "23P01"})
-"""Errors whose detail, in the words of the server, has a whole row: hashes of passwords and tokens, too."""
-
 _LIMIT = 2000
 """Conflicts that are named; a plan with more is refused as a whole anyway."""
 
@@ -101,8 +98,9 @@ class Conflicts:
             )
         except StatementFailed as problem:
             raise UsageError(
-                f"{new.table}.{new.column} does not take {new.value!r}: {problem.message}",
+                f"{new.table}.{new.column} does not take the new value",
                 hint="write a value of the column's type: --new-value TABLE.COLUMN=VALUE",
+                detail=f"{new.value!r}: {problem.message}",
             ) from None
         self.new_values.append(NewValue(new.table, self._key(new.table, row), new.column, former[0], new.value))
 
@@ -115,7 +113,7 @@ class Conflicts:
                 f"no other row that comes back has a taken value in {column}"
                 if given
                 else f"no row that comes back has a taken value in {column}",
-                hint=f"leave out --new-value {new.table}.{new.column}={new.value}",
+                hint=f"leave out --new-value {new.table}.{new.column}=…",
                 id_="undelete.unused",
             )
 
@@ -181,9 +179,7 @@ class Conflicts:
         left = []
         for one in trial.conflicts:
             kind = _KINDS.get(one.code, ConflictKind.OTHER)
-            detail = "" if one.code in _WITH_WHOLE_ROW else one.detail
-            words = ": ".join(filter(None, (one.message, detail)))
-            self._add(kind, one.table, one.row, one.constraint, self._columns(one), words)
+            self._add(kind, one.table, one.row, one.constraint, self._columns(one), one.message, one.detail_without_row)
             if one.row:
                 left.append((one.table, one.row))
         for table, count in trial.changed.items():
@@ -198,11 +194,14 @@ class Conflicts:
             self._barred = True
 
     def _add(
-        self, kind: ConflictKind, table: str, row: int, constraint: str, columns: tuple[str, ...], words: str
+        self, kind: ConflictKind, table: str, row: int, constraint: str, columns: tuple[str, ...], *words: str
     ) -> None:
+        """Add a conflict; `words` are its message and, if there is one, its detail."""
         if len(self.found) < _LIMIT:
             key = self._key(table, row) if row else ()
-            self.found.append(Conflict(kind, table, key, constraint, columns, words, left=self.skip and bool(row)))
+            message, detail = (*words, "")[:2]
+            left = self.skip and bool(row)
+            self.found.append(Conflict(kind, table, key, constraint, columns, message, left, detail))
 
     def _key(self, table: str, row: int) -> tuple[str, ...]:
         staged = self.rows.tables[table]

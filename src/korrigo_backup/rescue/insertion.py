@@ -36,6 +36,10 @@ _MOST = 2000
 """Conflicts of a trial: the array is copied for each of them, and a trial is repeated without the rows left out."""
 
 
+_WITH_WHOLE_ROW = frozenset({"23502", "23514", "23P01"})
+"""Errors whose detail, in the words of the server, has a whole row: hashes of passwords and tokens, too."""
+
+
 class TrialConflict(msgspec.Struct, frozen=True):
     """A row that the live database does not take: the server's code, constraint, column and words.
 
@@ -49,6 +53,11 @@ class TrialConflict(msgspec.Struct, frozen=True):
     column: str
     message: str
     detail: str
+
+    @property
+    def detail_without_row(self) -> str:
+        """The detail, "" where it has a whole row."""
+        return "" if self.code in _WITH_WHOLE_ROW else self.detail
 
 
 class TriedInsertion(msgspec.Struct, frozen=True):

@@ -65,7 +65,8 @@ class PlannedTable(msgspec.Struct, frozen=True):
 class Conflict(msgspec.Struct, frozen=True):
     """A row or a file that the live site does not take, with the server's words.
 
-    `columns` are those of the constraint where the server names them. `left`: the plan goes on without it.
+    `columns` are those of the constraint where the server names them. `left`: the plan goes on without it. `detail` may
+    hold values of rows: it is printed with the plan, and is in no message of an error.
     """
 
     kind: ConflictKind
@@ -75,6 +76,12 @@ class Conflict(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     message: str
     left: bool = False
+    detail: str = ""
+
+    @property
+    def words(self) -> str:
+        """The message and the detail, for the plan."""
+        return ": ".join(filter(None, (self.message, self.detail)))
 
 
 class NewValue(msgspec.Struct, frozen=True):

@@ -50,7 +50,7 @@ def test_a_value_that_was_changed_again_stays_and_is_named(school):
     assert plan["conflicts"] == [
         {
             "kind": "changed_again", "table": "public.exam", "key": ["3"], "column": "name", "then": "exam 3",
-            "after": "oops 3", "now": "mended", "message": "", "left": True,
+            "after": "oops 3", "now": "mended", "message": "", "left": True, "detail": "",
         }
     ]  # fmt: skip
     assert plan["tables"][0]["newer_values"] == 1
@@ -66,6 +66,8 @@ def test_a_conflict_stops_the_whole_if_that_is_asked_for(school):
     before = school.rows()
     failed = school.korrigo("revert", "-T", "exam", "--from", school.made, "--on-conflict", "stop", "--yes", code=4)
     assert "public.exam:3" in failed.err
+    assert "detail: 'mended' now" in failed.err
+    assert "mended" not in (school.home / ".local/state/korrigo-backup/failures.json").read_text()
     assert school.rows() == before
 
 

@@ -52,6 +52,7 @@ def test_a_deleted_exam_comes_back_with_all_that_was_deleted_with_it(school):
     done = school.korrigo("undelete", "exam:5", "--relink", "--yes")
     assert "brought back" in done.out
     assert school.rows() == before
+    assert school.journal()[-1]["subject"] == "1 row of public.exam"  # a key may be personal data
 
 
 def test_without_relink_emptied_references_stay_empty_and_are_named(school):
@@ -200,6 +201,15 @@ def test_a_conflict_is_named_and_nothing_changes(school, change, kind, columns):
     assert plan["conflicts"][0]["columns"] == columns
     assert found["error"]["id"] == "undelete.conflict"
     assert school.rows() == before
+
+
+def test_a_taken_value_is_printed_and_not_kept(school):
+    school.sql(DELETE_EXAM.format(5) + "UPDATE exam SET name = 'exam 5' WHERE id = 1")
+    refused = school.korrigo("undelete", "exam:5", "--yes", code=4)
+    assert "detail: Key (name)=(exam 5) already exists." in refused.err
+    kept = (school.home / ".local/state/korrigo-backup/failures.json").read_text()
+    assert "exam_name_key" in kept
+    assert "(exam 5)" not in kept
 
 
 def test_rows_in_conflict_are_left_out_with_those_that_need_them(school):

@@ -60,7 +60,7 @@ EXAMPLES = {
         ("korrigo-backup fetch nas latest-point --identity key.txt", "a sealed restore point"),
     ),
     "forget": (
-        ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "after the site has deleted it"),
+        ('korrigo-backup forget accounts.User:12 --reason "request 2026-17"', "before the site deletes it"),
         ("korrigo-backup forget --list", "the ledger, and which entries may go"),
     ),
     "guard": (

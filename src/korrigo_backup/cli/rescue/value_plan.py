@@ -62,4 +62,4 @@ def _conflict(conflict: ValueConflict) -> str:
     if conflict.column:
         then, after, now = map(short, (conflict.then, conflict.after, conflict.now))
         return f"{mark} {row}{does}: {conflict.column} was changed again since: {then}, then {after}, now {now}"
-    return f"{mark} {row}{does}: {conflict.message}"
+    return f"{mark} {row}{does}: {conflict.words}"

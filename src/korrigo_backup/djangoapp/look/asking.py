@@ -256,7 +256,7 @@ def _plan(plan: UndeletePlan) -> dict[str, Any]:
         "file_count": plan.file_count,
         "files_left": plan.file_count - len(plan.files),
         "conflicts": [
-            (f"{one.table}:{','.join(one.key)}" if one.key else one.table, in_language(one.message), one.left)
+            (f"{one.table}:{','.join(one.key)}" if one.key else one.table, in_language(one.words), one.left)
             for one in plan.conflicts
         ],
         "findings": [attention(one) for one in plan.findings],

@@ -17,6 +17,7 @@ import msgspec
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
@@ -84,7 +85,7 @@ def restore_files(
             return plan
         if not confirm(plan):
             raise Cancelled("Restore cancelled", hint="to continue, run it again and answer yes")
-        subject = first_of(options.asked, _SHOWN)[:200]
+        subject = counted(plan.count, "file")  # a name of a file may be personal data
         with journal.recorded(
             catalog.directory, site, Verb.RESTORE_FILES, subject, listener=listen, why=options.answers
         ) as running:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.counted import rows_by_table
 from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.sql import identifier, literal
@@ -64,9 +66,9 @@ class Roots:
 
     @property
     def subject(self) -> str:
-        """The rows for the journal: without the condition, which may hold personal data."""
+        """The rows for the journal: without keys and condition, which may be personal data."""
         tables = (self.table.table,) if self.table else ("everything",) if self.everything else ()
-        return ", ".join((*(row.name for row in self.rows), *tables))
+        return ", ".join((*rows_by_table(Counter(row.table.table for row in self.rows)), *tables))
 
     @property
     def everything(self) -> bool:

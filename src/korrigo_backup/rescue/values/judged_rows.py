@@ -216,12 +216,18 @@ def count_verdicts(session: Session, table: JudgedTable, wanted: ValueVerdict) -
     return session.ask(query, int)
 
 
-def refused_row(session: Session, table: JudgedTable, row: int, message: str, *, left: bool) -> ValueConflict:
-    """Return the conflict of a row that the live database does not take."""
+def refused_row(session: Session, table: JudgedTable, row: int, words: tuple[str, str], *, left: bool) -> ValueConflict:
+    """Return the conflict of a row that the live database does not take; `words` are its message and detail."""
     query = f"SELECT to_json({table.key_text}) FROM {table.judged} j WHERE {ROW} = {row}"
     key = session.ask(query, tuple[str, ...])
+    message, detail = words
     return ValueConflict(
-        kind=ValueConflictKind.REFUSED, table=table.staged.live.name, key=key, message=message, left=left
+        kind=ValueConflictKind.REFUSED,
+        table=table.staged.live.name,
+        key=key,
+        message=message,
+        left=left,
+        detail=detail,
     )
 
 

@@ -38,7 +38,8 @@ class PutRow(msgspec.Struct, frozen=True):
 class ValueConflict(msgspec.Struct, frozen=True, kw_only=True):
     """A value that was changed again since the accident, or a row that the live database does not take.
 
-    `left`: the plan goes on without it.
+    `left`: the plan goes on without it. `detail` may hold values of rows: it is printed with the plan, and is in no
+    message of an error.
     """
 
     kind: ValueConflictKind
@@ -50,6 +51,12 @@ class ValueConflict(msgspec.Struct, frozen=True, kw_only=True):
     now: str | None = None
     message: str = ""
     left: bool = False
+    detail: str = ""
+
+    @property
+    def words(self) -> str:
+        """The message and the detail, for the plan."""
+        return ": ".join(filter(None, (self.message, self.detail)))
 
 
 class ValueTable(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,14 +74,16 @@ class PutBack:
                 break
             by_name = {one.staged.live.name: one for one in self.tables}
             for one in trial.conflicts:
-                words = ": ".join(filter(None, (one.message, one.detail)))
+                detail = one.detail_without_row
                 if not one.row:
                     return [
                         *found,
-                        ValueConflict(kind=ValueConflictKind.REFUSED, table=one.table, key=(), message=words),
+                        ValueConflict(
+                            kind=ValueConflictKind.REFUSED, table=one.table, key=(), message=one.message, detail=detail
+                        ),
                     ]
                 table = by_name[one.table]
-                found.append(refused_row(self.session, table, one.row, words, left=skip))
+                found.append(refused_row(self.session, table, one.row, (one.message, detail), left=skip))
                 if skip:
                     self.session.run(f"UPDATE {table.judged} SET {MARK} = NULL WHERE {ROW} = {one.row}")
             if not skip:

@@ -22,10 +22,11 @@ def require_revertible(plan: ValuePlan) -> None:
     if bad := plan.refused:
         first = bad[0]
         of = f"{first.table}:{','.join(first.key)}" if first.key else first.table
-        words = first.message or f"{first.column} was changed again since: {first.now!r} now"
+        words = first.message or f"{first.column} was changed again since"
         raise Refused(
             f"{of}: {words}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}",
             hint="leave such values and rows as they are: --on-conflict skip",
+            detail=first.detail or (f"{first.now!r} now" if first.column else ""),
             id_="revert.conflict",
         )
     refused = next((one for one in plan.conflicts if one.kind is ValueConflictKind.REFUSED), None)
@@ -33,6 +34,7 @@ def require_revertible(plan: ValuePlan) -> None:
         raise Refused(
             f"the live database takes none of the rows: {refused.message}",
             hint="mend what is in the way, then run it again",
+            detail=refused.detail,
             id_="revert.conflict",
         )
     if not plan.count:

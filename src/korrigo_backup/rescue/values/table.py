@@ -162,6 +162,7 @@ class _TableRestore:
             raise Refused(
                 f"the live database does not take a row of {refused[0].table}: {refused[0].message}",
                 hint="mend what is in the way, or choose rows: korrigo-backup undelete --table, korrigo-backup revert",
+                detail=refused[0].detail,
                 id_="undelete.conflict",
             )
         compared = [table.staged for table in self.put_back.tables]

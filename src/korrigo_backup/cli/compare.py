@@ -182,8 +182,7 @@ def _compare_backups(wired: Wired, present: Present, first: str, later: str) -> 
     if then.media and now.media and not present.tables:
         files = compare_archives(then.media, now.media, shown=present.shown)
     if then.dump and now.dump:
-        access = present.site.postgres.access
-        database = compare_dumps(then.dump, now.dump, access, present.tables, present.shown)
+        database = compare_dumps(then.dump, now.dump, present.site, present.tables, present.shown)
     if not (files or database):
         raise UsageError(
             f"{then.name} and {now.name} have no part in common that can be compared",

@@ -27,6 +27,8 @@ from korrigo_backup.drill.run import DrillLevel, DrillOptions, run_drill
 from korrigo_backup.errors import NotFound, PartlyDone, UsageError
 from korrigo_backup.notify.run import announced
 from korrigo_backup.places.place import PlaceName
+from korrigo_backup.postgres.difference import Acceptance
+from korrigo_backup.restore.unsearched import NOT_APPLICABLE
 from korrigo_backup.run.journal import SiteName
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import (
@@ -76,6 +78,12 @@ def command(
     to: Annotated[
         Path | None, typer.Option(metavar="DIRECTORY", help="--anonymise: write a dump and the files there.")
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID", help="A copy that stays: go on although it may hold erased rows (erasure.not_applicable)."
+        ),
+    ] = None,
     wait: Annotated[
         str, typer.Option(metavar="DURATION", help="How long to wait for another run: 90s, 30m, 2h.")
     ] = "0s",
@@ -119,6 +127,7 @@ def command(
         target=target or "",
         fetch=fetch,
         with_media=with_media,
+        accept=_accepted(accept),
         wait=seconds(wait),
         listen=listen,
     )
@@ -155,6 +164,15 @@ def _place(place: PlaceName | None, level: DrillLevel) -> PlaceName:
             f"a disaster drill destroys a whole stack, which --place {place} has not", hint="use --place compose"
         )
     return PlaceName.COMPOSE
+
+
+def _accepted(names: list[str] | None) -> Acceptance:
+    """Return the findings at which the drill goes on; UsageError for another name."""
+    if others := sorted({*(names or ())} - {NOT_APPLICABLE}):
+        raise UsageError(
+            f"--accept {others[0]}: a drill stops at no such finding", hint=f"a drill takes --accept {NOT_APPLICABLE}"
+        )
+    return Acceptance(frozenset(names or ()))
 
 
 def _require_fitting(artifact: str, seed: int | None, *, with_media: bool) -> None:

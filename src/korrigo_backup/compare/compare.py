@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.artifact.manifest import LARGEST, DatabaseProof, TableProof
 from korrigo_backup.compare.differences import Comparison, RowChange, TableDifference
+from korrigo_backup.compare.erased import NONE, RowsToErase, erased_in_copy, erased_in_dump, without_erased
 from korrigo_backup.compare.present import DumpRows, LiveRows
 from korrigo_backup.compare.rows import SHOWN, database_rows, dump_rows, narrow, narrow_under
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import SequenceProof
     from korrigo_backup.compare.rows import Saved
-    from korrigo_backup.postgres.access import Access
     from korrigo_backup.site.site import Site
 
 STATE_SCHEMA = "korrigo-backup/state-1"
@@ -82,6 +82,8 @@ class _Side:
     with_views: bool = True
     rows: Saved | None = None
     settings: tuple[str, ...] = (site_rows.SAME,)
+    erased: RowsToErase = NONE
+    """Rows that were erased on request: they are counted, and not named."""
 
 
 @phase("comparison")
@@ -92,10 +94,12 @@ def compare_artifact(present: Present, artifact: Artifact) -> Comparison:
         snapshot(present.site.postgres, database=present.name) as now,
     ):
         foreign = artifact.manifest is None or artifact.manifest.database is None
+        rows = dump_rows(source.file, artifact.name)
         saved = _Side(
             name=artifact.name,
             proof=source.expected,
-            rows=dump_rows(source.file, artifact.name),
+            rows=rows,
+            erased=erased_in_dump(present.site, artifact, rows),
             settings=(*site_rows.FOREIGN, site_rows.OURS) if foreign else (site_rows.OURS,),
             with_views=not foreign,
         )
@@ -109,7 +113,9 @@ def compare_database(present: Present, kept: str) -> Comparison:
         raise NotFound(f"there is no database {kept}", hint=f"there are: {', '.join(beside) or 'none of this site'}")
     server = present.site.postgres
     with snapshot(server, database=kept) as then, snapshot(server, database=present.name) as now:
-        saved = _Side(name=f"database {kept}", proof=_prove(then, kept, rule=RULE), rows=database_rows(then))
+        rows = database_rows(then)
+        erased = erased_in_copy(present.site, rows)
+        saved = _Side(f"database {kept}", _prove(then, kept, rule=RULE), rows=rows, erased=erased)
         return _compare(saved, present, now)
 
 
@@ -181,11 +187,12 @@ def _compare(saved: _Side, present: Present, now: Snapshot) -> Comparison:
 
 
 @phase("comparison")
-def compare_dumps(first: Artifact, later: Artifact, access: Access, wanted: tuple[str, ...], shown: int) -> Comparison:
+def compare_dumps(first: Artifact, later: Artifact, site: Site, wanted: tuple[str, ...], shown: int) -> Comparison:
     """Compare two dumps, which are verified first; nothing is loaded. `wanted` are tables, () for all.
 
     Rows are compared by the primary key of the later dump. Raises ProofFailed for a bad dump.
     """
+    access = site.postgres.access
     with open_sql(first, access) as then, open_sql(later, access) as now:
         rule = known_rule(then.expected.digest)
         one_rule = rule is not None and then.expected.digest == now.expected.digest
@@ -195,7 +202,13 @@ def compare_dumps(first: Artifact, later: Artifact, access: Access, wanted: tupl
         )
         left, right = _chosen(saved, present, wanted)
         doubtful = _doubtful(left, right)
-        rows = narrow(dump_rows(then.file, first.name), DumpRows(now.file, later.name), doubtful, shown=shown)
+        before, after = dump_rows(then.file, first.name), dump_rows(now.file, later.name)
+        rows = narrow(before, DumpRows(now.file, later.name), doubtful, shown=shown)
+        gone, gone_later = erased_in_dump(site, first, before), erased_in_dump(site, later, after)
+        hidden = {name: n for name, n in doubtful.items() if name in gone.counts or name in gone_later.counts}
+        if hidden:
+            others = DumpRows(now.file, later.name, gone_later.numbers)
+            rows = without_erased(rows, narrow(gone.left_out_of(before), others, hidden, shown=shown), both=True)
     different = tuple(_different(left, right, rows))
     same = len(left.keys() | right.keys()) - len(different)
     comparison = Comparison(saved=first.name, now=later.name, tables=different, same=same)
@@ -212,7 +225,11 @@ def _narrowed(saved: _Side, now: Snapshot, doubtful: Mapping[str, int], shown: i
     """Return which rows differ, under those settings that let most be equal."""
     if not saved.rows:
         return {}
-    return narrow_under(saved.settings, saved.rows, LiveRows(now), doubtful, shown=shown)
+    found = narrow_under(saved.settings, saved.rows, LiveRows(now), doubtful, shown=shown)
+    hidden = {name: rows for name, rows in doubtful.items() if name in saved.erased.counts}
+    others = saved.erased.left_out_of(saved.rows)
+    clean = narrow_under(saved.settings, others, LiveRows(now), hidden, shown=shown) if hidden else {}
+    return without_erased(found, clean)
 
 
 def _chosen(

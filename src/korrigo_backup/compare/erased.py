@@ -9,16 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.erasure.erased import ErasedKeys, erased_keys
 from korrigo_backup.erasure.references import Fate, read_references, read_tables
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.postgres.dump.rows import encoded
-from korrigo_backup.site.erasures import entries_about, ledger_keys
+from korrigo_backup.site.erasures import CopiedData, entries_about, ledger_keys
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
 
+    from korrigo_backup.compare.differences import RowChange
     from korrigo_backup.compare.rows import Saved
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.references import LoadedReference
@@ -69,6 +72,27 @@ def erased_in_dump(site: Site, data: SavedData, saved: Saved) -> RowsToErase:
     while search.read(saved, wanted):
         pass
     return RowsToErase(search.gone, {name: len(found) for name, found in search.gone.items()})
+
+
+def erased_in_copy(site: Site, saved: Saved) -> RowsToErase:
+    """Return the rows of a database of the server, `saved`, that the ledger would erase there; as `erased_in_dump`."""
+    return erased_in_dump(site, CopiedData(None), saved)
+
+
+def without_erased(
+    changes: Mapping[str, RowChange], clean: Mapping[str, RowChange], *, both: bool = False
+) -> dict[str, RowChange]:
+    """Return the changes of tables with all rows counted, and named without the erased rows.
+
+    `clean` are the changes without those rows, of the tables that have some: without those of the saved side, or of
+    `both`. A row of the live data alone is named as it is.
+    """
+    return {name: _renamed(one, clean[name], both=both) if name in clean else one for name, one in changes.items()}
+
+
+def _renamed(change: RowChange, clean: RowChange, *, both: bool) -> RowChange:
+    added = clean.added_keys if both else change.added_keys
+    return structs.replace(change, added_keys=added, changed_keys=clean.changed_keys, removed_keys=clean.removed_keys)
 
 
 def _references(site: Site, entries: Sequence[Entry]) -> tuple[LoadedReference, ...]:

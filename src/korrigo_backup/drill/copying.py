@@ -40,10 +40,16 @@ class MadeCopy:
 
 @dataclass(frozen=True)
 class Copying:
-    """How the copy is made: `to` is the new directory that it is written into."""
+    """How the copy is made: `to` is the new directory that it is written into; with `keep` the database is kept."""
 
     anonymiser: Anonymiser
     to: Path | None = None
+    keep: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether the copy is there after the drill."""
+        return self.keep or self.to is not None
 
     def made(self, loads: Sequence[PartLoad], stamp: str, listen: Listener) -> MadeCopy:
         """Anonymise the loaded data, check them, and write them where that is asked for.

@@ -16,10 +16,12 @@ from korrigo_backup.drill.opened import opened_parts, require_possible
 from korrigo_backup.drill.stopwatch import Stopwatch
 from korrigo_backup.errors import KorrigoBackupError, ProofFailed, Refused
 from korrigo_backup.places.place import PlaceName, other_places
+from korrigo_backup.postgres.difference import Acceptance
 from korrigo_backup.postgres.dump.place import NoRight
 from korrigo_backup.postgres.server_error import ClientFailed, StatementFailed
 from korrigo_backup.restore.bound import BOUND
 from korrigo_backup.restore.parts import DatabasePart, RestoreContext
+from korrigo_backup.restore.unsearched import NOT_APPLICABLE
 from korrigo_backup.run.record import Phase, recovery_seconds
 from korrigo_backup.run.step import CopyKept, LoadingThere, PlacingLoaded, RemovingLoaded, RoomForDrill
 from korrigo_backup.run.undo import UndoStack, all_or_nothing
@@ -110,10 +112,12 @@ def drill(
     listen: Listener,
     watch: Stopwatch | None = None,
     copying: Copying | None = None,
+    accept: Acceptance = Acceptance(),  # noqa: B008 - frozen
 ) -> Drilled:
     """Load, prove and remove; the caller holds the lock. ProofFailed if it cannot be loaded or proven.
 
-    With `copying` the loaded data are made an anonymised copy before they are kept or removed.
+    With `copying` the loaded data are made an anonymised copy before they are kept or removed. A copy that stays is
+    Refused if the backup cannot be searched for an erased row, unless `accept` names that.
 
     Refused if the place has no room for it, or gives no right to make a database. `watch` has measured the steps
     before.
@@ -136,6 +140,8 @@ def drill(
     with ExitStack() as opened:
         loads = list(opened_parts(artifacts, context, places, opened))
         require_possible(finding for one in loads for finding in one.part.plan.findings)
+        if places.place.name is PlaceName.STAGING or (copying and copying.stays):
+            _require_searched(found, accept)
         with all_or_nothing() as undo:
             for one in loads:
                 heard(LoadingThere(one.part.artifact.name, one.place.label))
@@ -157,6 +163,17 @@ def drill(
         copy = replace(copy, database=kept[0])
     findings = (*losses, *found, *left, ok("verify.drilled", words), *(copy.findings if copy else ()))
     return Drilled(findings, chosen.place.name, watch.phases(), copy)
+
+
+def _require_searched(found: Iterable[Finding], accept: Acceptance) -> None:
+    """Raise Refused for a copy that stays and may hold erased rows: a drill that removes its copy warns alone."""
+    lost = next((one for one in found if one.id == NOT_APPLICABLE), None)
+    if lost and not accept.takes(NOT_APPLICABLE):
+        raise Refused(
+            lost.message,
+            hint=f"drill a younger backup; or --accept {NOT_APPLICABLE}, then delete these rows in the copy",
+            id_=NOT_APPLICABLE,
+        )
 
 
 def _kept(load: PartLoad, stamp: str) -> str:

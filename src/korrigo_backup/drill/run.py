@@ -24,6 +24,7 @@ from korrigo_backup.places.beside import BesideLive
 from korrigo_backup.places.local import drill_files
 from korrigo_backup.places.place import PlaceName
 from korrigo_backup.places.staging import of_staging
+from korrigo_backup.postgres.difference import Acceptance
 from korrigo_backup.recovery.patience import patiently
 from korrigo_backup.recovery.recover import exclusive, recover_places
 from korrigo_backup.run.record import Phase, Verb, recovery_seconds
@@ -80,7 +81,8 @@ class DrillOptions:
     has no room for its media, its database alone. `wait` is in seconds: so long this run waits for another
     before it gives up.
 
-    `copying` makes an anonymised copy of the loaded data; without a directory for it, media are not loaded.
+    `copying` makes an anonymised copy of the loaded data; without a directory for it, media are not loaded. `accept`
+    names findings at which a drill that leaves a copy would stop.
 
     `places` makes the place for the site that is locked. `fetch` brings the copy of a target into the directory of
     another catalog and returns its path; `target` names it. `directory` is that of the site's backups.
@@ -98,6 +100,7 @@ class DrillOptions:
     with_media: bool = False
     wait: float = 0
     copying: Copying | None = None
+    accept: Acceptance = field(default_factory=Acceptance)
     listen: Listener = silent
 
 
@@ -257,6 +260,7 @@ def _steps(
         listen=running.listen,
         watch=watch,
         copying=options.copying,
+        accept=options.accept,
     )
     done.note(running, fingerprint(there, artifact))
     return done

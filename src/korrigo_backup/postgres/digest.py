@@ -23,6 +23,7 @@ from korrigo_backup.artifact.manifest import LargeObjectsProof, SequenceProof, T
 from korrigo_backup.core.encodings import to_text
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.postgres.config_tables import COMPUTES, CONFIG_TABLES
+from korrigo_backup.postgres.foreign_keys import foreign_keys
 from korrigo_backup.postgres.row_hash import row_hash
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import identifier
@@ -216,6 +217,10 @@ class Snapshot:
     def views(self) -> frozenset[str]:
         """Return the names of all materialised views."""
         return frozenset(normal_name(view) for view in self.ask(_VIEWS, frozenset[str]))
+
+    def references(self) -> tuple[tuple[str, str], ...]:
+        """Return the foreign keys as pairs: a table, and the table that its rows refer to."""
+        return tuple((one.table, one.to) for one in foreign_keys(self._session))
 
     def sequences(self) -> tuple[SequenceProof, ...]:
         """Return the positions of all sequences, as pg_dump saves them.

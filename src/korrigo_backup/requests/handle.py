@@ -41,6 +41,7 @@ from korrigo_backup.requests.records import (
 )
 from korrigo_backup.requests.withdraw import withdraw_erased
 from korrigo_backup.rescue.points import rows_named
+from korrigo_backup.rescue.steps.possible import require_not_erased
 from korrigo_backup.rescue.steps.transaction import EndUnknown
 from korrigo_backup.rescue.undelete import undelete
 from korrigo_backup.run import journal
@@ -127,6 +128,15 @@ def approve(
         if host.now() - record.received > host.rules.expire:
             return end_request(host, record, State.REFUSED, "it has expired"), None
         return carry_out(host, record, confirm)
+
+
+def plan_again(host: RequestHost, id_: str) -> tuple[RequestRecord, UndeletePlan]:
+    """Return a request that waits for a person, and its plan as it is made now. Nothing is changed."""
+    record = waiting_record(host, id_)
+    if host.now() - record.received > host.rules.expire:
+        raise Refused("it has expired", hint="its user may ask again", id_="requests.refused")
+    options = undelete_options(record, dry_run=True)
+    return record, undelete(host.site, host.catalog, options, now=host.now(), confirm=lambda _: False)
 
 
 def refuse(host: RequestHost, id_: str, reason: str) -> RequestRecord:
@@ -227,6 +237,7 @@ def _plan(host: RequestHost, record: RequestRecord) -> RequestRecord:
     require_known(host.catalog, record.backup)
     began = host.now()
     plan = undelete(host.site, host.catalog, undelete_options(record, dry_run=True), now=began, confirm=lambda _: False)
+    require_not_erased(plan)
     journal_look(host, record, "look", Outcome.DONE, "")
     return end_request(host, record, State.PLANNED, plan=plan, journaled=True)
 

@@ -8,6 +8,7 @@ recorded with it, so that media that are restored alone lack them, too.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -22,9 +23,10 @@ from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
 from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.erasure.rows import files_of_rows
-from korrigo_backup.errors import Cancelled, Unreachable, UsageError
+from korrigo_backup.errors import Cancelled, ProofFailed, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
-from korrigo_backup.rescue.file_history import relative
+from korrigo_backup.rescue.file_history import relative, saved_file
+from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.steps.named_rows import NamedRows, live_again, named_rows, rows_nowhere
 from korrigo_backup.rescue.steps.older_names import not_searched
 from korrigo_backup.rescue.steps.rules import rules_entry
@@ -35,7 +37,7 @@ from korrigo_backup.site.erasures import entries_about, path_columns, scope_of
 from korrigo_backup.system.files import explained, private_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.erasure.ledger import ErasureLedger
@@ -143,7 +145,10 @@ def record(
         known=sum(1 for one in made if one.subject is not Subject.RULES and one.identity in known),
         live=standing,
         ledger=str(ledger.path),
-        findings=(*_findings(standing, named), *not_searched(catalog, made, named.tables)),
+        findings=(
+            *_findings(standing, replace(named, nowhere=(*named.nowhere, *_files_nowhere(site, catalog, typed)))),
+            *not_searched(catalog, made, named.tables),
+        ),
     )
     if not options.dry_run:
         with explained(f"use the backup directory {catalog.directory}"):
@@ -175,6 +180,16 @@ def _typed_files(site: Site, files: Sequence[str]) -> dict[str, bool]:
     if folder := next((path for path in paths if here and (here / path).is_dir()), None):
         raise UsageError(f"{printable(folder)} is a directory", hint="name each of its files with --file")
     return {path: here is not None and os.path.lexists(here / path) for path in paths}
+
+
+def _files_nowhere(site: Site, catalog: Catalog, typed: Mapping[str, bool]) -> Iterator[str]:
+    """Yield the files that neither the site nor one of its media backups has; none where that is not known."""
+    left = [path for path, is_live in typed.items() if not is_live] if isinstance(site.media, MediaTree) else []
+    media = read_points(catalog).media if left else ()
+    for path in left:
+        with suppress(ProofFailed, FileNotFoundError):
+            if not any(saved_file(one, path) for one in media):
+                yield printable(path)
 
 
 def _files_of(site: Site, ledger: ErasureLedger, made: Sequence[Entry], key: Key) -> frozenset[str]:

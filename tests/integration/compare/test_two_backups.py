@@ -38,8 +38,7 @@ def artifacts(site):
 @pytest.mark.contract("D5")
 def test_two_dumps_differ_as_the_first_differs_from_the_live_database(pair):
     wired, first, later = artifacts(pair)
-    access = pair.wired().site().postgres.access
-    found = compare_dumps(first, later, access, (), 50)
+    found = compare_dumps(first, later, wired.site(), (), 50)
     live = compare_artifact(Present(wired.site(), shown=50), first)
     assert found.tables == live.tables
     assert {table.name for table in found.tables} >= {"public.kinds", "public.fresh", "public.hollow", "public.late"}

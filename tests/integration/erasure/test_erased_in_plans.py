@@ -62,6 +62,23 @@ def test_a_comparison_misses_no_erased_row_and_no_erased_file(album):
     assert found["files"]["erased"] == 1
 
 
+def test_a_comparison_counts_an_erased_row_and_does_not_name_it(album):
+    album.sql("DELETE FROM page WHERE copy_id = 5; DELETE FROM copy WHERE id = 5")
+    dump = album.one("db_backup_*.gz").name
+    for later in ([], [str(album.backup())]):
+        found = album.json("compare", dump, *later, code=9)
+        tables = {one["name"]: one["rows"] for one in found["tables"]}
+        assert (tables["public.person"]["removed"], tables["public.person"]["removed_keys"]) == (1, [])
+        assert (tables["public.copy"]["removed"], tables["public.copy"]["removed_keys"]) == (2, ["id=5"])
+
+
+def test_a_file_that_is_nowhere_is_named(album):
+    known = album.json("forget", "--file", "photos/3.jpg")
+    assert [one["id"] for one in known["forgotten"]["findings"]] == []
+    found = album.json("forget", "--file", "photos/3.jpeg")["forgotten"]["findings"]
+    assert [(one["id"], "photos/3.jpeg" in one["message"]) for one in found] == [("erasure.nowhere", True)]
+
+
 def test_the_changes_of_a_table_show_no_value_of_an_erased_row(album):
     album.sql("DELETE FROM page WHERE copy_id = 5; DELETE FROM person WHERE id = 5")
     found = album.json(

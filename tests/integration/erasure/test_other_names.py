@@ -44,6 +44,25 @@ def test_a_drill_names_what_it_cannot_search_for(make_site):
     assert "may hold erased rows" in site.korrigo("drill", made).out
 
 
+RULES = '[tables.person]\nn = "faker:first_name"\n'
+
+
+@pytest.mark.parametrize("kept", ["--keep", "--to"])
+def test_a_drill_that_leaves_a_copy_stops_where_it_cannot_search_for_a_row(make_site, kept, tmp_path):
+    site = make_site(schema=SCHEMA)
+    made = str(site.backup())
+    site.sql(f"{RENAMED}; DELETE FROM people WHERE id = 1")
+    site.korrigo("forget", "people:1", "--yes")
+    (site.home / "rules.toml").write_text(RULES)
+    options = ["--anonymise", site.home / "rules.toml", kept, *([tmp_path / "copy"] if kept == "--to" else [])]
+    before = site.databases()
+    failed = site.json("drill", made, *options, code=4)
+    assert failed["error"]["id"] == "erasure.not_applicable", failed
+    assert (site.databases(), (tmp_path / "copy").exists()) == (before, False)
+    site.korrigo("drill", made, *options, "--accept", "media.links", code=2)
+    assert "may hold erased rows" in site.korrigo("drill", made, *options, "--accept", "erasure.not_applicable").out
+
+
 def test_a_row_of_a_partitioned_table_is_named_by_its_partition(make_site):
     parts = "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9); CREATE TABLE p2 PARTITION OF p DEFAULT"
     rows = "INSERT INTO p VALUES (1), (12); CREATE TABLE c (p int NOT NULL REFERENCES p); INSERT INTO c TABLE p"

@@ -76,11 +76,27 @@ def test_by_default_a_person_of_the_host_approves(school):
     _configure(school, "ask")
     waiting = _bring_back(school, _plan(school, "exam:5"))
     assert (school.spool.answer_to(waiting).state, school.rows()) == (State.WAITING, school.after)
+    assert "public.copy" in school.korrigo("requests", "approve", waiting[:6], "--dry-run").out
     school.korrigo("requests", "approve", waiting[:6], code=5, stdin="no\n")
     assert (school.json("requests")["requests"][-1]["state"], school.rows()) == ("waiting", school.after)
     school.korrigo("requests", "approve", waiting[:6], "--yes")
     assert (school.spool.answer_to(waiting).state, school.rows()) == (State.DONE, school.before)
     school.korrigo("requests", "approve", waiting[:6], code=6)
+
+
+def test_the_dry_run_of_an_approval_shows_a_plan_that_has_changed(school):
+    _configure(school, "ask")
+    waiting = _bring_back(school, _plan(school, "exam:5"))
+    school.sql("INSERT INTO exam VALUES (5, 'again')")
+    refused = school.korrigo("requests", "approve", waiting, "--dry-run", code=(2, 4))
+    assert (school.spool.answer_to(waiting).state, refused.err.count("error")) == (State.WAITING, 1)
+
+
+def test_the_plan_of_an_erased_object_is_refused_without_its_rows(school):
+    school.korrigo("forget", "exam:5")
+    answer = school.spool.answer_to(_plan(school, "exam:5"))
+    assert (answer.state, answer.plan) == (State.REFUSED, None)
+    assert "was erased on request" in answer.message
 
 
 def test_a_refusal_reaches_its_user_with_the_reason(school):

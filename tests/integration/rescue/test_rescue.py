@@ -228,3 +228,31 @@ def test_a_dump_that_cannot_be_read_is_named_and_its_step_is_not_compared(site):
     path.write_bytes(path.read_bytes()[:-20] + b"x" * 20)
     found = rescue(site)
     assert any(second in one for one in found["losses"]["unseen"])
+
+
+def test_a_deletion_is_one_offer_of_its_top_that_names_the_tables_below(site):
+    (saved,) = days(site)
+    site.sql("DELETE FROM annotation; DELETE FROM copy; DELETE FROM exam WHERE id = 7")
+    found = rescue(site)
+    assert [one for one in commands(found) if one[0] == "undelete"] == [["undelete", "public.exam:7", "--from", saved]]
+    assert "deleted with them (also rows of public.annotation, public.copy)" in found["offers"][0]["brings"]
+
+
+def test_no_step_that_holds_only_a_deletion_is_offered_for_changed_values(site):
+    first, second, third, _ = days(
+        site, "DELETE FROM annotation WHERE id <= 2", "UPDATE annotation SET body = 'wiped'", "SELECT 1"
+    )
+    reverts = [one for one in commands(rescue(site)) if one[0] == "revert"]
+    assert reverts == [["revert", "--table", "public.annotation", "--from", second, "--accident", third]]
+    assert first not in str(reverts)
+
+
+def test_replaced_rows_that_a_newer_backup_has_are_offered_once(site):
+    point = site.backup()
+    site.sql("INSERT INTO exam (name) VALUES ('entered since')")
+    site.korrigo("restore", point.name, "--yes", "--no-validate")
+    site.sql("INSERT INTO exam (id, name) SELECT max(id) + 1, 'entered since' FROM exam")
+    newer = site.backup()
+    site.sql("DELETE FROM exam WHERE name = 'entered since'")
+    undeletes = [one for one in commands(rescue(site)) if one[0] == "undelete"]
+    assert [one[-1] for one in undeletes] == [newer.name]

@@ -140,3 +140,10 @@ def test_a_dropped_column_is_a_loss_of_its_table(site):
     out = site.korrigo("rescue", "annotation").out
     assert "✅" not in out
     assert f"restore {saved}" in out
+
+
+def test_a_row_of_a_dropped_table_comes_back_with_the_backup_alone(site):
+    (saved,) = days(site)
+    site.sql("DROP TABLE annotation CASCADE")
+    (symptom,) = look(site, "annotation:5")
+    assert [shlex.split(one["command"])[1:] for one in symptom["offers"]] == [["restore", saved]]

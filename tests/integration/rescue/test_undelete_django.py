@@ -8,7 +8,7 @@ import pytest
 from demosite import MANAGE
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.core.site_description import DatabaseName, DeclaredRelation, Description, TableName
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.row_history import HistorySource, row_history
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
@@ -111,6 +111,16 @@ def test_a_generic_relation_takes_rows_of_its_own_content_type_alone(family):
     undeleted(family, "child:2")
     assert family.sql("SELECT id FROM note") == [(3,)]
     assert family.sql("SELECT id FROM visit") == [(2,)]
+
+
+def test_content_types_that_were_numbered_anew_refuse_the_undelete(family):
+    family.sql("DELETE FROM note; DELETE FROM visit; DELETE FROM child; UPDATE django_content_type SET id = 15 - id + 100;"
+               "UPDATE django_content_type SET id = id - 100")  # fmt: skip
+    before = family.rows()
+    with pytest.raises(Refused, match=r"app\.child has another number") as refused:
+        undeleted(family, "child:1")
+    assert refused.value.id == "undelete.content_types"
+    assert family.rows() == before
 
 
 def test_an_object_that_is_needed_comes_back_with_both_of_its_rows(family):

@@ -50,7 +50,7 @@ class AnonymiseOptions:
         """Return how the copy is made, None without rules. Raises as `anonymiser`."""
         from korrigo_backup.app.build_anonymiser import anonymiser  # noqa: PLC0415 - only with rules
 
-        return Copying(anonymiser(site, self.rules), self.to) if self.rules is not None else None
+        return Copying(anonymiser(site, self.rules), self.to, self.keep) if self.rules is not None else None
 
     def beside(self, wired: Wired, site: Site) -> Places:
         """Return the place of such a copy: files are never loaded into the live tree, and no other place keeps it."""

@@ -18,11 +18,12 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import Interrupted, Refused, UsageError
-from korrigo_backup.requests.handle import approve, handle_requests, refuse, waiting_record
+from korrigo_backup.requests.handle import approve, handle_requests, plan_again, refuse, waiting_record
 from korrigo_backup.requests.host import RequestHost, RequestRules, has_work
-from korrigo_backup.requests.model import State
+from korrigo_backup.requests.model import State, plan_digest
 from korrigo_backup.requests.records import read_records
 from korrigo_backup.requests.spool import Spool
+from korrigo_backup.rescue.steps.possible import require_possible
 from korrigo_backup.run.step import UndeleteStep
 
 if TYPE_CHECKING:
@@ -103,10 +104,7 @@ def approve_(
     wired: Wired = context.ensure_object(CommandContext).wired()
     host = _host(wired, _spool(wired))
     if dry_run:
-        waiting = waiting_record(host, id_)
-        add_to_document(request=waiting)
-        say(f"{_words(waiting)} would be carried out if its plan is the same")
-        say_unchanged()
+        _say_planned(*plan_again(host, id_))
         return
 
     def confirm(plan: UndeletePlan) -> bool:
@@ -125,6 +123,24 @@ def approve_(
         )
     say(f"✅ {counted(plan.count if plan else 0, 'row')} brought back, each as in the backup")
     say("   to undo it: korrigo-backup rollback")
+
+
+def _say_planned(waiting: RequestRecord, plan: UndeletePlan) -> None:
+    """Print the plan of a request as it is now. Raises Refused if the site has shown another plan, or for a conflict.
+
+    The site has then to make a new plan: its user has not seen this one.
+    """
+    add_to_document(request=waiting, plan=plan)
+    say_undelete_plan(plan)
+    if plan_digest(plan) != waiting.digest:
+        raise Refused(
+            "the plan has changed since it was shown: this is the new one",
+            hint="requests approve shows it to its user, and brings nothing back",
+            id_="requests.refused",
+        )
+    require_possible(plan)
+    say(f"{_words(waiting)} would be carried out")
+    say_unchanged()
 
 
 def refuse_(

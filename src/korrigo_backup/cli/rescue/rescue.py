@@ -130,7 +130,8 @@ def _facts(points: Points, found: Diagnosis) -> RescueFacts:
     reference = found.tables[0].reference if found.tables else still[0].former if still else ""
     dump = next((one for one in points.dumps if one.name == reference), of_the_site(points.dumps)[-1])
     point: Artifact = points.point_of(dump) or dump
-    return RescueFacts(found.tables, found.files, point.name, minute(dump.created), found.replaced, found.steps)
+    since = minute(dump.created)
+    return RescueFacts(found.tables, found.files, point.name, since, found.replaced, found.steps, found.references)
 
 
 def _losses(found: Diagnosis) -> bool:

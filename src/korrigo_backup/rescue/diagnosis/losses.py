@@ -45,6 +45,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     which a safety backup has rows that are not live: a restore has replaced them. `steps` are those between two dumps
     in which many rows of a table changed or vanished, newest first; `often` tables have many of them, and `ordinary`
     tables changed by few rows at a time. `unseen` names parts that could not be looked at, each with the reason.
+    `references` are the foreign keys of the live database: a table, and the table that its rows refer to.
     """
 
     dumps: int
@@ -59,6 +60,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     files: FileState | None = None
     file_moments: tuple[TableMoment, ...] = ()
     unseen: tuple[str, ...] = ()
+    references: tuple[tuple[str, str], ...] = ()
 
 
 def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -> Diagnosis:
@@ -100,6 +102,7 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
         files=files,
         file_moments=tuple(one for one in changes_of_files if one.is_loss),
         unseen=tuple(unseen),
+        references=live.taken.references() if live.taken else (),
     )
 
 

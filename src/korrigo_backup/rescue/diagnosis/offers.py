@@ -13,6 +13,7 @@ import msgspec
 
 from korrigo_backup.compare.differences import Counted, FileChange, RowChange  # noqa: TC001 - msgspec reads them
 from korrigo_backup.core.counted import counted
+from korrigo_backup.rescue.diagnosis.deletions import Deletions
 from korrigo_backup.rescue.diagnosis.moments import TableMoment  # noqa: TC001 - msgspec reads it
 from korrigo_backup.rescue.diagnosis.steps import is_many
 from korrigo_backup.rescue.objects import written_object
@@ -99,24 +100,24 @@ class RescueFacts:
     """When `point` was made, in words: a restore of it loses all that is newer."""
     replaced: Sequence[TableState] = ()
     steps: Sequence[TableStep] = ()
+    references: Sequence[tuple[str, str]] = ()
+    """The foreign keys: a table, and the table that its rows refer to."""
 
 
 def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     """Return the ways back, that which loses least first; `commands` are those of this version."""
-    found: list[Offer] = []
-    for one in facts.tables:
-        found += _of_rows(one, commands)
     steps = [one for one in facts.steps if one.is_open]
-    for step in steps:
-        found += _of_rows(_state_before(step), commands)
-    for one in facts.replaced:
-        found += _of_rows(one, commands, replaced=True)
-    for one in facts.tables:
-        found += _of_values(one, commands)
-    for step in steps:
-        found += _of_changed_values(step, commands)
-    for one in facts.tables:
-        found += _of_table(one, commands)
+    states = [*facts.tables, *map(_state_before, steps)]
+    replaced = [one for one in facts.replaced if not any(_has_rows_of(other, one) for other in states)]
+    tops = _tops(states, facts.references)
+    found = [made for one, below in tops for made in _of_rows(one, commands, below)]
+    found += [
+        made
+        for one, below in _tops(replaced, facts.references)
+        for made in _of_rows(one, commands, below, replaced=True)
+    ]
+    found += _of_all_values(facts.tables, steps, commands)
+    found += [made for one, _ in tops if one in facts.tables for made in _of_table(one, commands)]
     if facts.files:
         found += _of_files(facts.files, commands)
     if facts.point and (facts.tables or steps or (facts.files and facts.files.is_lost)):
@@ -134,12 +135,45 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     return tuple(unique.values())
 
 
+def _tops(
+    states: Sequence[TableState], references: Sequence[tuple[str, str]]
+) -> list[tuple[TableState, tuple[str, ...]]]:
+    """Return the tables whose lost rows refer to no other lost rows, each with those below it."""
+    lost = Deletions(states, references)
+    return [(one, lost.below(one)) for one in states if not lost.above(one)]
+
+
+def _of_all_values(tables: Sequence[TableState], steps: Sequence[TableStep], commands: Container[str]) -> list[Offer]:
+    """Return the reverts. The step of a loss may hold nothing but it: values are those of the steps that changed."""
+    reverts = [(one.moment.table, made) for one in steps for made in _of_changed_values(one, commands)]
+    in_steps = {table for table, _ in reverts}
+    found = [
+        made
+        for one in tables
+        if one.moment.source == LIVE or one.table not in in_steps
+        for made in _of_values(one, commands)
+    ]
+    return [*found, *(made for _, made in reverts)]
+
+
 NONE = "nothing: no live row is changed"
 SERVES = "none, the site serves"
 _SHORT = "while the data are swapped: korrigo-backup plan has the seconds"
 
 
-def _of_rows(state: TableState, commands: Container[str], *, replaced: bool = False) -> list[Offer]:
+def _has_rows_of(state: TableState, replaced: TableState) -> bool:
+    """Return whether a newer dump has the same missing rows as a safety backup, as far as keys and counts tell."""
+    here, there = state.change, replaced.change
+    if here is None or there is None or state.table != replaced.table or state.moment.after <= replaced.moment.after:
+        return False
+    if there.removed == len(there.removed_keys):
+        return set(there.removed_keys) <= set(here.removed_keys)
+    return (here.removed, here.removed_keys) == (there.removed, there.removed_keys)
+
+
+def _of_rows(
+    state: TableState, commands: Container[str], below: Sequence[str], *, replaced: bool = False
+) -> list[Offer]:
     """Return the undelete of the rows that a table has lost, or that a restore has replaced."""
     change = state.change
     if change is None or not change.removed or UNDELETE not in commands:
@@ -150,9 +184,10 @@ def _of_rows(state: TableState, commands: Container[str], *, replaced: bool = Fa
     else:
         what = f"--table {quote(state.table)}"
     rows = f"{counted(change.removed, 'row')} of {state.table}"
+    brings = f"{rows}, which a restore has replaced" if replaced else f"{rows}, and what was deleted with them"
     return [
         Offer(
-            brings=f"{rows}, which a restore has replaced" if replaced else f"{rows}, and what was deleted with them",
+            brings=f"{brings} (also rows of {', '.join(below)})" if below else brings,
             loses=NONE,
             downtime=SERVES,
             command=f"korrigo-backup undelete {what} --from {state.reference}",
@@ -166,13 +201,12 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
         return []
     if not is_many(change.changed, state.moment.rows_before):
         return []
-    after = "" if state.moment.source == LIVE else f" --accident {state.moment.source}"
     return [
         Offer(
             brings=f"the former values of {counted(change.changed, 'row')} of {state.table}",
             loses="the values that these rows have now; those changed again since are left and named",
             downtime=SERVES,
-            command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}{after}",
+            command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}",
         )
     ]
 
@@ -185,7 +219,7 @@ def _state_before(step: TableStep) -> TableState:
 
 def _of_changed_values(step: TableStep, commands: Container[str]) -> list[Offer]:
     moment = step.moment
-    if REVERT not in commands or not step.change.changed or step.live is None or not step.live.changed:
+    if REVERT not in commands or step.live is None or not step.has_changed_rows:
         return []
     rows = min(step.change.changed, step.live.changed)
     which = f"--from {moment.former} --accident {moment.source}"

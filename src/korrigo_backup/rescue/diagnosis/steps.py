@@ -54,12 +54,22 @@ class TableStep(msgspec.Struct, frozen=True, kw_only=True):
         return change.exact and not (change.changed or change.removed or change.lost_columns)
 
     @property
+    def has_changed_rows(self) -> bool:
+        """Whether rows that changed in the step still differ; of many rows only the counts tell."""
+        change, live = self.change, self.live
+        if live is None or not change.changed or not live.changed:
+            return False
+        then, now = change.changed_keys, live.changed_keys
+        are_named = change.exact and live.exact and (change.changed, live.changed) == (len(then), len(now))
+        return not are_named or not set(then).isdisjoint(now)
+
+    @property
     def is_open(self) -> bool:
         """Whether rows of this kind still differ from the state before the step, or its columns are still gone."""
         change, live = self.change, self.live
         if live is None:
             return False
-        rows = (change.changed and live.changed) or (change.removed and live.removed)
+        rows = self.has_changed_rows or (change.removed and live.removed)
         return bool(rows or set(change.lost_columns) & set(live.lost_columns))
 
 

@@ -181,6 +181,8 @@ def _of_row(meant: TypedMeanings, row: NamedRow, seen: Surroundings) -> Symptom:
     history = row_history(source, seen.tables, row)
     former = _former(history.events, seen.points.dumps)
     made = row_offers(row, history, former, seen.commands) if former else ()
+    if made and live.taken and history.table not in {one.name for one in live.taken.tables()}:
+        made = _of_table(meant, row.table, seen).offers
     return Symptom(symptom=meant.text, row=history, is_as_saved=_is_as_saved(history), offers=made)
 
 

@@ -19,6 +19,7 @@ from korrigo_backup.rescue.saved_rows import open_saved_rows
 from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit
 from korrigo_backup.rescue.steps.conditions import run_condition
+from korrigo_backup.rescue.steps.content_types import CONTENT_TYPES
 from korrigo_backup.rescue.steps.roots import key_condition
 from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.table_changes import MIGRATIONS, PASSING
@@ -159,6 +160,8 @@ class Choice:
         roots = set(self._rows.live) if self._roots.everything else self._roots.tables
         down = downward(roots, self._relations)
         judged = tables_to_judge(self._site, dump, down, self._relations)
+        if any(one.generic and one.table in down for one in self._relations):
+            judged |= {name for name, live in self._rows.live.items() if live.table == CONTENT_TYPES}
         wanted = [name for name in upward(down, self._relations) | judged if name in self._rows.live]
         with open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read({name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in wanted})

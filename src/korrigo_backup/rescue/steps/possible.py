@@ -15,15 +15,9 @@ if TYPE_CHECKING:
 
 def require_possible(plan: UndeletePlan) -> None:
     """Raise Refused for a plan with conflicts at which the undelete stops, or without rows."""
+    require_not_erased(plan)
     if bad := plan.refused:
-        first = bad[0]
-        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-        if first.kind is ConflictKind.ERASED:
-            raise Refused(
-                f"{written_object(first.table, first.key)} was erased on request, so it is not brought back{more}",
-                hint="leave it out: korrigo-backup forget --list shows the ledger",
-                id_="erasure.row",
-            )
+        first, more = bad[0], _others(plan)
         of = f"a row of {first.table}" if first.table else "a file"
         raise Refused(
             f"the live site does not take {of}: {first.message}{more}",
@@ -45,6 +39,22 @@ def require_possible(plan: UndeletePlan) -> None:
             detail=first.detail,
             id_="undelete.nothing_left",
         )
+
+
+def require_not_erased(plan: UndeletePlan) -> None:
+    """Raise Refused for a plan with a row that was asked for by its name and was erased on request."""
+    if first := next((one for one in plan.refused if one.kind is ConflictKind.ERASED), None):
+        more = _others(plan)
+        raise Refused(
+            f"{written_object(first.table, first.key)} was erased on request, so it is not brought back{more}",
+            hint="leave it out: korrigo-backup forget --list shows the ledger",
+            id_="erasure.row",
+        )
+
+
+def _others(plan: UndeletePlan) -> str:
+    bad = plan.refused
+    return f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
 
 
 def _named(conflict: Conflict) -> str:

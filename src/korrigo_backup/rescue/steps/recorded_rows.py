@@ -237,7 +237,7 @@ class RecordedRows:
             )
             if count := self._session.ask(query, int):
                 raise Refused(
-                    f"{count} rows of {child.name} refer to rows of the {self._head.verb} now",
+                    f"rows of {child.name} refer to rows of the {self._head.verb} now: {count}",
                     hint=self._way_on,
                     id_="undelete.changed",
                 )

@@ -21,6 +21,7 @@ from korrigo_backup.rescue.insertion import picked
 from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
 from korrigo_backup.rescue.staged_rows import StagedRows
 from korrigo_backup.rescue.steps.choice import Choice
+from korrigo_backup.rescue.steps.content_types import require_same_numbers
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
@@ -67,6 +68,7 @@ class Undeletion:
         choice = Choice(self.site, self.rows, self._roots, self._options, self.relations, self._listen)
         artifact = choice.choose(catalog, points)
         self._findings += choice.findings
+        require_same_numbers(self.rows, self.relations, artifact.name)
         close(self.rows, self.relations)
         require_overwritten(self.rows, self._roots.overwrite)
         erased = erased_among_picked(self.site, artifact, self.rows)

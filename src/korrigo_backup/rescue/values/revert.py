@@ -272,7 +272,7 @@ class _Revert:
             self._findings.append(
                 warning(
                     "revert.deleted",
-                    f"{gone} rows of {name} are in the backup and not live: a revert brings no row back",
+                    f"{counted(gone, 'row')} of {name} in the backup and not live: a revert brings no row back",
                     f"korrigo-backup undelete --table {quote(name)} --from {dump.name}",
                 )
             )

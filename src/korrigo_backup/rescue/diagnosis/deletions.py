@@ -1,0 +1,49 @@
+"""The tables that lost rows in one deletion: the tops, and the tables whose rows refer to them; decided here alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from korrigo_backup.rescue.diagnosis.offers import TableState
+
+
+class Deletions:
+    """The tables that lack rows of the same dump, by the foreign keys between them.
+
+    `undelete` of the top brings the rows that refer to its rows, and a row below it that was deleted on its own is
+    offered when the top is back.
+    """
+
+    def __init__(self, states: Iterable[TableState], references: Iterable[tuple[str, str]]) -> None:
+        self._lost: dict[str, set[str]] = defaultdict(set)
+        for one in states:
+            if one.change and one.change.removed:
+                self._lost[one.reference].add(one.table)
+        self._to: dict[str, set[str]] = defaultdict(set)
+        self._from: dict[str, set[str]] = defaultdict(set)
+        for table, to in references:
+            self._to[table].add(to)
+            self._from[to].add(table)
+
+    def above(self, state: TableState) -> frozenset[str]:
+        """Return the tables with lost rows to which those of a table refer; tables of a circle are not above it."""
+        return self._reached(state, self._to) - self._reached(state, self._from)
+
+    def below(self, state: TableState) -> tuple[str, ...]:
+        """Return the tables with lost rows that refer to those of a table, over others, too."""
+        return tuple(sorted(self._reached(state, self._from) - self._reached(state, self._to)))
+
+    def _reached(self, state: TableState, ways: dict[str, set[str]]) -> frozenset[str]:
+        lost = self._lost.get(state.reference, set[str]())
+        if state.table not in lost:
+            return frozenset()
+        found, waiting = set[str](), [state.table]
+        while waiting:
+            new = (ways.get(waiting.pop(), set[str]()) & lost) - found - {state.table}
+            found |= new
+            waiting += new
+        return frozenset(found)

@@ -65,7 +65,9 @@ def mark_copies(
         of_table = [one for one in references if one.table.name == name and one.fate is Fate.EMPTIED]
         emptied[name] = tuple(dict.fromkeys(column for one in of_table for column in one.emptied))
     session.run("COMMIT")
-    return ErasedCopies({name: f"pg_temp.erased_{number}" for name, number in marked.marked.items()}, emptied)
+    return ErasedCopies(
+        {name: f"pg_temp.korrigo_backup_erased_{number}" for name, number in marked.marked.items()}, emptied
+    )
 
 
 def _of_copy(one: LoadedReference) -> LoadedReference:

@@ -178,7 +178,7 @@ class MarkedRows:
             return ""
         if number is None:
             return table.sql if table.parted else f"(SELECT c.* FROM {table.sql} c)"
-        gone = f"SELECT FROM pg_temp.erased_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
+        gone = f"SELECT FROM pg_temp.korrigo_backup_erased_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
         return f"(SELECT c.* FROM {table.sql} c WHERE {'' if marked else 'NOT '}EXISTS ({gone}))"
 
     def without_triggers(self, references: Sequence[LoadedReference]) -> TriggersOff:
@@ -211,7 +211,7 @@ class MarkedRows:
         steps, counts = [], []
         for name, number in self.marked.items():
             steps.append(
-                f"d{number} AS (DELETE FROM {self.tables[name].sql} c USING pg_temp.erased_{number} g"
+                f"d{number} AS (DELETE FROM {self.tables[name].sql} c USING pg_temp.korrigo_backup_erased_{number} g"
                 " WHERE c.tableoid = g.part AND c.ctid = g.at RETURNING 1)"
             )
             counts.append(f"(SELECT count(*) FROM d{number})")
@@ -223,7 +223,7 @@ class MarkedRows:
         """Raise ProofFailed if a marked row is still there: a rule of the database has kept it."""
         for name, number in self.marked.items():
             query = (
-                f"SELECT to_json(count(*)) FROM {self.tables[name].sql} c JOIN pg_temp.erased_{number} g"
+                f"SELECT to_json(count(*)) FROM {self.tables[name].sql} c JOIN pg_temp.korrigo_backup_erased_{number} g"
                 " ON c.tableoid = g.part AND c.ctid = g.at"
             )
             if left := self.session.ask(query, int):
@@ -236,15 +236,15 @@ class MarkedRows:
     def drop(self) -> None:
         """Drop the temporary tables."""
         for number in self.numbers.values():
-            self.session.run(f"DROP TABLE pg_temp.erased_{number}")
+            self.session.run(f"DROP TABLE pg_temp.korrigo_backup_erased_{number}")
 
     def _mark(self, table: LoadedTable, places: str) -> int:
         """Mark rows, `places` gives them as (part, at); return how many were not marked before."""
         number = self.numbers.get(table.name)
         if number is None:
             self.numbers[table.name] = number = len(self.numbers) + 1
-            self.session.run(f"CREATE TEMP TABLE erased_{number} (part oid, at tid)")
-        gone = f"pg_temp.erased_{number}"
+            self.session.run(f"CREATE TEMP TABLE korrigo_backup_erased_{number} (part oid, at tid)")
+        gone = f"pg_temp.korrigo_backup_erased_{number}"
         found = self._count(
             f"INSERT INTO {gone} SELECT DISTINCT n.part, n.at FROM ({places}) n (part, at)"
             f" WHERE NOT EXISTS (SELECT FROM {gone} g WHERE g.part = n.part AND g.at = n.at) RETURNING 1"
@@ -259,14 +259,16 @@ class MarkedRows:
     def _referring(self, one: LoadedReference) -> str:
         """Return the FROM of rows `c` that refer to marked rows `p`."""
         return (
-            f"pg_temp.erased_{self.marked[one.to.name]} m JOIN {one.to.sql} p ON p.tableoid = m.part AND p.ctid = m.at"
+            f"pg_temp.korrigo_backup_erased_{self.marked[one.to.name]} m JOIN {one.to.sql} p ON"
+            " p.tableoid = m.part AND p.ctid = m.at"
             f" JOIN {one.table.sql} c ON {one.joins('c', 'p')}"
         )
 
     def _referred(self, one: LoadedReference) -> str:
         """Return the FROM of rows `p` that marked rows refer to."""
         return (
-            f"pg_temp.erased_{self.marked[one.table.name]} m JOIN {one.table.sql} c ON c.tableoid = m.part"
+            f"pg_temp.korrigo_backup_erased_{self.marked[one.table.name]} m JOIN {one.table.sql} c ON"
+            " c.tableoid = m.part"
             f" AND c.ctid = m.at JOIN {one.to.sql} p ON {one.joins('c', 'p')}"
         )
 
@@ -275,5 +277,5 @@ class MarkedRows:
         rows = self._referring(one)
         if one.table.name not in self.marked:
             return rows
-        gone = f"pg_temp.erased_{self.marked[one.table.name]}"
+        gone = f"pg_temp.korrigo_backup_erased_{self.marked[one.table.name]}"
         return f"{rows} WHERE NOT EXISTS (SELECT FROM {gone} s WHERE s.part = c.tableoid AND s.at = c.ctid)"

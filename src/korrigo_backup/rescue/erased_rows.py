@@ -75,7 +75,7 @@ def _marked(site: Site, artifact: Artifact, rows: StagedRows) -> Mapping[str, st
         name: msgspec.structs.replace(
             live[name],
             schema="pg_temp",
-            table=f"then_{table.number}",
+            table=f"korrigo_backup_then_{table.number}",
             columns=table.columns,
             nullable=tuple(column for column in live[name].nullable if column in table.columns),
         )

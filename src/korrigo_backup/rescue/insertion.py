@@ -157,17 +157,17 @@ def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str 
     together = " ".join(f"EXECUTE {literal(one)};" for one in changes)
     tag = f"$trial_{secrets.token_hex(8)}$"
     session.run(
-        f"BEGIN; CREATE TEMP TABLE trial (result json) ON COMMIT PRESERVE ROWS; DO {tag} {_DECLARE}\n"
+        f"BEGIN; CREATE TEMP TABLE korrigo_backup_trial (result json) ON COMMIT PRESERVE ROWS; DO {tag} {_DECLARE}\n"
         f"BEGIN SET CONSTRAINTS ALL IMMEDIATE; BEGIN {together} EXECUTE {literal(proven)} INTO changed;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}'; EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' THEN NULL;"
         f" WHEN OTHERS THEN {_DIAGNOSTICS} failed := {_FOUND.format(table='coalesce(whose, $q$$q$)', row=0)}; END;\n"
         f"IF failed IS NOT NULL THEN {apart} IF found = '[]' THEN found := found || failed; END IF; END IF;\n"
-        "INSERT INTO pg_temp.trial"
+        "INSERT INTO pg_temp.korrigo_backup_trial"
         " VALUES (json_build_object('conflicts', found, 'changed', coalesce(changed, '{}')));"
         f" END {tag}"
     )
-    result = session.ask("SELECT result FROM pg_temp.trial", TriedInsertion)
-    session.run("DROP TABLE pg_temp.trial; COMMIT")
+    result = session.ask("SELECT result FROM pg_temp.korrigo_backup_trial", TriedInsertion)
+    session.run("DROP TABLE pg_temp.korrigo_backup_trial; COMMIT")
     return result
 
 
@@ -218,13 +218,12 @@ def try_apart(name: str, rows: str, change: str, passed: str = "") -> str:
 def raise_sequences(tables: Iterable[StagedTable]) -> str:
     """Return statements that raise the sequences of the tables' columns above the inserted values."""
     return " ".join(
-        "DO $raise$ DECLARE s text; BEGIN"
-        f" s := pg_get_serial_sequence({literal(one.live.sql)}, {literal(name)}); IF s IS NOT NULL THEN EXECUTE"
-        f" format('SELECT setval(%L, m) FROM (SELECT max(%I) AS m FROM %s WHERE %s) x, %s s"
-        f" WHERE m > s.last_value OR (m = s.last_value AND NOT s.is_called)', s, {literal(name)},"
+        "DO $raise$ DECLARE s text; named text;"
+        f" BEGIN FOREACH named IN ARRAY ARRAY[{', '.join(map(literal, one.columns))}]::text[] LOOP"
+        f" s := pg_get_serial_sequence({literal(one.live.sql)}, named); IF s IS NOT NULL THEN EXECUTE"
+        " format('SELECT setval(%L, m) FROM (SELECT max(%I) AS m FROM %s WHERE %s) x, %s s"
+        " WHERE m > s.last_value OR (m = s.last_value AND NOT s.is_called)', s, named,"
         f" {literal(one.gone)}, {literal(PICKED)}, s); END IF;"
-        " END $raise$;"
+        " END LOOP; END $raise$;"
         for one in tables
-        for name in one.key
-        if name in one.live.columns
     )

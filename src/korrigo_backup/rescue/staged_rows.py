@@ -57,17 +57,17 @@ class StagedTable:
     @property
     def over(self) -> str:
         """The temporary table of the live rows that may be overwritten."""
-        return f"pg_temp.over_{self.number}"
+        return f"pg_temp.korrigo_backup_over_{self.number}"
 
     @property
     def then(self) -> str:
         """The temporary table of all rows."""
-        return f"pg_temp.then_{self.number}"
+        return f"pg_temp.korrigo_backup_then_{self.number}"
 
     @property
     def gone(self) -> str:
         """The temporary table of the deleted rows."""
-        return f"pg_temp.gone_{self.number}"
+        return f"pg_temp.korrigo_backup_gone_{self.number}"
 
     @property
     def has_key(self) -> bool:
@@ -140,14 +140,14 @@ class StagedRows:
         over, others = "false", ""
         if table.overwrites:
             self.session.run(
-                f"CREATE TEMP TABLE over_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql}"
+                f"CREATE TEMP TABLE korrigo_backup_over_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql}"
                 f" WHERE {self.overwritable[live.name]}"
             )
             over = f"EXISTS (SELECT FROM {table.over} o WHERE {table.same('o', 't')})"
             other = f"{table.content('o')} <> {table.content('t')}"
             others = f" OR EXISTS (SELECT FROM {table.over} o WHERE {table.same('o', 't')} AND {other})"
         self.session.run(
-            f"CREATE TEMP TABLE gone_{table.number} AS"
+            f"CREATE TEMP TABLE korrigo_backup_gone_{table.number} AS"
             f" SELECT {_OWN_COLUMNS}, {over} AS {OVER}, {', '.join(f't.{identifier(name)}' for name in table.columns)}"
             f" FROM {table.then} t WHERE {'true' if table.has_key or live.name in self.named else 'false'}"
             f" AND NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')})"
@@ -171,7 +171,8 @@ class StagedRows:
         table = StagedTable(len(self.tables) + self.first, live, columns, lost, new, overwrites)
         more = "".join(f"ALTER TABLE {table.then} ADD {identifier(name)} text; " for name in lost)
         self.session.run(
-            f"CREATE TEMP TABLE then_{table.number} AS SELECT {table.listed} FROM ONLY {live.sql} WITH NO DATA; {more}"
+            f"CREATE TEMP TABLE korrigo_backup_then_{table.number} AS SELECT {table.listed} FROM ONLY"
+            f" {live.sql} WITH NO DATA; {more}"
         )
         self.session.feed(_copy(table.then, text))
         self.session.run(f"ANALYZE {table.then}")

@@ -155,10 +155,19 @@ def test_a_trigger_that_sets_a_column_is_named_before_anything_changes(school):
         "CREATE TRIGGER touch BEFORE UPDATE ON exam FOR EACH ROW EXECUTE FUNCTION touch()"
     )
     before = school.rows()
-    assert "public.exam.points" in revert(school, "--yes", code=4)["error"]["message"]
+    error = revert(school, "--where", "id < 12", "--yes", code=4)["error"]
+    assert "public.exam.points" in error["message"]
     assert school.rows() == before
-    revert(school, "--column", "name", "--yes")
-    assert school.sql("SELECT count(*) FROM exam WHERE name LIKE 'oops%'") == [(0,)]
+    [_, *command] = shlex.split(error["hint"].partition(": ")[2])
+    school.korrigo(*command, "--yes")
+    assert school.sql("SELECT count(*) FROM exam WHERE name LIKE 'oops%' OR facts IS NULL") == [(1,)]
+
+
+def test_a_condition_that_holds_for_no_row_of_the_backup_is_named_as_the_cause(school):
+    school.sql(ACCIDENT)
+    error = revert(school, "--where", "name LIKE 'oops%'", "--yes", code=6)["error"]
+    assert "the condition holds for no row of public.exam" in error["message"]
+    assert error["hint"].endswith("by their key: id")
 
 
 def test_what_cannot_be_told_is_refused(school):

@@ -97,7 +97,7 @@ class Choice:
         self._require_gone()
         until = self._options.at or (None if self._options.source else self._options.since)
         named = find_dump(catalog, self._options.source, until)
-        for dump in [named] if named else in_order(points.require_dumps()):
+        for dump in [named] if named else self._possible(points):
             if self._has_roots(dump):
                 self.findings += require_trusted(self._site, dump, allow_unsigned=self._options.allow_unsigned)
                 self._listen(UndeleteStaging(dump.name))
@@ -109,13 +109,18 @@ class Choice:
                     if not named:
                         self.findings += self._fuller(dump, points)
                     return dump
-                self._forget()
+                _drop(self._rows)
         where = named.name if named else "any backup"
         raise NotFound(
             f"{', '.join(self._roots.names)}: not found among the deleted rows of {where}",
             hint=self._where_to_look(),
             id_="undelete.absent",
         )
+
+    def _possible(self, points: Points) -> list[Artifact]:
+        """Return the dumps in the order in which they are tried: none of after `--until`, whose rows may be newer."""
+        until = self._options.until
+        return in_order(one for one in points.require_dumps() if until is None or one.created <= until)
 
     def _where_to_look(self) -> str:
         if self._roots.rows:
@@ -174,12 +179,6 @@ class Choice:
         with suppress(StatementFailed), open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read(wanted)
 
-    def _forget(self) -> None:
-        for table in self._rows.tables.values():
-            over = f", {table.over}" if table.overwrites else ""
-            self._session.run(f"DROP TABLE {table.then}, {table.gone}{over}")
-        self._rows.tables.clear()
-
     def _mark(self) -> int:
         """Mark the rows that are asked for; return their number. UsageError for a condition that is no SQL."""
         count = 0
@@ -236,6 +235,7 @@ class Choice:
                 condition = f"{MARK} = 3 AND EXISTS (SELECT FROM {there.then} t WHERE {table.same('g', 't')})"
                 count += self._rows.count(condition, table)
                 self._session.run(f"UPDATE {table.gone} g SET {MARK} = NULL, {LEVEL} = NULL WHERE {condition}")
+        _drop(rows)
         return count
 
     def _marked(self, table: StagedTable, condition: str) -> int:
@@ -244,6 +244,14 @@ class Choice:
         update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0"
         run_condition(self._session, update, condition, table.live.name)
         return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
+
+
+def _drop(rows: StagedRows) -> None:
+    """Drop staged tables, so that those of another dump can have their names."""
+    for table in rows.tables.values():
+        over = f", {table.over}" if table.overwrites else ""
+        rows.session.run(f"DROP TABLE {table.then}, {table.gone}{over}")
+    rows.tables.clear()
 
 
 def require_same_key(table: StagedTable, dump: Artifact) -> None:

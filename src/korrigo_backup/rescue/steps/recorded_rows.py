@@ -50,17 +50,18 @@ class RecordedRows:
     def read(self) -> None:
         """Read the record into the session; Refused if a row has changed since, or is gone."""
         self._session.run(
-            "CREATE TEMP TABLE recorded (line jsonb); CREATE TEMP TABLE undo_rows (number int, key text[], hash bigint,"
+            "CREATE TEMP TABLE korrigo_backup_recorded (line jsonb); CREATE TEMP TABLE"
+            " korrigo_backup_undo_rows (number int, key text[], hash bigint,"
             " link text[], former jsonb, put jsonb, removed jsonb)"
         )
         with explained(f"read {self._record}"):
             self._session.feed(self._copied())
         self._session.run(
-            "INSERT INTO pg_temp.undo_rows SELECT (line->>'table')::int,"
+            "INSERT INTO pg_temp.korrigo_backup_undo_rows SELECT (line->>'table')::int,"
             " ARRAY(SELECT jsonb_array_elements_text(line->'key')), nullif(line->>'hash', '')::bigint,"
             " ARRAY(SELECT jsonb_array_elements_text(line->'link')), nullif(line->'former', 'null'),"
             " nullif(line->'put', 'null'), nullif(line->'removed', 'null')"
-            " FROM pg_temp.recorded; ANALYZE pg_temp.undo_rows"
+            " FROM pg_temp.korrigo_backup_recorded; ANALYZE pg_temp.korrigo_backup_undo_rows"
         )
         self.erased = self._leave_erased_out()
         for number, count in self._counts():
@@ -85,7 +86,9 @@ class RecordedRows:
     @property
     def links(self) -> int:
         """The number of references that are emptied again."""
-        return self._session.ask("SELECT to_json(count(*)) FROM pg_temp.undo_rows WHERE link <> '{}'", int)
+        return self._session.ask(
+            "SELECT to_json(count(*)) FROM pg_temp.korrigo_backup_undo_rows WHERE link <> '{}'", int
+        )
 
     def _counts(self) -> list[tuple[int, int]]:
         return self._session.ask(_COUNTS, list[tuple[int, int]])
@@ -102,14 +105,16 @@ class RecordedRows:
                 with_it |= downward({name}, self._relations)
                 found[name] = found.get(name, 0) + len(lines)
                 listed = ", ".join(map(literal, lines))
-                self._session.run(f"DELETE FROM pg_temp.undo_rows WHERE ctid = ANY (ARRAY[{listed}]::tid[])")
+                self._session.run(
+                    f"DELETE FROM pg_temp.korrigo_backup_undo_rows WHERE ctid = ANY (ARRAY[{listed}]::tid[])"
+                )
         for number, name in names.items():
             if name in with_it and (gone := self._values.drop_gone(number)):
                 found[name] = found.get(name, 0) + gone
         return found
 
     def _copied(self) -> Iterator[bytes]:
-        yield b"COPY pg_temp.recorded FROM STDIN;\n"
+        yield b"COPY pg_temp.korrigo_backup_recorded FROM STDIN;\n"
         for row in read_rows(self._record):
             yield msgspec.json.encode(row).replace(b"\\", b"\\\\") + b"\n"
         yield b"\\.\n"
@@ -141,14 +146,14 @@ class RecordedRows:
         table, live = self._head.tables[number], self._layout(number)
         key, content = _texts(table.key, "l"), _hash(table.columns, "l")
         self._session.run(
-            f"CREATE TEMP TABLE undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM ({_NTH}) u"
+            f"CREATE TEMP TABLE korrigo_backup_undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM ({_NTH}) u"
             f" JOIN (SELECT l.ctid AS korrigo_backup_place, {_nth(table)} AS korrigo_backup_nth, l.*"
             f" FROM ONLY {live.sql} l) l ON {key} = u.key AND {content} = u.hash AND l.korrigo_backup_nth = u.nth"
-            f" WHERE u.number = {number}; ANALYZE pg_temp.undo_{number}"
+            f" WHERE u.number = {number}; ANALYZE pg_temp.korrigo_backup_undo_{number}"
         )
-        if self._session.ask(f"SELECT to_json(count(*)) FROM pg_temp.undo_{number}", int) == count:
+        if self._session.ask(f"SELECT to_json(count(*)) FROM pg_temp.korrigo_backup_undo_{number}", int) == count:
             return
-        found = f"SELECT count(*) FROM pg_temp.undo_{number} f WHERE f.korrigo_backup_key = u.key"
+        found = f"SELECT count(*) FROM pg_temp.korrigo_backup_undo_{number} f WHERE f.korrigo_backup_key = u.key"
         fewer = f"SELECT u.key FROM ({_NTH}) u WHERE u.number = {number} GROUP BY u.key HAVING count(*) > ({found})"
         query = f"SELECT coalesce(json_agg(key), '[]') FROM ({fewer}) x"
         lost = self._session.ask(query, list[tuple[str | None, ...]])
@@ -172,7 +177,7 @@ class RecordedRows:
             live = self._layout(number)
             self._session.run(
                 f"SELECT FROM ONLY {live.sql} l WHERE EXISTS"
-                f" (SELECT FROM pg_temp.undo_{number} u WHERE {self._same(number, 'l', 'u')}) FOR UPDATE"
+                f" (SELECT FROM pg_temp.korrigo_backup_undo_{number} u WHERE {self._same(number, 'l', 'u')}) FOR UPDATE"
             )
         self._empty_links()
         for number in numbers:
@@ -191,7 +196,7 @@ class RecordedRows:
         table, columns = self._head.tables[number], self._head.tables[number].columns
         place = " AND l.ctid = u.korrigo_backup_place" if _keyless(table) else ""  # one of several equal rows
         return f"d{number}", (
-            f"DELETE FROM ONLY {self._layout(number).sql} l USING pg_temp.undo_{number} u"
+            f"DELETE FROM ONLY {self._layout(number).sql} l USING pg_temp.korrigo_backup_undo_{number} u"
             f" WHERE {self._same(number, 'l', 'u')} AND {_hash(columns, 'l')} = {_hash(columns, 'u')}{place}"
         )
 
@@ -202,7 +207,8 @@ class RecordedRows:
     def _empty_links(self) -> None:
         """Empty the references that the undelete has set, where they are still so."""
         links = self._session.ask(
-            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]') FROM pg_temp.undo_rows"
+            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]') FROM"
+            " pg_temp.korrigo_backup_undo_rows"
             " WHERE link <> '{}'",
             list[tuple[int, tuple[str, ...]]],
         )
@@ -210,7 +216,8 @@ class RecordedRows:
             table, live = self._head.tables[number], self._layout(number)
             empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
             self._session.run(
-                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
+                f" u.number = {number}"
                 f" AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
                 f" AND {_hash(columns, 'l')} = u.hash"
             )
@@ -224,7 +231,7 @@ class RecordedRows:
                 continue
             child, own = self._live[relation.table], by_name.get(relation.table)
             others = (
-                f" AND NOT EXISTS (SELECT FROM pg_temp.undo_{own} w WHERE {self._same(own, 'c', 'w')})"
+                f" AND NOT EXISTS (SELECT FROM pg_temp.korrigo_backup_undo_{own} w WHERE {self._same(own, 'c', 'w')})"
                 if own is not None
                 else ""
             )
@@ -233,7 +240,7 @@ class RecordedRows:
                 others += f" AND NOT {self._values.gets_another(one, 'c', relation.columns)}"
             query = (
                 f"SELECT to_json(count(*)) FROM ONLY {child.sql} c WHERE EXISTS"
-                f" (SELECT FROM pg_temp.undo_{number} u WHERE {refers_to(relation, 'c', 'u')}){others}"
+                f" (SELECT FROM pg_temp.korrigo_backup_undo_{number} u WHERE {refers_to(relation, 'c', 'u')}){others}"
             )
             if count := self._session.ask(query, int):
                 raise Refused(
@@ -245,13 +252,14 @@ class RecordedRows:
 
 _COUNTS = (
     "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"
-    " (SELECT number, count(*) FROM pg_temp.undo_rows WHERE link = '{}' AND hash IS NOT NULL GROUP BY number) c"
+    " (SELECT number, count(*) FROM pg_temp.korrigo_backup_undo_rows WHERE link = '{}' AND hash IS"
+    " NOT NULL GROUP BY number) c"
 )
 
 
 _NTH = (
     "SELECT r.number, r.key, r.hash, row_number() OVER (PARTITION BY r.number, r.key, r.hash) AS nth"
-    " FROM pg_temp.undo_rows r WHERE r.link = '{}' AND r.hash IS NOT NULL"
+    " FROM pg_temp.korrigo_backup_undo_rows r WHERE r.link = '{}' AND r.hash IS NOT NULL"
 )
 """The recorded rows, equal ones numbered."""
 

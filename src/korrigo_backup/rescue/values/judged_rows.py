@@ -47,12 +47,12 @@ class JudgedTable:
     @property
     def judged(self) -> str:
         """The temporary table of the rows that differ."""
-        return f"pg_temp.judged_{self.number}"
+        return f"pg_temp.korrigo_backup_judged_{self.number}"
 
     @property
     def removed(self) -> str:
         """The temporary table of the newer rows."""
-        return f"pg_temp.removed_{self.number}"
+        return f"pg_temp.korrigo_backup_removed_{self.number}"
 
     @property
     def key_text(self) -> str:
@@ -156,7 +156,8 @@ def judge(session: Session, table: JudgedTable, after: StagedTable | None) -> No
         session.run(f"ALTER TABLE {after.then} ADD {HERE} bool DEFAULT true")
         join = f" LEFT JOIN {after.then} a ON {staged.same('a', 't')}"
     session.run(
-        f"CREATE TEMP TABLE judged_{table.number} AS SELECT *, CASE WHEN v LIKE '%{ValueVerdict.PUT_BACK}%' THEN 1 END"
+        f"CREATE TEMP TABLE korrigo_backup_judged_{table.number} AS SELECT *, CASE WHEN v LIKE"
+        f" '%{ValueVerdict.PUT_BACK}%' THEN 1 END"
         f" AS {MARK} FROM (SELECT row_number() OVER () AS {ROW}, {keys}, {verdicts} AS v{values}"
         f" FROM {staged.then} t JOIN ONLY {staged.live.sql} l ON {staged.same('l', 't')}{join} WHERE t.{CHOSEN}) x"
         f" WHERE v ~ '[^{ValueVerdict.SAME}]'; ANALYZE {table.judged}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from korrigo_backup.run.step import RevertUpdating
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.steps.transaction import RecordPlace
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 class PutBack:
     """The change of some tables in a session: `inserts` and `removes` name those whose rows come and go, too.
 
+    `source` are the options of `revert` that choose the same rows of the same backup, for a hint.
     `require_removable` is asked again in the transaction, when the rows that go are locked.
     """
 
@@ -49,6 +51,7 @@ class PutBack:
     inserts: dict[str, int] = field(default_factory=dict)
     removes: dict[str, int] = field(default_factory=dict)
     require_removable: Callable[[], None] = lambda: None
+    source: tuple[str, ...] = ()
 
     def changed(self) -> dict[str, int]:
         """Return the number of live rows of each table that get values back."""
@@ -67,7 +70,7 @@ class PutBack:
             if trial.changed:
                 raise Refused(
                     f"a trigger of the site sets {', '.join(sorted(trial.changed))} when a row changes",
-                    hint="name the other columns: korrigo-backup revert --table T --column NAME --from ARTIFACT",
+                    hint=self._without(trial.changed),
                     id_="revert.trigger",
                 )
             if not trial.conflicts:
@@ -89,6 +92,18 @@ class PutBack:
             if not skip:
                 break
         return found
+
+    def _without(self, changed: Collection[str]) -> str:
+        """Return the hint with a command for each table: all its columns but those that a trigger sets."""
+        commands = []
+        for one in self.tables:
+            name = one.staged.live.name
+            if columns := [each for each in put_columns(self.session, one) if f"{name}.{each}" not in changed]:
+                options = [part for each in columns for part in ("--column", each)]
+                commands.append(shlex.join(["korrigo-backup", "revert", "--table", name, *options, *self.source]))
+        if not commands:
+            return "no other column differs: change the trigger first, or leave these values as they are"
+        return f"the other columns: {'; '.join(commands)}"
 
     @phase("put back")
     def carry_out(self, plan: ValuePlan, place: RecordPlace, running: journal.Running) -> None:

@@ -30,7 +30,7 @@ _PLACE = identifier("korrigo_backup_place")
 
 @dataclass(frozen=True)
 class RemovedRows:
-    """The removed rows of a record, in `pg_temp.undo_rows` of the session: tables by their number in its head."""
+    """The removed rows of a record, in `korrigo_backup_undo_rows` of the session: tables by their number in its head."""
 
     session: Session
     tables: Mapping[int, TableLayout]
@@ -74,7 +74,8 @@ class RemovedRows:
             f"CAST(u.removed ->> {literal(name)} AS {types[name]}) AS {identifier(name)}" for name in columns
         )
         self.session.run(
-            f"CREATE TEMP TABLE undone_{number} AS SELECT u.key AS {_PLACE}, {values} FROM pg_temp.undo_rows u"
+            f"CREATE TEMP TABLE korrigo_backup_undone_{number} AS SELECT u.key AS {_PLACE}, {values}"
+            " FROM pg_temp.korrigo_backup_undo_rows u"
             f" WHERE u.number = {number} AND u.removed IS NOT NULL"
         )
         nullable = tuple(name for name in live.nullable if name in columns)
@@ -97,13 +98,15 @@ class RemovedRows:
         for column in columns:
             emptied = f"jsonb_build_object({literal(column)}, NULL)"
             self.session.run(
-                f"UPDATE pg_temp.undo_rows u SET removed = u.removed || {emptied} FROM pg_temp.undone_{number} c"
+                f"UPDATE pg_temp.korrigo_backup_undo_rows u SET removed = u.removed || {emptied} FROM"
+                f" pg_temp.korrigo_backup_undone_{number} c"
                 f" WHERE u.number = {number} AND u.key = c.{_PLACE} AND c.{identifier(column)} IS NULL"
             )
 
     def _drop(self, number: int, places: str) -> int:
         return self.session.ask(
-            f"WITH x AS (DELETE FROM pg_temp.undo_rows u USING pg_temp.undone_{number} c, {places} p"
+            "WITH x AS (DELETE FROM pg_temp.korrigo_backup_undo_rows u USING"
+            f" pg_temp.korrigo_backup_undone_{number} c, {places} p"
             f" WHERE p.at = c.ctid AND u.number = {number} AND u.key = c.{_PLACE} RETURNING 1)"
             " SELECT to_json(count(*)) FROM x",
             int,

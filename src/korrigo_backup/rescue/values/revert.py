@@ -158,9 +158,11 @@ class _Revert:
                 f"{accident.name} has no {', '.join(sorted(lacks))} in {live.name}",
                 hint="name a later backup with --accident, or the other columns with --column",
             )
-        choose_rows(self._session, staged, self._options.where)
+        choose_rows(self._session, staged, self._options.where, dump)
         judge(self._session, table, after)
         self.put_back.tables.append(table)
+        more = (("--where", self._options.where), ("--accident", self._options.accident))
+        self.put_back.source = ("--from", dump.name, *(part for name, value in more if value for part in (name, value)))
         conflicts: tuple[ValueConflict, ...] = ()
         again = 0
         if after:

@@ -108,9 +108,19 @@ def comparable_columns(staged: StagedTable) -> tuple[str, ...]:
     return tuple(name for name in staged.columns if name not in {*staged.key, *staged.live.fixed})
 
 
-def choose_rows(session: Session, staged: StagedTable, where: str) -> None:
-    """Mark the rows of the backup for which a condition holds; UsageError if it is no SQL or writes."""
+def choose_rows(session: Session, staged: StagedTable, where: str, dump: Artifact) -> None:
+    """Mark the rows of the backup for which a condition holds; UsageError if it is no SQL or writes.
+
+    NotFound if it holds for none: often it names the values of the accident, which the backup does not have.
+    """
     session.run(f"ALTER TABLE {staged.then} ADD {CHOSEN} bool NOT NULL DEFAULT {'false' if where else 'true'}")
     if where:
         alias = identifier(staged.live.table)
         run_condition(session, f"UPDATE {staged.then} AS {alias} SET {CHOSEN} = true", where, staged.live.name)
+        if not session.ask(f"SELECT to_json(EXISTS (SELECT FROM {staged.then} WHERE {CHOSEN}))", bool):
+            raise NotFound(
+                f"the condition holds for no row of {staged.live.name} in {dump.name}: it is about the rows as they"
+                " were then, not as they are now",
+                hint=f"name the rows in --where by their key: {', '.join(staged.key)}",
+                id_="revert.nothing",
+            )

@@ -154,6 +154,7 @@ class _TableRestore:
         numbers = take_out(self._site, dump, self._rows)
         if taken_out := {name: numbers[name] for name in names if numbers.get(name)}:
             findings.append(erased_finding(taken_out))
+        self.put_back.source = ("--from", dump.name)
         for name in names:
             self._compare(dump, name)
         self._require_parents(dump)
@@ -189,11 +190,11 @@ class _TableRestore:
         staged = with_key(self._rows, name, dump)
         self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
         table = JudgedTable(staged, comparable_columns(staged))
-        choose_rows(self._session, staged, "")
+        choose_rows(self._session, staged, "", dump)
         judge(self._session, table, None)
         listed = ", ".join(f"l.{identifier(column)}" for column in staged.live.columns)
         self._session.run(
-            f"CREATE TEMP TABLE removed_{table.number} AS SELECT {listed} FROM ONLY {staged.live.sql} l"
+            f"CREATE TEMP TABLE korrigo_backup_removed_{table.number} AS SELECT {listed} FROM ONLY {staged.live.sql} l"
             f" WHERE NOT EXISTS (SELECT FROM {staged.then} t WHERE {staged.same('l', 't')})"
         )
         self.put_back.tables.append(table)

@@ -1,7 +1,7 @@
 """Undo a revert or the restore of a table: values that were put back are those of before again, removed rows come back.
 
-Only a row that still has the values that were put there is changed. The lines of the record are in `pg_temp.undo_rows`
-of the session: the values of before (`former`), those that were put there (`put`), whole rows (`removed`), as JSON.
+Only a row that still has the values that were put there is changed. The lines of the record are in
+`pg_temp.korrigo_backup_undo_rows` of the session: the values of before (`former`), those that were put there (`put`), whole rows (`removed`), as JSON.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class UndoValues:
     def _count(self, column: str) -> dict[int, int]:
         query = (
             "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"
-            f" (SELECT number, count(*) FROM pg_temp.undo_rows WHERE {column} IS NOT NULL GROUP BY number) c"
+            f" (SELECT number, count(*) FROM pg_temp.korrigo_backup_undo_rows WHERE {column} IS NOT"
+            " NULL GROUP BY number) c"
         )
         return dict(self.session.ask(query, list[tuple[int, int]]))
 
@@ -65,7 +66,9 @@ class UndoValues:
             self._refuse(number, f"u.removed IS NOT NULL AND EXISTS ({live})", f"made again since the {verb}")
 
     def _refuse(self, number: int, condition: str, words: str) -> None:
-        query = f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.undo_rows u WHERE u.number = {number}"
+        query = (
+            f"SELECT coalesce(json_agg(u.key), '[]') FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number = {number}"
+        )
         found = self.session.ask(f"{query} AND {condition}", list[tuple[str, ...]])
         keys = [",".join(key) for key in found]
         if keys:
@@ -94,7 +97,8 @@ class UndoValues:
                 for name in columns
             )
             statement = (
-                f"UPDATE ONLY {table.sql} l SET {sets} FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                f"UPDATE ONLY {table.sql} l SET {sets} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
+                f" u.number = {number}"
                 f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_has(columns, 'put')}"
             )
             found.append((f"u{number}", statement))
@@ -108,7 +112,7 @@ class UndoValues:
             values = (f"CAST(u.removed ->> {literal(name)} AS {_type(table, name)})" for name in columns)
             statement = (
                 f"INSERT INTO {table.sql} ({', '.join(map(identifier, columns))}) OVERRIDING SYSTEM VALUE"
-                f" SELECT {', '.join(values)} FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                f" SELECT {', '.join(values)} FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number = {number}"
                 " AND u.removed IS NOT NULL"
             )
             found.append((f"i{number}", statement))
@@ -124,7 +128,7 @@ class UndoValues:
                     f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)}"
                     f" AND {_has(self._columns(number, column), column)}"
                 )
-                query = f"SELECT to_json(count(*)) FROM pg_temp.undo_rows u WHERE u.number = {number}"
+                query = f"SELECT to_json(count(*)) FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number = {number}"
                 if count := self.session.ask(f"{query} AND u.{column} IS NOT NULL AND NOT EXISTS ({live})", int):
                     different[table.name] = different.get(table.name, 0) + count
         if different:
@@ -146,7 +150,7 @@ class UndoValues:
         return removed.leave_out(entries, keys)
 
     def erased(self, number: int, name: str, erased: ErasedKeys) -> list[str]:
-        """Return the places in `pg_temp.undo_rows` of the other rows of a table that were erased on request.
+        """Return the recorded places of the other rows of a table that were erased on request.
 
         A row that was inserted is among them if it is gone: it is not to be deleted any more.
         """
@@ -158,7 +162,8 @@ class UndoValues:
             cells = ", ".join(f"CAST(u.key[{key.index(one) + 1}] AS {_type(table, one)})" for one in columns)
             live = f"SELECT FROM ONLY {table.sql} l WHERE {self._is_row(number)}"
             rows = (
-                f"SELECT u.ctid, {cells} FROM pg_temp.undo_rows u WHERE u.number = {number} AND u.link = '{{}}'"
+                f"SELECT u.ctid, {cells} FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number ="
+                f" {number} AND u.link = '{{}}'"
                 f" AND (u.former IS NOT NULL OR (u.hash IS NOT NULL AND NOT EXISTS ({live})))"
             )
             copied = f"BEGIN; SET LOCAL timezone = 'UTC'; COPY ({rows}) TO STDOUT (ENCODING 'UTF8'); COMMIT"
@@ -171,7 +176,7 @@ class UndoValues:
         """Drop what is recorded of inserted rows that are gone; return their number."""
         live = f"SELECT FROM ONLY {self.layout(number).sql} l WHERE {self._is_row(number)}"
         return self.session.ask(
-            f"WITH x AS (DELETE FROM pg_temp.undo_rows u WHERE u.number = {number} AND u.link = '{{}}'"
+            f"WITH x AS (DELETE FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number = {number} AND u.link = '{{}}'"
             f" AND u.hash IS NOT NULL AND NOT EXISTS ({live}) RETURNING 1) SELECT to_json(count(*)) FROM x",
             int,
         )
@@ -181,14 +186,14 @@ class UndoValues:
         texts = ", ".join(f"{child}.{identifier(name)}::text" for name in self.keys(number))
         some = " OR ".join(f"jsonb_exists(w.former, {literal(name)})" for name in columns)
         return (
-            f"EXISTS (SELECT FROM pg_temp.undo_rows w WHERE w.number = {number} AND w.former IS NOT NULL"
+            f"EXISTS (SELECT FROM pg_temp.korrigo_backup_undo_rows w WHERE w.number = {number} AND w.former IS NOT NULL"
             f" AND ARRAY[{texts}]::text[] = w.key AND ({some}))"
         )
 
     def _columns(self, number: int, column: str) -> tuple[str, ...]:
         query = (
             "SELECT coalesce(json_agg(DISTINCT name), '[]')"
-            f" FROM pg_temp.undo_rows u, jsonb_object_keys(u.{column}) name"
+            f" FROM pg_temp.korrigo_backup_undo_rows u, jsonb_object_keys(u.{column}) name"
             f" WHERE u.number = {number} AND u.{column} IS NOT NULL"
         )
         return self.session.ask(query, tuple[str, ...])

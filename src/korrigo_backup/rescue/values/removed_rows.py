@@ -30,7 +30,7 @@ _PLACE = identifier("korrigo_backup_place")
 
 @dataclass(frozen=True)
 class RemovedRows:
-    """The removed rows of a record, in `korrigo_backup_undo_rows` of the session: tables by their number in its head."""
+    """The removed rows of a record, in `korrigo_backup_undo_rows` of the session: tables by number in its head."""
 
     session: Session
     tables: Mapping[int, TableLayout]

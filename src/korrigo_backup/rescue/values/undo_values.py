@@ -1,7 +1,8 @@
 """Undo a revert or the restore of a table: values that were put back are those of before again, removed rows come back.
 
 Only a row that still has the values that were put there is changed. The lines of the record are in
-`pg_temp.korrigo_backup_undo_rows` of the session: the values of before (`former`), those that were put there (`put`), whole rows (`removed`), as JSON.
+`pg_temp.korrigo_backup_undo_rows` of the session: the values of before (`former`), those that were put there
+(`put`), whole rows (`removed`), as JSON.
 """
 
 from __future__ import annotations

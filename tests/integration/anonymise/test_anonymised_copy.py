@@ -312,3 +312,22 @@ def test_a_document_names_the_copy(people, tmp_path):
     assert made["copy"] == {"database": kept(people)[0], "directory": str(tmp_path / "copy")}
     assert {"anonymise.replaced", "anonymise.kept", "anonymise.checked"} <= {one["id"] for one in made["findings"]}
     people.sql(f'DROP DATABASE "{made["copy"]["database"]}"', "postgres")
+
+
+def test_names_inside_of_arrays_and_json_are_searched_and_codes_of_json_are_not(make_site):
+    site = make_site(
+        schema="CREATE TABLE person (id int PRIMARY KEY, names text[], facts jsonb);"
+        "CREATE TABLE note (id int PRIMARY KEY, body text); CREATE TABLE event (id int PRIMARY KEY, action text);"
+        """INSERT INTO person VALUES (1, '{Annabella,Quirkwood}', '{"a": [{"name": "Zebedee Trump"}], "by": "graded"}');"""
+        "CREATE TABLE card (id int PRIMARY KEY, body text); INSERT INTO card VALUES (1, 'from Annabella');"
+        "INSERT INTO note VALUES (1, 'Zebedee Trump'); INSERT INTO event VALUES (1, 'graded');"
+    )
+    site.backup()
+    text = '[tables.person]\nnames = "empty"\nfacts = "empty"\n'
+    left = site.korrigo("drill", "--anonymise", rules(site, text), code=9).err
+    assert "note.body (values of person.facts)" in left
+    assert "card.body (values of person.names)" in left
+    assert "event.action" not in left
+    site.sql("DELETE FROM note; DELETE FROM card")
+    site.backup()
+    site.korrigo("drill", "--anonymise", rules(site, text))

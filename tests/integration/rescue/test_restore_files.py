@@ -131,6 +131,15 @@ def test_what_no_backup_has_is_named_with_near_names(library):
     library.korrigo("restore", "--file", "x", "--in-place", code=2)
 
 
+def test_a_link_is_named_as_that_with_the_way_back(library):
+    (library.media / "scans/link").symlink_to("1.pdf")
+    newest = library.backup_media().name
+    (library.media / "scans/link").unlink()
+    err = library.korrigo("restore", "--file", "scans/link", "--yes", code=6).err
+    if newest.endswith(".files.gz"):
+        assert f"scans/link is a symbolic link in {newest}" in err
+
+
 def test_nothing_is_put_through_a_link(library, tmp_path):
     library.korrigo("restore", "--file", "deep", "--yes")
     (library.media / "deep/er/é 1.png").unlink()

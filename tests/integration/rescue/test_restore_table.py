@@ -182,3 +182,32 @@ def test_a_child_that_comes_while_the_plan_is_read_is_not_removed_with_its_paren
     with pytest.raises(Refused, match=r"newer rows of public\.\w+ cannot be removed"):
         restore_tables(wired.site(), wired.catalog, dump, options, now=local_now(), confirm=confirm)
     assert school.sql("SELECT count(*) FROM mark JOIN exam ON exam.id = exam_id") == [(1,)]
+
+
+def test_a_row_of_another_partition_is_a_live_parent(make_site):
+    site = make_site(
+        schema="CREATE TABLE par (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE par1 PARTITION OF par FOR VALUES FROM (0) TO (10);"
+        "CREATE TABLE par2 PARTITION OF par FOR VALUES FROM (10) TO (20); INSERT INTO par VALUES (1), (11);"
+        "CREATE TABLE kid (id int PRIMARY KEY, par_id int REFERENCES par, note text);"
+        "INSERT INTO kid VALUES (1, 1, 'a'), (2, 11, 'b');"
+    )
+    made, before = site.backup(), site.rows()
+    site.sql("DELETE FROM kid WHERE id = 2; UPDATE kid SET note = 'x'")
+    site.korrigo("restore", made, "--table", "kid", "--yes")
+    assert site.rows() == before
+    site.sql("DELETE FROM kid WHERE id = 2; DELETE FROM par WHERE id = 11")
+    refused = site.korrigo("restore", made, "--table", "kid", "--yes", code=4)
+    assert "--table public.par1 or --table public.par2" in refused.err
+
+
+def test_a_parent_that_gets_its_value_back_with_its_child_is_no_obstacle(make_site):
+    site = make_site(
+        schema="CREATE TABLE p (id int PRIMARY KEY, code text UNIQUE); INSERT INTO p VALUES (1, 'a');"
+        "CREATE TABLE k (id int PRIMARY KEY, code text REFERENCES p (code)); INSERT INTO k VALUES (1, 'a');"
+    )
+    made = site.backup()
+    site.sql("INSERT INTO p VALUES (2, 'b'); UPDATE k SET code = 'b'; UPDATE p SET code = 'c' WHERE id = 1")
+    site.korrigo("restore", made, "--table", "k", "--table", "p", "--yes")
+    assert site.sql("SELECT code FROM k") == [("a",)]
+    assert site.sql("SELECT id, code FROM p ORDER BY id") == [(1, "a"), (2, "b")]

@@ -181,6 +181,7 @@ def test_what_cannot_be_told_is_refused(school):
 
 def test_without_a_difference_nothing_is_done(school):
     assert "no value is left" in revert(school, "--yes", code=6)["error"]["message"]
+    assert revert(school, "--dry-run", code=6)["plan"]["findings"] == []
 
 
 def test_a_rollback_gives_the_values_of_before_the_revert_again(school):

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, ask_yes, say, say_data, say_findings, say_json, say_table
+from korrigo_backup.cli.output import (
+    CommandContext,
+    ask_yes,
+    in_language,
+    say,
+    say_data,
+    say_findings,
+    say_json,
+    say_table,
+)
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.counted import counted
@@ -159,7 +168,7 @@ def _list(wired: Wired, *, as_json: bool) -> None:
         return
     rows = [
         (
-            one.table or _of_file(one),
+            one.table or in_language(_of_file(one)),
             f"{one.time.astimezone():%Y-%m-%d %H:%M}",
             one.hash[:_HASH],
             one.scope.site,
@@ -212,7 +221,7 @@ def _remove(wired: Wired, id_: str, *, yes: bool, as_json: bool, dry_run: bool) 
 
 
 def _of_file(one: Entry) -> str:
-    return "(file of a row)" if one.of_row else "(a file)"
+    return "(file of a row)" if one.of_row else "(a single file)"
 
 
 def _shown(one: Entry, *, may_go: bool | None = None) -> dict[str, object]:

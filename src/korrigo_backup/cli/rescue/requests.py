@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_json, say_table
+from korrigo_backup.cli.output import CommandContext, ask_yes, in_language, narrator, say, say_json, say_table
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
@@ -39,6 +39,9 @@ _SELDOM = 30.0
 
 _SHOWN = 8
 """Letters of an id that are shown."""
+
+_WANTS = {"plan": "make a plan for", "bring_back": "bring back", "look": "look at rows:", "file": "look at media:"}
+"""The words of the kinds of requests."""
 
 _MARKS = {State.REFUSED: "❌", State.FAILED: "❌", State.CHANGED: "⚠️", State.WAITING: "⏳"}
 
@@ -218,6 +221,8 @@ def _words(record: RequestRecord) -> str:
 
 
 def _row(record: RequestRecord) -> tuple[str, ...]:
-    wants = f"{record.wants.replace('_', ' ')} {first_of(record.objects, 3)}" if record.objects else record.wants
+    wants = in_language(_WANTS.get(record.wants, record.wants))
+    if record.objects:
+        wants = f"{wants} {first_of(record.objects, 3)}"
     received = f"{record.received.astimezone():%Y-%m-%d %H:%M}"
     return (record.id[:_SHOWN], received, record.by, on_one_line(wants), record.state)

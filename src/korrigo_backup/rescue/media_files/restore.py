@@ -37,7 +37,7 @@ from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import load_files
 from korrigo_backup.rescue.media_files.lock import files_lock
 from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are
-from korrigo_backup.rescue.media_files.saved import files_of, media_named, near_files
+from korrigo_backup.rescue.media_files.saved import files_of, has_link, media_named, near_files
 from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
@@ -200,6 +200,12 @@ class _FilesRestore:
             return NotFound(
                 f"{printable(first_of(missing, _SHOWN))}: not found in {listed([one.name for one in backups])}",
                 hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {other.name}",
+                id_="rescue.no_file",
+            )
+        if linked := next((one for one in backups if has_link(one, missing[0])), None):
+            return NotFound(
+                f"{printable(missing[0])} is a symbolic link in {linked.name}: --file brings back files alone",
+                hint=f"a restore of all media brings links back: korrigo-backup restore {linked.name}",
                 id_="rescue.no_file",
             )
         near = near_files(missing[0], backups)

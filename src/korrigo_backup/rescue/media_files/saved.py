@@ -55,6 +55,15 @@ def files_of(backup: Artifact) -> Iterator[SavedFile]:
             yield SavedFile(path, sha256, None, None, backup.name)
 
 
+def has_link(backup: Artifact, path: str) -> bool:
+    """Return whether the listing of a media backup has a symbolic link of that path; those of archives name files."""
+    if not backup.is_listing:
+        return False
+    with suppress(FileNotFoundError, ProofFailed), open_plain(listing_path(backup.path)) as raw:
+        return any(one.path == path and one.target is not None for one in stored.read(raw, backup.name))
+    return False
+
+
 def near_files(wanted: str, backups: Sequence[Artifact]) -> list[str]:
     """Return the paths of files that a person may have meant, from the newest backups."""
     return near_paths(wanted, (file.path for backup in backups[:_NEAR] for file in _readable(backup)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.steps.lost_columns import require_no_lost
@@ -12,9 +13,19 @@ from korrigo_backup.rescue.values.plan import ValueConflictKind
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
+    from korrigo_backup.core.finding import Finding
     from korrigo_backup.rescue.steps.inherited import Ancestor
     from korrigo_backup.rescue.values.plan import ValuePlan
     from korrigo_backup.rescue.values.revert import RevertOptions
+
+
+def two_way() -> Finding:
+    """Return the warning of a revert without a backup of after the accident."""
+    return warning(
+        "revert.two_way",
+        "no backup shows the table after the accident: nobody can tell which values were changed again since",
+        "all rows that differ are put back; look at the plan, and choose with --where or --column",
+    )
 
 
 def require_revertible(plan: ValuePlan) -> None:

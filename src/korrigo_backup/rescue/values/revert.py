@@ -42,7 +42,7 @@ from korrigo_backup.rescue.values.judged_rows import (
 )
 from korrigo_backup.rescue.values.plan import SHOWN_ROWS, ValueConflict, ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
-from korrigo_backup.rescue.values.refusals import inherited_column, require_revertible
+from korrigo_backup.rescue.values.refusals import inherited_column, require_revertible, two_way
 from korrigo_backup.rescue.values.staging import (
     changed_in,
     choose_rows,
@@ -170,11 +170,13 @@ class _Revert:
         refused = self.put_back.try_out(skip=not self._options.stop)
         planned = self._planned(table, dump)
         self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
+        if accident is None and (planned.changed or refused):
+            self._findings.append(two_way())
         if accident and planned.newer_values:
             self._findings.append(
                 warning(
                     "revert.newer",
-                    f"{counted(planned.newer_values, 'value')} of {live.name} changed after {accident.name}, and stay",
+                    f"newer than {accident.name}, and left: {counted(planned.newer_values, 'value')} of {live.name}",
                     f"if that was the accident: --from {accident.name}",
                 )
             )
@@ -249,13 +251,6 @@ class _Revert:
             if len(steps) > 1:
                 raise several_steps(self._table, dump, [one for one in (dump, *later) if one.name in steps])
             return next(one for one in later if one.name == steps[0])
-        self._findings.append(
-            warning(
-                "revert.two_way",
-                "no backup shows the table after the accident: nobody can tell which values were changed again since",
-                "all rows that differ are put back; look at the plan, and choose with --where or --column",
-            )
-        )
         return None
 
     def _planned(self, table: JudgedTable, dump: Artifact) -> ValueTable:

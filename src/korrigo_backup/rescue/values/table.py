@@ -231,7 +231,8 @@ class _TableRestore:
                 if keys:
                     objects = " ".join(quote(written_object(relation.to, key)) for key in dict.fromkeys(keys))
                     named = relation.to_columns == self._live[relation.to].key and len(set(keys)) <= _OFFERED
-                    asked = objects if named else f"--table {quote(relation.to)}"
+                    tables = " or ".join(f"--table {quote(name)}" for name in relation.parts or (relation.to,))
+                    asked = objects if named and not relation.parts else tables
                     raise Refused(
                         f"rows of {relation.table} would refer to rows of {relation.to} that are not live:"
                         f" {first_of([','.join(key) for key in dict.fromkeys(keys)], _SHOWN)}",
@@ -252,19 +253,22 @@ class _TableRestore:
         )
 
     def _without(self, relation: RowRelation, source: str) -> list[tuple[str, ...]]:
-        """Return the keys to which rows refer, and that will not be live."""
-        parent, filled = (
-            self._live[relation.to],
-            " AND ".join(f"c.{identifier(n)} IS NOT NULL" for n in relation.columns),
-        )
-        conditions = f"{filled} AND NOT EXISTS (SELECT FROM ONLY {parent.sql} p WHERE {refers_to(relation, 'c', 'p')})"
-        if (staged := self._rows.tables.get(relation.to)) is not None:
-            among = f"SELECT FROM {staged.gone} p WHERE p.{PICKED} AND {refers_to(relation, 'c', 'p')}"
-            conditions += f" AND NOT EXISTS ({among})"
+        """Return the keys to which rows refer, and that will not be live.
+
+        A row of a table that is restored with them counts with the values that it gets back.
+        """
+        refers, conditions = refers_to(relation, "c", "p"), [f"c.{identifier(n)} IS NOT NULL" for n in relation.columns]
+        restored = {one.staged.live.name for one in self.put_back.tables}
+        for name in relation.parts or (relation.to,):
+            conditions.append(f"NOT EXISTS (SELECT FROM ONLY {self._live[name].sql} p WHERE {refers})")
+            staged = self._rows.tables.get(name)
+            if staged is not None and set(relation.to_columns) <= set(staged.columns):
+                rows, picked = (staged.then, "") if name in restored else (staged.gone, f"p.{PICKED} AND ")
+                conditions.append(f"NOT EXISTS (SELECT FROM {rows} p WHERE {picked}{refers})")
         texts = ", ".join(f"c.{identifier(name)}::text" for name in relation.columns)
         return self._session.ask(
             f"SELECT coalesce(json_agg(k), '[]') FROM (SELECT DISTINCT ARRAY[{texts}]::text[] AS k FROM ({source}) c"
-            f" WHERE {conditions} ORDER BY k LIMIT 1000) x",
+            f" WHERE {' AND '.join(conditions)} ORDER BY k LIMIT 1000) x",
             list[tuple[str, ...]],
         )
 

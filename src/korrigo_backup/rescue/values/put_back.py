@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 class PutBack:
     """The change of some tables in a session: `inserts` and `removes` name those whose rows come and go, too.
 
-    `source` are the options of `revert` that choose the same rows of the same backup, for a hint.
     `require_removable` is asked again in the transaction, when the rows that go are locked.
     """
 
@@ -51,16 +50,16 @@ class PutBack:
     inserts: dict[str, int] = field(default_factory=dict)
     removes: dict[str, int] = field(default_factory=dict)
     require_removable: Callable[[], None] = lambda: None
-    source: tuple[str, ...] = ()
 
     def changed(self) -> dict[str, int]:
         """Return the number of live rows of each table that get values back."""
         query = "SELECT to_json(count(*)) FROM {} j WHERE j.{}"
         return {one.staged.live.name: self.session.ask(query.format(one.judged, PICKED), int) for one in self.tables}
 
-    def try_out(self, *, skip: bool) -> list[ValueConflict]:
+    def try_out(self, *source: str, skip: bool) -> list[ValueConflict]:
         """Carry it out, take it back, and return the rows that the live database does not take.
 
+        `source` are the options of `revert` that choose the same rows of the same backup, for a hint.
         With `skip` rows that it does not take alone are left out, and the rest is tried again. Raises Refused if a
         trigger of the site sets a value otherwise.
         """
@@ -70,7 +69,7 @@ class PutBack:
             if trial.changed:
                 raise Refused(
                     f"a trigger of the site sets {', '.join(sorted(trial.changed))} when a row changes",
-                    hint=self._without(trial.changed),
+                    hint=self._without(trial.changed, source),
                     id_="revert.trigger",
                 )
             if not trial.conflicts:
@@ -93,14 +92,14 @@ class PutBack:
                 break
         return found
 
-    def _without(self, changed: Collection[str]) -> str:
+    def _without(self, changed: Collection[str], source: tuple[str, ...]) -> str:
         """Return the hint with a command for each table: all its columns but those that a trigger sets."""
         commands = []
         for one in self.tables:
             name = one.staged.live.name
             if columns := [each for each in put_columns(self.session, one) if f"{name}.{each}" not in changed]:
                 options = [part for each in columns for part in ("--column", each)]
-                commands.append(shlex.join(["korrigo-backup", "revert", "--table", name, *options, *self.source]))
+                commands.append(shlex.join(["korrigo-backup", "revert", "--table", name, *options, *source]))
         if not commands:
             return "no other column differs: change the trigger first, or leave these values as they are"
         return f"the other columns: {'; '.join(commands)}"

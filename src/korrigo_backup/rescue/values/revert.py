@@ -162,12 +162,12 @@ class _Revert:
         judge(self._session, table, after)
         self.put_back.tables.append(table)
         more = (("--where", self._options.where), ("--accident", self._options.accident))
-        self.put_back.source = ("--from", dump.name, *(part for name, value in more if value for part in (name, value)))
+        source = ("--from", dump.name, *(part for name, value in more if value for part in (name, value)))
         conflicts: tuple[ValueConflict, ...] = ()
         again = 0
         if after:
             again, conflicts = changed_again(self._session, table, after, left=not self._options.stop)
-        refused = self.put_back.try_out(skip=not self._options.stop)
+        refused = self.put_back.try_out(*source, skip=not self._options.stop)
         planned = self._planned(table, dump)
         self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
         if accident is None and (planned.changed or refused):

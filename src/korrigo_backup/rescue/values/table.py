@@ -154,12 +154,11 @@ class _TableRestore:
         numbers = take_out(self._site, dump, self._rows)
         if taken_out := {name: numbers[name] for name in names if numbers.get(name)}:
             findings.append(erased_finding(taken_out))
-        self.put_back.source = ("--from", dump.name)
         for name in names:
             self._compare(dump, name)
         self._require_parents(dump)
         self._require_no_children()
-        if refused := self.put_back.try_out(skip=False):
+        if refused := self.put_back.try_out("--from", dump.name, skip=False):
             raise Refused(
                 f"the live database does not take a row of {refused[0].table}: {refused[0].message}",
                 hint="mend what is in the way, or choose rows: korrigo-backup undelete --table, korrigo-backup revert",

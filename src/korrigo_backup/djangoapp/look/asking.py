@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
 _LOOKS = frozenset({"look", "file"})
+_TYPED = re.compile(r"korrigo-backup |(?:^|\s)--[a-z]|MODEL:KEY")
+"""Commands, options and words of the command line."""
+
 _SHOWN = 10
 """Former requests of a backup that are shown."""
 
@@ -156,6 +159,13 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
             pgettext("korrigo_backup", "Write one to fifty objects, a line each: app.Model:key, as exams.Exam:12.")
         ) from None
     for one in objects:
+        try:
+            parse_object(one)
+        except UsageError:
+            raise ValueError(
+                pgettext("korrigo_backup", "%(object)s is no object: write app.Model:key, as exams.Exam:12.")
+                % {"object": one}
+            ) from None
         if not may_ask(user, one):
             raise ValueError(
                 pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
@@ -229,12 +239,19 @@ def shown(answer: HostAnswer) -> dict[str, Any]:
         "at": local(answer.at),
         "by": answer.by,
         "objects": answer.objects,
-        "message": in_language(answer.message),
-        "hint": in_language(answer.hint),
+        "message": in_language(answer.message.replace(": psql: ", ": ")),
+        "hint": _hint(answer.hint),
         "digest": answer.digest,
         "can_be_carried_out": answer.can_be_carried_out,
         "plan": _plan(answer.plan) if answer.plan else None,
     }
+
+
+def _hint(text: str) -> str:
+    """Return a next step for a person without a shell on the host, who can type no command and no option."""
+    if _TYPED.search(text):
+        return str(pgettext("korrigo_backup", "The operator of the host can help: name the request number."))
+    return in_language(text)
 
 
 def _plan(plan: UndeletePlan) -> dict[str, Any]:

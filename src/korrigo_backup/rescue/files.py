@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from korrigo_backup.media.port import Stage
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.staged_rows import StagedRows
+    from korrigo_backup.site.path_columns import KnownColumns
     from korrigo_backup.site.site import Site
     from korrigo_backup.verify.media_source import MediaSource
 
@@ -93,8 +94,12 @@ def find_files(
     Live files of the paths `overwrite` with other content are replaced.
     """
     found = FilesOfRows()
-    named = _named(site, rows, description)
-    if not named or site.media is None:
+    if site.media is None:
+        return found
+    known = known_columns(site, description)
+    found.findings += _no_columns(known, description, points)
+    named = _named(site, rows, known)
+    if not named:
         return found
     wanted = set(named)
     saved: list[tuple[Artifact, WantedFile]] = []
@@ -147,9 +152,21 @@ def _sort(found: FilesOfRows, artifact: Artifact, file: WantedFile, live: str) -
         found.conflicts.append(Conflict(kind, "", (file.path,), "", (), words))
 
 
-def _named(site: Site, rows: StagedRows, description: Description | None) -> list[str]:
+def _no_columns(known: KnownColumns, description: Description | None, points: Points) -> list[Finding]:
+    """Return a warning if no column is known that names files: those of the rows stay away."""
+    if known.columns or description is not None or not points.media:
+        return []
+    return [
+        warning(
+            "undelete.no_columns",
+            "no column is known that names media files, so the files of these rows are not looked for",
+            "set [media] columns, which korrigo-backup doctor proposes; restore --file brings files back",
+        )
+    ]
+
+
+def _named(site: Site, rows: StagedRows, known: KnownColumns) -> list[str]:
     """Return the paths below the media root that the picked rows name, each once."""
-    known = known_columns(site, description)
     selects = []
     for column in known.columns:
         place = relation(site.postgres, column.table, column.schema)

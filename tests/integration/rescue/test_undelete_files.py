@@ -167,3 +167,13 @@ def test_a_directory_that_is_a_link_now_is_refused(library, tmp_path):
     assert library.rows() == rows
     assert not (tmp_path / "elsewhere" / "3.pdf").exists()
     assert not [name for name in library.media.iterdir() if name.name.startswith(".stage")]
+
+
+def test_files_of_rows_are_not_forgotten_in_silence_where_no_column_is_known(make_site):
+    site = make_site(schema=SCHEMA)
+    site.write("scans/3.pdf", b"scan")
+    site.korrigo("backup", "full")
+    lose_rows = "UPDATE room SET exam_id = NULL;" + DELETE
+    site.sql(lose_rows)
+    (site.media / "scans/3.pdf").unlink()
+    assert "no column is known that names media files" in site.korrigo("undelete", "exam:3", "--yes").output

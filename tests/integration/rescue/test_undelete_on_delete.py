@@ -124,7 +124,11 @@ def test_the_plan_names_the_top_of_a_deletion_of_which_only_a_part_is_asked_for(
     plan = brought(site, table="event", source=dump)
     [finding] = findings(plan, "undelete.below")
     assert "3 of public.mark" in finding.message
-    assert finding.hint.endswith(f"korrigo-backup undelete public.exam:1 --from {dump}")
+    command = f"korrigo-backup undelete public.exam:1 --from {dump}"
+    assert (
+        finding.hint
+        == f"in place of this command: {command}; if it is carried out already: korrigo-backup rollback first"
+    )
     site.korrigo("rollback", "--yes")
     assert findings(brought(site, "exam:1", source=dump), "undelete.below") == []
     assert site.sql("SELECT count(*) FROM mark") == [(3,)]
@@ -200,3 +204,18 @@ def test_rows_of_a_table_without_a_key_can_be_taken_back_equal_ones_and_those_wi
     site.korrigo("rollback", "--yes")
     site.sql("DELETE FROM keyless WHERE word = 'y'")
     assert site.rows() == live
+
+
+def test_references_to_a_row_that_is_only_needed_are_set_again(make_site):
+    site, dump = saved(
+        make_site,
+        """CREATE TABLE usr (id int PRIMARY KEY); CREATE TABLE exam (id int PRIMARY KEY, owner int NOT NULL REFERENCES usr);
+        CREATE TABLE log (id int PRIMARY KEY, who int REFERENCES usr ON DELETE SET NULL);
+        INSERT INTO usr VALUES (1), (2); INSERT INTO exam VALUES (1, 1); INSERT INTO log VALUES (1, 1), (2, 2);""",
+    )
+    site.sql("DELETE FROM exam; DELETE FROM usr WHERE id = 1")
+    [link] = brought(site, "exam:1", source=dump, relink=True).links
+    assert (link.table, len(link.keys)) == ("public.log", 1)
+    assert site.sql("SELECT id, who FROM log ORDER BY id") == [(1, 1), (2, 2)]
+    site.korrigo("rollback", "--yes")
+    assert site.sql("SELECT id, who FROM log ORDER BY id") == [(1, None), (2, 2)]

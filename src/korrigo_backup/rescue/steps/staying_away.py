@@ -69,7 +69,7 @@ def rows_staying_away(rows: StagedRows, relations: Sequence[RowRelation], comman
 def tables_below_needed(rows: StagedRows, relations: Sequence[RowRelation]) -> set[str]:
     """Return the live tables, not staged, whose rows may refer to rows that come back only because others need them."""
     needed = {name for name, table in rows.tables.items() if rows.count(f"g.{MARK} = {RowMark.NEEDS}", table)}
-    below = {one.table for one in relations if one.to in needed and not one.apart}
+    below = {one.table for one in relations if one.to in needed}
     return {name for name in below if name in rows.live and name not in rows.tables}
 
 
@@ -157,7 +157,7 @@ def _below_needed(rows: StagedRows, relations: Sequence[RowRelation], command: T
         warning(
             "undelete.below",
             f"deleted rows refer to rows that come back only because others need them, and stay away: {listed}",
-            f"to bring them back, too: {bringing}",
+            f"in place of this command: {bringing}; if it is carried out already: korrigo-backup rollback first",
         )
     ]
 

@@ -87,8 +87,10 @@ class Undeletion:
             self._findings.append(rows_left_out(conflicts.left_out))
         if self._options.files:
             self._find_files(points, artifact, conflicts)
+        if below := tables_below_needed(self.rows, self.relations):
+            choice.stage_also(artifact, below)
         self.links = emptied_links(self.rows, self.relations)
-        self._findings += self._neighbours(choice, artifact)
+        self._findings += self._neighbours(artifact)
         coming = picked(self.rows, counts)
         self._findings += lost_columns(self.session, coming, artifact.name, picked=True)
         tables = tuple(planned_table(self.rows, one) for one in coming)
@@ -108,11 +110,9 @@ class Undeletion:
             tuple(sorted(self.files.replaced)),
         )
 
-    def _neighbours(self, choice: Choice, artifact: Artifact) -> list[Finding]:
+    def _neighbours(self, artifact: Artifact) -> list[Finding]:
         """Return the findings about rows next to those that come back: live rows, and deleted rows that stay away."""
         found = changed_parents(self.rows, self.relations) + rows_elsewhere(self.rows, self.relations)
-        if below := tables_below_needed(self.rows, self.relations):
-            choice.stage_also(artifact, below)
         command = TypedUndelete(tuple(row.name for row in self._roots.rows), self._options.source or artifact.name)
         found += rows_staying_away(self.rows, self.relations, command)
         if self.links and not self._options.relink:

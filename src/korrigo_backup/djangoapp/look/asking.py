@@ -19,7 +19,7 @@ from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
-from korrigo_backup.djangoapp.status.wording import attention, in_language, local
+from korrigo_backup.djangoapp.status.wording import attention, hint_of_request, in_language, local
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.requests.model import ID, BringBackRequest, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
 _LOOKS = frozenset({"look", "file"})
-_TYPED = re.compile(r"korrigo-backup |(?:^|\s)--[a-z]|MODEL:KEY")
-"""Commands, options and words of the command line."""
-
 _SHOWN = 10
 """Former requests of a backup that are shown."""
 
@@ -240,18 +237,11 @@ def shown(answer: HostAnswer) -> dict[str, Any]:
         "by": answer.by,
         "objects": answer.objects,
         "message": in_language(answer.message.replace(": psql: ", ": ")),
-        "hint": _hint(answer.hint),
+        "hint": hint_of_request(answer.hint),
         "digest": answer.digest,
         "can_be_carried_out": answer.can_be_carried_out,
         "plan": _plan(answer.plan) if answer.plan else None,
     }
-
-
-def _hint(text: str) -> str:
-    """Return a next step for a person without a shell on the host, who can type no command and no option."""
-    if _TYPED.search(text):
-        return str(pgettext("korrigo_backup", "The operator of the host can help: name the request number."))
-    return in_language(text)
 
 
 def _plan(plan: UndeletePlan) -> dict[str, Any]:

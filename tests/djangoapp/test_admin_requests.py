@@ -137,6 +137,14 @@ def test_answers_of_each_state_are_shown_with_the_reason(spool, client):
     assert client.get(f"{PAGE}bring-back/").content.decode().count("because") == 4
 
 
+def test_a_refusal_shows_no_command_of_the_host_and_a_text_that_is_no_object_is_not_sent(spool, client):
+    hint = "korrigo-backup history testsite.Tag:5 shows how it changed"
+    shown = _answer(spool, id="7" * 32, state=State.REFUSED, message="it does not fit: psql: odd", hint=hint)
+    seen = client.get(f"{PAGE}bring-back/{shown.id}/").content.decode()
+    assert ("The operator of the host can help" in seen, hint in seen, "psql" in seen) == (True, False, False)
+    assert "garbage is no object" in client.post(f"{PAGE}bring-back/", {"objects": "garbage"}).content.decode()
+
+
 def test_another_backup_another_name_and_a_damaged_answer_are_not_found(spool, client):
     shown = _answer(spool, backup="db_backup_20200101_000000.sql.gz")
     assert client.get(f"{PAGE}bring-back/{shown.id}/").status_code == 404

@@ -19,7 +19,7 @@ from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
-from korrigo_backup.djangoapp.status.wording import attention, in_language, local
+from korrigo_backup.djangoapp.status.wording import attention, hint_of_request, in_language, local
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.requests.model import ID, BringBackRequest, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
@@ -156,6 +156,13 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
             pgettext("korrigo_backup", "Write one to fifty objects, a line each: app.Model:key, as exams.Exam:12.")
         ) from None
     for one in objects:
+        try:
+            parse_object(one)
+        except UsageError:
+            raise ValueError(
+                pgettext("korrigo_backup", "%(object)s is no object: write app.Model:key, as exams.Exam:12.")
+                % {"object": one}
+            ) from None
         if not may_ask(user, one):
             raise ValueError(
                 pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
@@ -229,8 +236,8 @@ def shown(answer: HostAnswer) -> dict[str, Any]:
         "at": local(answer.at),
         "by": answer.by,
         "objects": answer.objects,
-        "message": in_language(answer.message),
-        "hint": in_language(answer.hint),
+        "message": in_language(answer.message.replace(": psql: ", ": ")),
+        "hint": hint_of_request(answer.hint),
         "digest": answer.digest,
         "can_be_carried_out": answer.can_be_carried_out,
         "plan": _plan(answer.plan) if answer.plan else None,

@@ -36,6 +36,9 @@ _HIGH_SIGN = re.compile(r" (?=[:;?!»](?:\s|$))")
 _LOOKS = ("ls ", "df ")
 """Commands that only look at the machine."""
 
+_TYPED = re.compile(r"korrigo-backup |(?:^|\s)--[a-z]|MODEL:KEY")
+"""Commands, options and words of the command line."""
+
 
 class Piece(NamedTuple):
     """A part of a text; `is_command` if it is to be typed."""
@@ -96,6 +99,13 @@ def attention(finding: Finding) -> Attention:
     hint = pieces(in_language(finding.hint))
     has_command = any(piece.is_command and not piece.text.startswith(_LOOKS) for piece in hint)
     return Attention(finding.id, finding.level.value, in_language(finding.message), hint, has_command)
+
+
+def hint_of_request(text: str) -> str:
+    """Return a next step for a person without a shell on the host, who can type no command and no option."""
+    if _TYPED.search(text):
+        return str(pgettext("korrigo_backup", "The operator of the host can help: name the request number."))
+    return in_language(text)
 
 
 def run(record: Record) -> Run:

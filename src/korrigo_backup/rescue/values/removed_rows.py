@@ -79,7 +79,7 @@ class RemovedRows:
             f" WHERE u.number = {number} AND u.removed IS NOT NULL"
         )
         nullable = tuple(name for name in live.nullable if name in columns)
-        return _as_copy(live, f"undone_{number}", columns, nullable)
+        return _as_copy(live, f"korrigo_backup_undone_{number}", columns, nullable)
 
     def _add_named(self, copy: LoadedTable, columns: tuple[str, ...], references: Sequence[LoadedReference]) -> None:
         """Add to the copy of a table the keys that removed rows name in it: such a row may have been deleted since."""

@@ -4,9 +4,10 @@ After the kill and the next run no request is `taken` and none is left in the sp
 kill, and were deleted again since, stay deleted: the request was carried out.
 """
 
+import json
 import os
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -49,8 +50,17 @@ class Desk:
         return ran
 
     def plan(self):
+        self._let_hours_pass()
         fields = {"by": "marie", "asked": datetime.now(UTC), "backup": self.dump}
         return self.spool.ask(PlanRequest(objects=("exam:5",), **fields))
+
+    def _let_hours_pass(self):
+        """Make the records of ended requests older: the host takes so many in an hour."""
+        for path in (self.site.backups / ".requests").glob("*.json"):
+            record = json.loads(path.read_text())
+            if record["state"] in {State.DONE, State.PLANNED}:
+                received = datetime.fromisoformat(record["received"]) - timedelta(days=2)
+                path.write_text(json.dumps({**record, "received": received.isoformat()}))
 
     def bring_back(self):
         plan = self.plan()

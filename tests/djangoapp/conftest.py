@@ -29,11 +29,18 @@ if PSYCOPG2:  # Django takes the older driver where the newer one is not
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.contrib.auth.models import Permission, User  # noqa: E402
 from django.contrib.contenttypes.models import ContentType  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import connections  # noqa: E402
+from django.test import Client  # noqa: E402
 
+from korrigo_backup.artifact.kinds import Kind  # noqa: E402
+from korrigo_backup.requests.spool import Spool  # noqa: E402
+from korrigo_backup.status.model import Goals  # noqa: E402
+from korrigo_backup.status.published import encode  # noqa: E402
 from sandbox import connect, quick_server  # noqa: E402
+from standings import backup, facts  # noqa: E402
 from testsite import content  # noqa: E402
 
 ALIASES = ["default"] if PSYCOPG2 else ["default", "lite"]
@@ -183,3 +190,29 @@ def copy(tmp_path):
         return Path(shutil.copytree(path, tmp_path / "copy" / path.name))
 
     return make
+
+
+@pytest.fixture
+def spool(tmp_path, monkeypatch):
+    """The spool that the settings name, of a site whose host publishes its status."""
+    (tmp_path / "seen.json").write_bytes(encode(facts(backup(3), backup(4, kind=Kind.MEDIA)), Goals()))
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", tmp_path / "seen.json", raising=False)
+    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", tmp_path / "spool", raising=False)
+    for name in ("requests", "answers"):
+        (tmp_path / "spool" / name).mkdir(parents=True)
+    return Spool(tmp_path / "spool")
+
+
+@pytest.fixture
+def staff(databases):
+    """Return a function that logs in a member of staff with permissions."""
+    databases("default")
+
+    def login(*codenames):
+        user = User.objects.create_user(f"staff{User.objects.count()}", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        found = Client()
+        found.force_login(user)
+        return found
+
+    return login

@@ -4,51 +4,18 @@ import os
 from datetime import UTC, datetime
 from hashlib import sha256
 
-import pytest
-from django.conf import settings
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
-from django.test import Client
 
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.djangoapp.look.files import of_row
 from korrigo_backup.djangoapp.look.tables import SavedTable
 from korrigo_backup.requests.model import FileRequest, HostAnswer, SavedPage, ShownFile, State, url_path
-from korrigo_backup.requests.spool import Spool
-from korrigo_backup.status.model import Goals
-from korrigo_backup.status.published import encode
-from standings import backup, facts
+from standings import backup
 from testsite.models import Everything
 
 DUMP, MEDIA = backup(3), backup(4, kind=Kind.MEDIA)
 PAGE = f"/admin/korrigo_backup/backups/backup/{MEDIA.name}/"
 FILES = f"{PAGE}files/"
-
-
-@pytest.fixture
-def spool(tmp_path, monkeypatch):
-    """The spool that the settings name, of a site whose host publishes its status."""
-    (tmp_path / "seen.json").write_bytes(encode(facts(DUMP, MEDIA), Goals()))
-    monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", tmp_path / "seen.json", raising=False)
-    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", tmp_path / "spool", raising=False)
-    for name in ("requests", "answers"):
-        (tmp_path / "spool" / name).mkdir(parents=True)
-    return Spool(tmp_path / "spool")
-
-
-@pytest.fixture
-def staff(databases):
-    """Return a function that logs in a member of staff with permissions."""
-    databases("default")
-
-    def login(*codenames):
-        user = User.objects.create_user(f"staff{User.objects.count()}", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        found = Client()
-        found.force_login(user)
-        return found
-
-    return login
 
 
 def _answer(spool, path="scans/1.png", content=b"\x89PNG\r\n\x1a\nx", id_="a" * 32, **given):

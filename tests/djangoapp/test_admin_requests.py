@@ -5,48 +5,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 
 from korrigo_backup.artifact.kinds import Kind
 from korrigo_backup.requests.model import BringBackRequest, HostAnswer, LookRequest, PlanRequest, SavedPage, State
-from korrigo_backup.requests.spool import Spool
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, PlannedRow, PlannedTable, UndeletePlan, Why
-from korrigo_backup.status.model import Goals
-from korrigo_backup.status.published import encode
-from standings import NOW, backup, facts
+from standings import NOW, backup
 from testsite.models import Tag
 
 DUMP, MEDIA = backup(3), backup(4, kind=Kind.MEDIA)
 PAGE = f"/admin/korrigo_backup/backups/backup/{DUMP.name}/"
 ROW = PlannedTable("public.exam", 1, 0, 0, ("id",), (PlannedRow(("5",), Why.ASKED, "<b>Bac & co</b>"),))
 PLAN = UndeletePlan(DUMP.name, NOW, ("testsite.Tag:5",), (ROW,))
-
-
-@pytest.fixture
-def spool(tmp_path, monkeypatch):
-    """The spool that the settings name, of a site whose host publishes its status."""
-    (tmp_path / "seen.json").write_bytes(encode(facts(DUMP, MEDIA), Goals()))
-    monkeypatch.setattr(settings, "KORRIGO_BACKUP_DIR", tmp_path / "seen.json", raising=False)
-    monkeypatch.setattr(settings, "KORRIGO_BACKUP_REQUESTS_DIR", tmp_path / "spool", raising=False)
-    for name in ("requests", "answers"):
-        (tmp_path / "spool" / name).mkdir(parents=True)
-    return Spool(tmp_path / "spool")
-
-
-@pytest.fixture
-def staff(databases):
-    """Return a function that logs in a member of staff with permissions."""
-    databases("default")
-
-    def login(*codenames):
-        user = User.objects.create_user(f"staff{User.objects.count()}", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        found = Client(enforce_csrf_checks=False)
-        found.force_login(user)
-        return found
-
-    return login
 
 
 @pytest.fixture

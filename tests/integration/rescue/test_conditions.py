@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from compose.dockerstack import eventually
+from sandbox import until
 
 SCHEMA = "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'x'), (2, 'y'); CREATE SEQUENCE s;"
 
@@ -49,7 +49,7 @@ def test_a_reference_that_somebody_sets_meanwhile_is_not_linked_again(make_site)
         connection.execute("UPDATE room SET exam_id = 7 WHERE id = 1")
         run = threading.Thread(target=lambda: done.append(site.korrigo(*undelete, code=4)))
         run.start()
-        assert eventually(lambda: site.sql(waits) != [(0,)])
+        until(lambda: site.sql(waits) != [(0,)])
     run.join()
     assert "the live rows have changed since the plan" in done[0].err
     assert site.sql("SELECT exam_id FROM room") == [(7,)]

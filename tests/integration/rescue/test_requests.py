@@ -87,9 +87,11 @@ def test_by_default_a_person_of_the_host_approves(school):
 def test_the_dry_run_of_an_approval_shows_a_plan_that_has_changed(school):
     _configure(school, "ask")
     waiting = _bring_back(school, _plan(school, "exam:5"))
-    school.sql("INSERT INTO exam VALUES (5, 'again')")
-    refused = school.korrigo("requests", "approve", waiting, "--dry-run", code=(2, 4))
-    assert (school.spool.answer_to(waiting).state, refused.err.count("error")) == (State.WAITING, 1)
+    school.sql("INSERT INTO exam VALUES (99, 'exam 5')")
+    rows = school.rows()
+    refused = school.korrigo("requests", "approve", waiting, "--dry-run", code=4)
+    assert "the plan has changed since it was shown" in refused.err
+    assert (school.spool.answer_to(waiting).state, school.rows()) == (State.WAITING, rows)
 
 
 def test_the_plan_of_an_erased_object_is_refused_without_its_rows(school):

@@ -218,9 +218,9 @@ class Snapshot:
         """Return the names of all materialised views."""
         return frozenset(normal_name(view) for view in self.ask(_VIEWS, frozenset[str]))
 
-    def references(self) -> tuple[tuple[str, str], ...]:
-        """Return the foreign keys as pairs: a table, and the table that its rows refer to."""
-        return tuple((one.table, one.to) for one in foreign_keys(self._session))
+    def references(self) -> tuple[tuple[str, str, bool], ...]:
+        """Return for each foreign key a table, the table that its rows refer to, and whether a deletion cascades."""
+        return tuple((one.table, one.to, one.cascades) for one in foreign_keys(self._session))
 
     def sequences(self) -> tuple[SequenceProof, ...]:
         """Return the positions of all sequences, as pg_dump saves them.

@@ -238,6 +238,18 @@ def test_a_deletion_is_one_offer_of_its_top_that_names_the_tables_below(site):
     assert "deleted with them (also rows of public.annotation, public.copy)" in found["offers"][0]["brings"]
 
 
+def test_an_exam_that_refers_to_one_of_its_copies_is_the_top_of_their_deletion(make_site):
+    site = make_site(
+        schema="CREATE TABLE exam (id int PRIMARY KEY, model int); CREATE TABLE copy (id int PRIMARY KEY, exam int NOT NULL"
+        " REFERENCES exam); INSERT INTO exam VALUES (1, NULL), (2, NULL); INSERT INTO copy VALUES (1, 1), (2, 1), (3, 2);"
+        "ALTER TABLE exam ADD FOREIGN KEY (model) REFERENCES copy; UPDATE exam SET model = 2 WHERE id = 1;"
+    )
+    (saved,) = days(site)
+    site.sql("UPDATE exam SET model = NULL; DELETE FROM copy WHERE exam = 1; DELETE FROM exam WHERE id = 1")
+    undeletes = [one for one in commands(rescue(site)) if one[0] == "undelete"]
+    assert undeletes == [["undelete", "public.exam:1", "--from", saved]]
+
+
 def test_no_step_that_holds_only_a_deletion_is_offered_for_changed_values(site):
     first, second, third, _ = days(
         site, "DELETE FROM annotation WHERE id <= 2", "UPDATE annotation SET body = 'wiped'", "SELECT 1"

@@ -11,6 +11,31 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.diagnosis.offers import TableState
 
 
+def holding(references: Iterable[tuple[str, str, bool]]) -> tuple[tuple[str, str], ...]:
+    """Return the references that say which table is above which: (table, table that its rows refer to).
+
+    Given are also whether a deletion cascades along each. In a circle a reference that a deletion empties is left out:
+    an exam with a copy of its own as its model is above its copies.
+    """
+    known = set(references)
+    to: dict[str, set[str]] = defaultdict(set)
+    for table, target, _ in known:
+        to[table].add(target)
+    return tuple(
+        sorted({(table, target) for table, target, cascades in known if cascades or table not in _all(target, to)})
+    )
+
+
+def _all(start: str, ways: dict[str, set[str]]) -> set[str]:
+    """Return the tables that are reached from a table, over others, too."""
+    found, waiting = set[str](), [start]
+    while waiting:
+        new = ways.get(waiting.pop(), set[str]()) - found
+        found |= new
+        waiting += new
+    return found
+
+
 class Deletions:
     """The tables that lack rows of the same dump, by the foreign keys between them.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.rescue.diagnosis.deletions import holding
 from korrigo_backup.rescue.diagnosis.live_files import file_moments, file_state
 from korrigo_backup.rescue.diagnosis.live_site import rows_since
 from korrigo_backup.rescue.diagnosis.look_back import LookBack
@@ -102,7 +103,7 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
         files=files,
         file_moments=tuple(one for one in changes_of_files if one.is_loss),
         unseen=tuple(unseen),
-        references=live.taken.references() if live.taken else (),
+        references=holding(live.taken.references()) if live.taken else (),
     )
 
 

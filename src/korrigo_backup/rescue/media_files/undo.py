@@ -91,6 +91,8 @@ def undo_restore_of_files(
             )
         erased = erased_among_files(site, [(CopiedData(head.created), head.replaced.keys())])
         undone = _without(head, erased)
+        if undone.files:
+            tree_of(site, head).require_writable([one.path for one in undone.files])
         former = len(undone.replaced)
         plan = FilesUndoPlan(
             head.stamp,

@@ -31,7 +31,7 @@ from korrigo_backup.djangoapp.status.wording import in_language, local
 from korrigo_backup.erasure.ledger import NAME
 from korrigo_backup.erasure.marker import is_marked
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.rescue.saved_page import PAGE, LookTooLongError, look_into
+from korrigo_backup.rescue.saved.page import PAGE, LookTooLongError, look_into
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.kinds import Kind
     from korrigo_backup.artifact.manifest import ModelColumns
-    from korrigo_backup.rescue.saved_rows import SavedRow
+    from korrigo_backup.rescue.saved.rows import SavedRow
     from korrigo_backup.status.model import Facts
 
 SHOWN, WHOLE = 80, 20_000

@@ -199,7 +199,7 @@ def _not_writable(tree: Tree) -> Iterator[Finding]:
     try:
         tree.require_writable(swap=True)
     except Refused as problem:
-        yield error(NOT_WRITABLE, problem.message, problem.hint)
+        yield error("media.not_writable", problem.message, problem.hint)
 
 
 _NO_SERVICES = warning(

@@ -17,7 +17,7 @@ from django.test.utils import setup_test_environment, teardown_test_environment
 from django.utils.html import format_html
 
 from korrigo_backup.djangoapp.look import presented
-from korrigo_backup.rescue import saved_page as rows
+from korrigo_backup.rescue.saved import page as rows
 from sandbox import KORRIGO
 from testsite.models import Everything, Tag
 

@@ -31,7 +31,7 @@ from korrigo_backup.djangoapp.status.wording import in_language, local
 from korrigo_backup.erasure.ledger import NAME
 from korrigo_backup.erasure.marker import is_marked
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.rescue.saved_page import PAGE, LookTooLongError, look_into
+from korrigo_backup.rescue.saved.page import PAGE, LookTooLongError, look_into
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

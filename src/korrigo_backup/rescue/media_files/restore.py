@@ -33,8 +33,8 @@ from korrigo_backup.recovery.put_files import (
     write_files_record,
 )
 from korrigo_backup.recovery.undelete import DONE, PENDING
-from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import load_files
+from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.media_files.lock import files_lock
 from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are
 from korrigo_backup.rescue.media_files.saved import files_of, has_link, media_named, near_files

@@ -15,8 +15,8 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.erased_rows import erased_among_picked
-from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import FilesOfRows, find_files
+from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.insertion import picked
 from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
 from korrigo_backup.rescue.staged_rows import StagedRows

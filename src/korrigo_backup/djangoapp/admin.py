@@ -24,6 +24,8 @@ _STATIC = "korrigo_backup"
 _LOOK, _BRING_BACK, _PREVIEW = "look_into_backups", "bring_back", "preview_files"
 """The permissions besides that to view."""
 
+_INSIDE = pgettext_lazy("korrigo_backup", "Look inside")
+
 
 @admin.register(Backups)
 class BackupsAdmin(admin.ModelAdmin):
@@ -131,8 +133,7 @@ class BackupsAdmin(admin.ModelAdmin):
 
         saved = pages.opened(request.user, name)
         asking.note(request.user, name, "looked at the tables of the backup")
-        title = pgettext_lazy("korrigo_backup", "Look inside")
-        return self._answer(request, "look", {"title": title, "tables": saved.tables, **pages.heading(saved)})
+        return self._answer(request, "look", {"title": _INSIDE, "tables": saved.tables, **pages.heading(saved)})
 
     @method_decorator(require_safe)
     def rows_view(self, request: Any, name: str, table: str) -> Any:
@@ -177,8 +178,7 @@ class BackupsAdmin(admin.ModelAdmin):
                 return self._go("asked", name, id_)
             except ValueError as wrong:
                 problem = str(wrong)
-        title = pgettext_lazy("korrigo_backup", "Look inside")
-        values = {"title": title, "backup": artifact, "problem": problem, **sent.host_look(spool)}
+        values = {"title": _INSIDE, "backup": artifact, "problem": problem, **sent.host_look(spool)}
         return self._answer(request, "ask", {**values, **asked_rows.form(request.user, request.POST)})
 
     @method_decorator(require_safe)
@@ -191,7 +191,7 @@ class BackupsAdmin(admin.ModelAdmin):
         shown = asked_rows.shown(request.user, spool, artifact, id_, self._admins())
         if found := shown.get("found"):
             asking.note(request.user, name, f"looked at {found.table}, {found.key or f'page {found.page}'}")
-        title = shown.get("object") or pgettext_lazy("korrigo_backup", "Look inside")
+        title = shown.get("object") or _INSIDE
         values = {"title": title, "backup": artifact, "id": id_, "made": asking.made(artifact)}
         values |= self._ways_back(request, artifact)
         if shown.get("object") and self._may_preview(request) and has_media(artifact.kind):

@@ -159,8 +159,10 @@ class BackupsAdmin(admin.ModelAdmin):
         if not key or not found.key:
             raise Http404("no row is named")
         asking.note(request.user, name, f"looked at {found.object(key)}")
-        ways = self._ways_back(request, saved.backup)
-        values = {"title": found.object(key), **ways, **pages.row(saved, found, key, self._admins())}
+        values = self._ways_back(request, saved.backup) | {
+            "title": found.object(key),
+            **pages.row(saved, found, key, self._admins()),
+        }
         if self._may_preview(request) and has_media(saved.backup.kind):
             values["files"] = files.of_row(found, values.get("fields", ()))
         return self._answer(request, "row", values)
@@ -191,8 +193,7 @@ class BackupsAdmin(admin.ModelAdmin):
         shown = asked_rows.shown(request.user, spool, artifact, id_, self._admins())
         if found := shown.get("found"):
             asking.note(request.user, name, f"looked at {found.table}, {found.key or f'page {found.page}'}")
-        title = shown.get("object") or _INSIDE
-        values = {"title": title, "backup": artifact, "id": id_, "made": asking.made(artifact)}
+        values = {"title": shown.get("object") or _INSIDE, "backup": artifact, "id": id_, "made": asking.made(artifact)}
         values |= self._ways_back(request, artifact)
         if shown.get("object") and self._may_preview(request) and has_media(artifact.kind):
             values["files"] = files.of_row(shown["asked_table"], shown.get("fields", ()))

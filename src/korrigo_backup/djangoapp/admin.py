@@ -20,11 +20,9 @@ from korrigo_backup.artifact.kinds import has_media
 from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.models import Backups
 
-_STATIC = "korrigo_backup"
+_STATIC, _INSIDE = "korrigo_backup", pgettext_lazy("korrigo_backup", "Look inside")
 _LOOK, _BRING_BACK, _PREVIEW = "look_into_backups", "bring_back", "preview_files"
 """The permissions besides that to view."""
-
-_INSIDE = pgettext_lazy("korrigo_backup", "Look inside")
 
 
 @admin.register(Backups)
@@ -159,10 +157,8 @@ class BackupsAdmin(admin.ModelAdmin):
         if not key or not found.key:
             raise Http404("no row is named")
         asking.note(request.user, name, f"looked at {found.object(key)}")
-        values = self._ways_back(request, saved.backup) | {
-            "title": found.object(key),
-            **pages.row(saved, found, key, self._admins()),
-        }
+        ways = self._ways_back(request, saved.backup)
+        values = {"title": found.object(key), **ways, **pages.row(saved, found, key, self._admins())}
         if self._may_preview(request) and has_media(saved.backup.kind):
             values["files"] = files.of_row(found, values.get("fields", ()))
         return self._answer(request, "row", values)

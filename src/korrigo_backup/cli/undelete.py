@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
+from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings, say_named
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.cli.rescue.value_plan import short
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 QUESTION = "⚠️  This inserts the rows above into the live database. Continue? (yes/no): "
 
 NAMED = 3
-"""Rows of a table that are named; --json has more."""
+"""Rows of a table that are named without --verbose."""
 
 
 class OnConflict(StrEnum):
@@ -148,8 +148,8 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     _say_rows(plan)
     for one in plan.tables:
         say(f"  table     {one.table}: {_numbers(one)}")
-        for back in one.rows[:NAMED]:
-            say(f"            + {', '.join(back.key)}{f' ({back.name})' if back.name else ''}")
+        lines = [f"            + {', '.join(back.key)}{f' ({back.name})' if back.name else ''}" for back in one.rows]
+        say_named(lines, one.asked + one.with_asked + one.needed, NAMED)
     for new in plan.new_values:
         say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {new.former!r} is taken, {new.value!r} instead")
     for row in plan.overwritten:
@@ -160,10 +160,7 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
     _say_files(plan)
     say("  downtime  none: the site goes on serving")
-    for conflict in plan.conflicts[: 2 * NAMED]:
-        say(_conflict(conflict))
-    if len(plan.conflicts) > 2 * NAMED:
-        say(f"   and {len(plan.conflicts) - 2 * NAMED} more conflicts: --json shows all")
+    say_named([_conflict(one) for one in plan.conflicts], len(plan.conflicts), 2 * NAMED)
     say_findings(plan.findings)
 
 
@@ -184,8 +181,7 @@ def _say_rows(plan: UndeletePlan) -> None:
 def _say_files(plan: UndeletePlan) -> None:
     if plan.file_count:
         say(f"  files     {counted(plan.file_count, 'file')} back among the media")
-        for path in plan.files[:NAMED]:
-            say(f"            + {printable(path)}")
+        say_named([f"            + {printable(path)}" for path in plan.files], plan.file_count, NAMED)
     for path in plan.overwritten_files:
         say(f"  overwrite {printable(path)}: the live file has other content, and is kept for a rollback")
 

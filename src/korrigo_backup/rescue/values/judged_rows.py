@@ -191,6 +191,18 @@ def put_rows(session: Session, table: JudgedTable) -> tuple[PutRow, ...]:
     return tuple(PutRow(key, values) for key, values in found)
 
 
+def count_newer(session: Session, table: JudgedTable) -> int:
+    """Return the number of live rows that the backup does not have."""
+    return session.ask(f"SELECT to_json(count(*)) FROM {table.removed}", int)
+
+
+def first_keys(session: Session, table: JudgedTable, source: str) -> tuple[tuple[str, ...], ...]:
+    """Return the first keys, in their order, of the rows of a temporary table that has the alias `g`."""
+    order = ", ".join(f"g.{identifier(name)}" for name in table.staged.key)
+    keys = f"SELECT {table.staged.key_text('g')} AS k FROM {source} ORDER BY {order} LIMIT {SHOWN_ROWS}"
+    return session.ask(f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x", tuple[tuple[str, ...], ...])
+
+
 def changed_again(
     session: Session, table: JudgedTable, after: StagedTable, *, left: bool
 ) -> tuple[int, tuple[ValueConflict, ...]]:

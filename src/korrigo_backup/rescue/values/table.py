@@ -33,7 +33,7 @@ from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lo
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.steps.trusted import require_trusted
-from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_columns, put_rows
+from korrigo_backup.rescue.values.judged_rows import JudgedTable, count_newer, first_keys, judge, put_columns, put_rows
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
@@ -199,11 +199,8 @@ class _TableRestore:
         self.put_back.tables.append(table)
         if count := self._rows.count(PICKED, staged):
             self.put_back.inserts[name] = count
-        if self._options.exact and (newer := self._newer(table)):
+        if self._options.exact and (newer := count_newer(self._session, table)):
             self.put_back.removes[name] = newer
-
-    def _newer(self, table: JudgedTable) -> int:
-        return self._session.ask(f"SELECT to_json(count(*)) FROM {table.removed}", int)
 
     def _planned(self, table: JudgedTable) -> ValueTable:
         name = table.staged.live.name
@@ -216,7 +213,9 @@ class _TableRestore:
             rows=put_rows(self._session, table),
             inserted=self.put_back.inserts.get(name, 0),
             removed=removed,
-            newer=0 if removed else self._newer(table),
+            newer=0 if removed else count_newer(self._session, table),
+            inserted_keys=first_keys(self._session, table, f"{table.staged.gone} g WHERE g.{PICKED}"),
+            removed_keys=first_keys(self._session, table, f"{table.removed} g") if removed else (),
         )
 
     def _require_parents(self, dump: Artifact) -> None:

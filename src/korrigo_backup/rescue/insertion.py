@@ -14,7 +14,7 @@ import msgspec
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import OVER, ROW
-from korrigo_backup.rescue.steps.overwriting import overwriting
+from korrigo_backup.rescue.steps.overwriting import exchanges, overwriting
 from korrigo_backup.rescue.steps.transaction import in_steps
 from korrigo_backup.system.timings import phase
 
@@ -145,8 +145,9 @@ def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Se
     """Insert and prove the picked rows, take it back, and return the rows that the live database does not take."""
     if not tables:
         return TriedInsertion()
+    free, alone = exchanges(rows, tables), exchanges(rows, tables, coming=True)
     apart = " ".join(_one_by_one(one) for one in tables)
-    return run_trial(rows.session, statements(tables, relations), proof(tables), apart)
+    return run_trial(rows.session, [*free, *statements(tables, relations)], proof(tables), after(alone, apart))
 
 
 def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str = "") -> TriedInsertion:
@@ -154,7 +155,7 @@ def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str 
 
     `apart` is PL/pgSQL that tries the rows one by one after the server has refused them all together.
     """
-    together = " ".join(f"EXECUTE {literal(one)};" for one in changes)
+    together = _executed(changes)
     tag = f"$trial_{secrets.token_hex(8)}$"
     session.run(
         f"BEGIN; CREATE TEMP TABLE korrigo_backup_trial (result json) ON COMMIT PRESERVE ROWS; DO {tag} {_DECLARE}\n"
@@ -169,6 +170,19 @@ def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str 
     result = session.ask("SELECT result FROM pg_temp.korrigo_backup_trial", TriedInsertion)
     session.run("DROP TABLE pg_temp.korrigo_backup_trial; COMMIT")
     return result
+
+
+def after(first: Sequence[str], apart: str) -> str:
+    """Return PL/pgSQL that carries out the statements `first`, then `apart`, and takes the former back."""
+    if not first:
+        return apart
+    taken_back = f"SQLSTATE '{_TAKEN_BACK}'"
+    ended = f"RAISE EXCEPTION {taken_back}; EXCEPTION WHEN {taken_back} THEN NULL; END;"
+    return f"BEGIN {_executed(first)} {apart} {ended}"
+
+
+def _executed(statements: Sequence[str]) -> str:
+    return " ".join(f"EXECUTE {literal(one)};" for one in statements)
 
 
 _DECLARE = (

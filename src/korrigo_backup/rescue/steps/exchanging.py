@@ -59,7 +59,7 @@ def _value(column: IndexedColumn, table: str) -> str:
         case "int2" | "int4" | "int8" | "numeric":
             return f"{greatest} + c.n"
         case "date" | "timestamp" | "timestamptz":
-            return f"{greatest} + c.n * interval '1 day'"
+            return f"{greatest} + pg_catalog.make_interval(days => c.n::int)"
         case "uuid":
             return "pg_catalog.gen_random_uuid()"
         case _:

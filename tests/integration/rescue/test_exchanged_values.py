@@ -28,52 +28,55 @@ PASSED_ON = {
 def numbered(server, tmp_path_factory):
     made = Sandbox(server, "viatique_numbered", tmp_path_factory.mktemp("numbered") / "site")
     made.create(SCHEMA)
-    made.saved = made.rows()
-    made.dump = str(made.backup())
-    yield made
+    yield made, made.rows(), str(made.backup())
     drop_database(server, "viatique_numbered")
 
 
 @pytest.fixture
 def passed_on(numbered):
     """A site in which each row has the unique values of another."""
+    site = numbered[0]
     for name, change in PASSED_ON.items():
-        numbered.sql(TAKEN_OUT.format(name, change, name.replace("_", ", ")))
+        site.sql(TAKEN_OUT.format(name, change, name.replace("_", ", ")))
     yield numbered
-    numbered.sql("DROP TABLE exam")
-    numbered.sql(SCHEMA)
+    site.sql("DROP TABLE exam")
+    site.sql(SCHEMA)
 
 
 def test_a_revert_gives_each_row_the_unique_value_back_that_another_has_now(passed_on):
-    after = passed_on.rows()
-    passed_on.korrigo("revert", "--table", "exam", "--from", passed_on.dump, "--yes")
-    assert passed_on.rows() == passed_on.saved
-    passed_on.korrigo("rollback", "--yes")
-    assert passed_on.rows() == after
+    site, saved, dump = passed_on
+    after = site.rows()
+    site.korrigo("revert", "--table", "exam", "--from", dump, "--yes")
+    assert site.rows() == saved
+    site.korrigo("rollback", "--yes")
+    assert site.rows() == after
 
 
 def test_a_restored_table_too_with_rows_that_came_and_went(passed_on):
-    passed_on.sql("DELETE FROM exam WHERE id = 2; INSERT INTO exam SELECT 9, 0, 'new', 'new', born + 50,"
+    site, saved, dump = passed_on
+    site.sql("DELETE FROM exam WHERE id = 2; INSERT INTO exam SELECT 9, 0, 'new', 'new', born + 50,"
                   " gen_random_uuid(), 3, 3 FROM exam WHERE id = 1")  # fmt: skip
-    after = passed_on.rows()
-    passed_on.korrigo("restore", passed_on.dump, "--table", "exam", "--exact", "--yes")
-    assert passed_on.rows() == passed_on.saved
-    passed_on.korrigo("rollback", "--yes")
-    assert passed_on.rows() == after
+    after = site.rows()
+    site.korrigo("restore", dump, "--table", "exam", "--exact", "--yes")
+    assert site.rows() == saved
+    site.korrigo("rollback", "--yes")
+    assert site.rows() == after
 
 
 def test_an_undelete_overwrites_rows_that_have_exchanged_their_values(passed_on):
-    passed_on.sql("DELETE FROM exam WHERE id = 2")
-    after = passed_on.rows()
+    site, saved, dump = passed_on
+    site.sql("DELETE FROM exam WHERE id = 2")
+    after = site.rows()
     over = [part for n in (1, 3, 4) for part in ("--overwrite", f"exam:{n}")]
-    passed_on.korrigo("undelete", *(f"exam:{n}" for n in range(1, 5)), *over, "--from", passed_on.dump, "--yes")
-    assert passed_on.rows() == passed_on.saved
-    passed_on.korrigo("rollback", "--yes")
-    assert passed_on.rows() == after
+    site.korrigo("undelete", *(f"exam:{n}" for n in range(1, 5)), *over, "--from", dump, "--yes")
+    assert site.rows() == saved
+    site.korrigo("rollback", "--yes")
+    assert site.rows() == after
 
 
 def test_a_value_that_a_row_keeps_is_a_conflict_as_before(passed_on):
-    after = passed_on.rows()
-    ran = passed_on.korrigo("revert", "--table", "exam", "--where", "id < 4", "--from", passed_on.dump, "--yes", code=4)
+    site, _, dump = passed_on
+    after = site.rows()
+    ran = site.korrigo("revert", "--table", "exam", "--where", "id < 4", "--from", dump, "--yes", code=4)
     assert "duplicate key value" in ran.err
-    assert passed_on.rows() == after
+    assert site.rows() == after

@@ -166,6 +166,15 @@ def plain_parts(name: str) -> tuple[str, str]:
     return (parts[0], parts[-1]) if len(parts) > 1 else ("", parts[-1])
 
 
+def qualified(named: TableName, tables: Collection[str]) -> str:
+    """Return the live table of a model; without a schema the one in `public`, else the only one; "" without one."""
+    found = [
+        name for name in tables if plain_parts(name)[1] == named.table and named.schema in {None, plain_parts(name)[0]}
+    ]
+    in_public = next((name for name in found if plain_parts(name)[0] == "public"), "")
+    return in_public or (found[0] if len(found) == 1 else "")
+
+
 def _unknown(wanted: str, labels: Mapping[str, TableName], tables: Collection[str]) -> NotFound:
     known = {**{plain_parts(name)[1]: name for name in tables}, **{label: label for label in labels}}
     known |= {label.rpartition(".")[2]: label for label in labels}

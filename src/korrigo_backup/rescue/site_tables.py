@@ -20,7 +20,7 @@ from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.objects import find_table, parse_object, written_object
-from korrigo_backup.rescue.saved_rows import cell_of, open_saved_rows
+from korrigo_backup.rescue.saved.rows import cell_of, open_saved_rows
 from korrigo_backup.site.manage import DESCRIBE
 
 if TYPE_CHECKING:

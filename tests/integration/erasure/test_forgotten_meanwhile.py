@@ -4,7 +4,7 @@ import pytest
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.erasure.ledger import ErasedMeanwhile
-from korrigo_backup.rescue.forget import ForgetOptions, forget
+from korrigo_backup.rescue.forget.forget import ForgetOptions, forget
 from korrigo_backup.rescue.media_files.plan import FilesOptions
 from korrigo_backup.rescue.media_files.restore import restore_files
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete

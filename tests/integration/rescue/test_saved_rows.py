@@ -5,7 +5,7 @@ import pytest
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.rescue.points import find_dump, read_points
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.site_tables import SiteTables
 
 

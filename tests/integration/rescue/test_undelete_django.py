@@ -9,8 +9,8 @@ from demosite import MANAGE
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.core.site_description import DatabaseName, DeclaredRelation, Description, TableName
 from korrigo_backup.errors import Refused, UsageError
+from korrigo_backup.rescue.history.rows import HistorySource, row_history
 from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.row_history import HistorySource, row_history
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.values.revert import RevertOptions, revert

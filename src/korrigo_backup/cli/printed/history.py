@@ -12,21 +12,21 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.diagnosis.moments import MomentKind
-from korrigo_backup.rescue.row_changes import LIVE, RowEventKind
-from korrigo_backup.rescue.table_changes import ChangeKind
+from korrigo_backup.rescue.history.row_changes import LIVE, RowEventKind
+from korrigo_backup.rescue.history.table_changes import ChangeKind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from msgspec import UnsetType
 
-    from korrigo_backup.rescue.audit_tables import AuditEntry
     from korrigo_backup.rescue.diagnosis.moments import TableMoment
-    from korrigo_backup.rescue.file_history import FileHistory
-    from korrigo_backup.rescue.row_changes import FieldChange, RowEvent
-    from korrigo_backup.rescue.row_history import RowHistory
-    from korrigo_backup.rescue.table_changes import TableChanges
-    from korrigo_backup.rescue.table_history import TableHistory
+    from korrigo_backup.rescue.history.audit_tables import AuditEntry
+    from korrigo_backup.rescue.history.files import FileHistory
+    from korrigo_backup.rescue.history.row_changes import FieldChange, RowEvent
+    from korrigo_backup.rescue.history.rows import RowHistory
+    from korrigo_backup.rescue.history.table_changes import TableChanges
+    from korrigo_backup.rescue.history.tables import TableHistory
 
 LONGEST = 70
 """Characters of a value that are shown; --json has the whole value."""

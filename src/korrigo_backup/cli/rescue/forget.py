@@ -26,7 +26,7 @@ from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, UsageError
 from korrigo_backup.requests.spool import Spool
 from korrigo_backup.requests.withdraw import withdraw_answers
-from korrigo_backup.rescue.forget import ForgetOptions, forget
+from korrigo_backup.rescue.forget.forget import ForgetOptions, forget
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import silent
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.erasure.entry import Entry
-    from korrigo_backup.rescue.forget import Forgotten
+    from korrigo_backup.rescue.forget.forget import Forgotten
 
 _NAMED = 3
 """Rows that a question names."""

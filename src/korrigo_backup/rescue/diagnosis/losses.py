@@ -23,11 +23,11 @@ from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
 from korrigo_backup.rescue.diagnosis.offers import FileState, TableState
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.rescue.history.row_changes import LIVE
+from korrigo_backup.rescue.history.table_changes import PASSING
+from korrigo_backup.rescue.history.tables import live_tables, saved_tables
 from korrigo_backup.rescue.points import unread_of_django
-from korrigo_backup.rescue.row_changes import LIVE
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
-from korrigo_backup.rescue.table_changes import PASSING
-from korrigo_backup.rescue.table_history import live_tables, saved_tables
 from korrigo_backup.site.erasures import LedgerFiles
 
 if TYPE_CHECKING:

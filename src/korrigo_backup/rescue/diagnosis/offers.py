@@ -16,8 +16,8 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.rescue.diagnosis.deletions import Deletions
 from korrigo_backup.rescue.diagnosis.moments import TableMoment  # noqa: TC001 - msgspec reads it
 from korrigo_backup.rescue.diagnosis.steps import is_many
+from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.objects import written_object
-from korrigo_backup.rescue.row_changes import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

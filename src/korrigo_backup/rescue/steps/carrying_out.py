@@ -90,12 +90,13 @@ class CarryingOut:
         paths = self._work.files.paths
         running.listen(UndeleteFiles(len(paths)))
         write_record(place.directory, head)
-        stage = media.stage(place.stamp)
-        try:
-            stage_files(self._work.files, place.points, stage)
-            stage.finish()
-        finally:
-            stage.close()
+        with explained("stage the files beside the media"):
+            stage = media.stage(place.stamp)
+            try:
+                stage_files(self._work.files, place.points, stage)
+                stage.finish()
+            finally:
+                stage.close()
         inodes = media.single_files.staged(place.stamp, sorted(paths))
         files = tuple(PutFile(path, paths[path], inode) for path, inode in zip(sorted(paths), inodes, strict=True))
         hint = "bring the rows back alone with --no-files, and the file by hand"

@@ -12,11 +12,12 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out, rows_left_out
 from korrigo_backup.errors import UsageError
+from korrigo_backup.media.room import require_place
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.erased_rows import erased_among_picked
-from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import FilesOfRows, find_files
+from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.insertion import picked
 from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
 from korrigo_backup.rescue.staged_rows import StagedRows
@@ -133,6 +134,9 @@ class Undeletion:
         if gone := erased_among_files(self.site, self.files.saved(points.media)):
             self.files.leave_out(gone)
             self._findings.append(files_left_out(gone))
+        if self.files.paths:
+            media, alone = self.site.required_media(), "the rows alone: --no-files"
+            require_place(media, sorted(self.files.paths), self.files.bytes, otherwise=alone)
         left = self._options.skip
         conflicts.found += [msgspec.structs.replace(one, left=left) for one in self.files.conflicts]
         self._findings += self.files.findings

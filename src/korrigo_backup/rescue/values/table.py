@@ -23,7 +23,7 @@ from korrigo_backup.rescue.closure import PICKED, RowMark
 from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
 from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import stage_fitting
 from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lost

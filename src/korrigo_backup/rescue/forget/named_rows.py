@@ -10,7 +10,7 @@ from korrigo_backup.errors import NotFound, ProofFailed, Unreachable, UsageError
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
 from korrigo_backup.rescue.source_dumps import in_order
 

@@ -79,7 +79,7 @@ class CarryingOut:
             created=datetime.now(UTC),
             media=str(media),
             tables=tuple(
-                RecordedTable(one.live.schema, one.live.table, one.columns, one.key)
+                RecordedTable(one.live.schema, one.live.table, one.recorded, one.key)
                 for one in (*tables, *linked_tables)
             ),
         )

@@ -11,7 +11,16 @@ from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.closure import PICKED
-from korrigo_backup.rescue.insertion import after, inserting, lacking, raise_sequences, run_trial, total, try_apart
+from korrigo_backup.rescue.insertion import (
+    NOT_NULL,
+    after,
+    inserting,
+    lacking,
+    raise_sequences,
+    run_trial,
+    total,
+    try_apart,
+)
 from korrigo_backup.rescue.staged_rows import MARK, ROW
 from korrigo_backup.rescue.steps.exchanging import freeing, prepare
 from korrigo_backup.rescue.steps.transaction import (
@@ -83,7 +92,12 @@ class PutBack:
                     return [
                         *found,
                         ValueConflict(
-                            kind=ValueConflictKind.REFUSED, table=one.table, key=(), message=one.message, detail=detail
+                            kind=ValueConflictKind.REFUSED,
+                            table=one.table,
+                            key=(),
+                            message=one.message,
+                            detail=detail,
+                            required=one.column if one.code == NOT_NULL else "",
                         ),
                     ]
                 table = by_name[one.table]
@@ -150,7 +164,7 @@ class PutBack:
             created=datetime.now(UTC),
             transaction=transaction,
             tables=tuple(
-                RecordedTable(one.staged.live.schema, one.staged.live.table, one.staged.columns, one.staged.key)
+                RecordedTable(one.staged.live.schema, one.staged.live.table, one.staged.recorded, one.staged.key)
                 for one in self.tables
             ),
         )

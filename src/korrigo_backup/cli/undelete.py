@@ -19,11 +19,12 @@ from korrigo_backup.rescue.points import read_moment, read_window
 from korrigo_backup.rescue.steps.conditions import require_condition
 from korrigo_backup.rescue.steps.possible import require_possible
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
+from korrigo_backup.rescue.undelete_plan import ConflictKind
 from korrigo_backup.run.step import UndeleteStep
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.rescue.undelete_plan import Conflict, PlannedTable, UndeletePlan
+    from korrigo_backup.rescue.undelete_plan import Conflict, NewValue, PlannedTable, UndeletePlan
 
 QUESTION = "⚠️  This inserts the rows above into the live database. Continue? (yes/no): "
 
@@ -62,7 +63,7 @@ def command(
     ] = OnConflict.STOP,
     new_value: Annotated[
         list[str] | None,
-        typer.Option(metavar="TABLE.COLUMN=VALUE", help="For a row whose unique value is taken; may be given again."),
+        typer.Option(metavar="TABLE.COLUMN=VALUE", help="For a refused value, or a column that is new; repeatable."),
     ] = None,
     overwrite: Annotated[
         list[str] | None,
@@ -134,7 +135,8 @@ def command(
 
 def _say_done(plan: UndeletePlan) -> None:
     add_to_document(applied=True)
-    but = f", but for {counted(len(plan.new_values), 'new value')}" if plan.new_values else ""
+    values = sum(one.rows for one in plan.new_values)
+    but = f", but for {counted(values, 'new value')}" if values else ""
     say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup{but}")
     if plan.file_count:
         say(f"✅ {counted(plan.file_count, 'file')} brought back, each with the checksum of the backup")
@@ -151,7 +153,7 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
         lines = [f"            + {', '.join(back.key)}{f' ({back.name})' if back.name else ''}" for back in one.rows]
         say_named(lines, one.asked + one.with_asked + one.needed, NAMED)
     for new in plan.new_values:
-        say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {new.former!r} is taken, {new.value!r} instead")
+        _say_new_value(new)
     for row in plan.overwritten:
         values = first_of([f"{value.column} {short(value.now)} → {short(value.then)}" for value in row.values], NAMED)
         say(f"  overwrite {row.table}:{','.join(row.key)}: {values}")
@@ -162,6 +164,17 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     say("  downtime  none: the site goes on serving")
     say_named([_conflict(one) for one in plan.conflicts], len(plan.conflicts), 2 * NAMED)
     say_findings(plan.findings)
+
+
+def _say_new_value(new: NewValue) -> None:
+    if new.in_all:
+        rows = counted(new.rows, "row")
+        say(f"  value     {new.table}: {new.column} is new since the backup, {new.value!r} in {rows}")
+    elif new.kind is ConflictKind.UNIQUE:
+        say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {new.former!r} is taken, {new.value!r} instead")
+    else:
+        former = short(new.former)
+        say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {former} is refused, {new.value!r} instead")
 
 
 def _say_rows(plan: UndeletePlan) -> None:

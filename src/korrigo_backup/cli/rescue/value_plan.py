@@ -25,6 +25,8 @@ def say_value_plan(plan: ValuePlan) -> None:
         say(f"  accident  shown by {plan.accident}, made {plan.accident_created.astimezone():%Y-%m-%d %H:%M:%S %Z}")
     for one in plan.tables:
         _say_table(one)
+    for column, value in plan.new_values.items():
+        say(f"  value     {column} is new since the backup, {value!r} in the missing rows")
     say("  downtime  none: the site goes on serving")
     say_named([_conflict(one) for one in plan.conflicts], plan.conflict_count, 2 * NAMED)
     say_findings(plan.findings)

@@ -39,7 +39,7 @@ class ValueConflict(msgspec.Struct, frozen=True, kw_only=True):
     """A value that was changed again since the accident, or a row that the live database does not take.
 
     `left`: the plan goes on without it. `detail` may hold values of rows: it is printed with the plan, and is in no
-    message of an error.
+    message of an error. `required` is the column that has no value, and takes no NULL.
     """
 
     kind: ValueConflictKind
@@ -52,6 +52,7 @@ class ValueConflict(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     left: bool = False
     detail: str = ""
+    required: str = ""
 
     @property
     def words(self) -> str:
@@ -81,7 +82,10 @@ class ValueTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ValuePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole plan. `accident` is the backup that shows the changes by the accident, "" if there is none."""
+    """The whole plan. `accident` is the backup that shows the changes by the accident, "" if there is none.
+
+    `new_values` are the values that rows which come back get in columns that the backup lacks, by `TABLE.COLUMN`.
+    """
 
     verb: str
     artifact: str
@@ -93,6 +97,7 @@ class ValuePlan(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[ValueConflict, ...] = ()
     conflict_count: int = 0
     findings: tuple[Finding, ...] = ()
+    new_values: dict[str, str] = {}
 
     @property
     def count(self) -> int:

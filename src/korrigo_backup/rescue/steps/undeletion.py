@@ -79,9 +79,9 @@ class Undeletion:
             self._options.skip,
             erased,
             bool(self._roots.rows) and self._roots.table is None,
+            self._roots.typed,
         )
-        conflicts.typed += self._roots.typed
-        conflicts.require_free()
+        conflicts.new.require_free()
         counts = conflicts.settle()
         conflicts.require_taken()
         if conflicts.left_out:
@@ -106,7 +106,7 @@ class Undeletion:
             len(self.files.paths),
             tuple(conflicts.found),
             tuple(self._findings),
-            tuple(conflicts.new_values),
+            tuple(conflicts.new.given),
             tuple(overwritten_rows(self.rows)),
             tuple(sorted(self.files.replaced)),
         )

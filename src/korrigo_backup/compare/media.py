@@ -55,7 +55,7 @@ def compare_archives(
     """
     with open_media(first, unpacked=False) as then, open_media(later, unpacked=False) as now:
         listed = ((path, digest) for digest, path in _listed(later, now))
-        files = _changes(_listed(first, then), listed, _Shown(shown, hidden))
+        files = _changes(_listed(first, then), listed, _ShownPaths(shown, hidden))
     return Comparison(saved=first.name, now=later.name, files=files)
 
 
@@ -112,7 +112,7 @@ def file_changes(
 
     `knows` returns the SHA-256 of a file that need not be read, or UNREAD if it counts as saved.
     """
-    return _changes(saved, _shown(tree.digests(knows)), _Shown(shown), erased)
+    return _changes(saved, _shown(tree.digests(knows)), _ShownPaths(shown), erased)
 
 
 def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -127,7 +127,7 @@ def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def _changes(
     saved: Iterable[Saved],
     present_files: Iterable[tuple[str, str]],
-    shown: _Shown,
+    shown: _ShownPaths,
     erased: Container[str] = frozenset(),
 ) -> FileChange:
     """Return the differences to the present files, paths and SHA-256, which have the same order."""
@@ -148,7 +148,7 @@ def _changes(
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _ShownPaths:
     """How many files are named, and which are not."""
 
     number: int
@@ -156,7 +156,7 @@ class _Shown:
 
 
 class _Names:
-    def __init__(self, shown: _Shown) -> None:
+    def __init__(self, shown: _ShownPaths) -> None:
         self._shown = shown
         self._first: list[str] = []
         self._count = 0

@@ -10,6 +10,7 @@ import msgspec
 from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 from django.http import Http404
 from django.utils.translation import pgettext
 
@@ -19,7 +20,7 @@ from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
-from korrigo_backup.djangoapp.status.wording import attention, hint_of_request, in_language, local
+from korrigo_backup.djangoapp.status.wording import for_person, hint_of_request, in_language, local
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.requests.model import ID, BringBackRequest, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
 _LOOKS = frozenset({"look", "file"})
+_TABLE = "SELECT 1 FROM information_schema.tables WHERE lower(table_schema) = %s AND lower(table_name) = %s"
 _SHOWN = 10
 """Former requests of a backup that are shown."""
 
@@ -81,6 +83,21 @@ def _backup(name: str) -> Artifact | None:
 def can_be_looked_into(kind: Kind) -> bool:
     """Return whether backups of a kind hold rows that can be shown: also those of a Django backup."""
     return KINDS[kind].has_dump or KINDS[kind].loaded_by_django
+
+
+def _is_known(text: str) -> bool:
+    """Return whether an object is of a model, or of a table of the database."""
+    named = parse_object(text).model.lower().replace('"', "")
+    if any(_is_named(model._meta, named) for model in apps.get_models(include_auto_created=True)):  # noqa: SLF001
+        return True
+    schema, _, table = named.rpartition(".")
+    if schema in {"", "public"}:
+        return table in map(str.lower, connection.introspection.table_names())
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLE, [schema, table])
+        return cursor.fetchone() is not None
 
 
 def may_ask(user: Any, text: str) -> bool:
@@ -163,6 +180,11 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
                 pgettext("korrigo_backup", "%(object)s is no object: write app.Model:key, as exams.Exam:12.")
                 % {"object": one}
             ) from None
+        if user.is_superuser and not _is_known(one):
+            raise ValueError(
+                pgettext("korrigo_backup", "%(object)s: this site has no model and no table of that name.")
+                % {"object": one}
+            )
         if not may_ask(user, one):
             raise ValueError(
                 pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
@@ -266,7 +288,7 @@ def _plan(plan: UndeletePlan) -> dict[str, Any]:
             (f"{one.table}:{','.join(one.key)}" if one.key else one.table, in_language(one.words), one.left)
             for one in plan.conflicts
         ],
-        "findings": [attention(one) for one in plan.findings],
+        "findings": [for_person(one) for one in plan.findings],
     }
 
 

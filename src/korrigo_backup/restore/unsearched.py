@@ -8,9 +8,9 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.applicable import not_applicable
-from korrigo_backup.erasure.references import read_tables
 from korrigo_backup.errors import Unreachable
 from korrigo_backup.postgres.dump.rows import copied_columns
+from korrigo_backup.postgres.tables import read_tables
 from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.undelete import read_rows
 from korrigo_backup.rescue.closure import refers_to
-from korrigo_backup.rescue.live_tables import described_relations, downward, read_tables
+from korrigo_backup.rescue.relations import described_relations, downward
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps
 from korrigo_backup.rescue.values.undo_values import UndoValues
 from korrigo_backup.site.erasures import entries_about, ledger_keys
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.site.site import Site
 
 OTHERS = "korrigo-backup rollback --undo ID, korrigo-backup list shows the ids"
@@ -41,7 +43,7 @@ class RecordedRows:
         self._session = session
         self._head = head
         self._record = record
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._relations: tuple[RowRelation, ...] = described_relations(site, session, self._live)
         self._values = UndoValues(session, self._table, lambda number: head.tables[number].key)
         self.erased: dict[str, int] = {}

@@ -15,7 +15,7 @@ from korrigo_backup.rescue.staged_rows import MARK, ROW
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
 
 _SHOWN = 3

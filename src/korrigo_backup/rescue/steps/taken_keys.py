@@ -18,7 +18,7 @@ from korrigo_backup.rescue.staged_rows import MARK, OVER, ROW
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 _SHOWN = 3

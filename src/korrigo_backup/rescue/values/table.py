@@ -19,13 +19,14 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.erasure.findings import erased_finding
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
 from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
-from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
+from korrigo_backup.rescue.relations import described_relations
 from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import stage_fitting
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.site.site import Site
 
 _SHOWN = 3
@@ -139,7 +140,7 @@ class _TableRestore:
         self._session = session
         self._options = options
         self._listen = listen
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._relations = described_relations(site, session, self._live)
         self._rows = StagedRows(session, self._live)
         self.put_back = PutBack(site, session, [], require_removable=self._require_no_children)

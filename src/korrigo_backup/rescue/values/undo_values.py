@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
 
 _SHOWN = 3
 
@@ -214,4 +214,4 @@ def _has(columns: tuple[str, ...], recorded: str) -> str:
 
 
 def _type(table: TableLayout, column: str) -> str:
-    return table.types[table.columns.index(column)]
+    return table.types[column]

@@ -124,8 +124,8 @@ class SiteTables:
     def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:
         """Return columns and types of a table's key.
 
-        Of a table that is not live it is the primary key in a dump, without types. Raises UsageError for a table without
-        a key: its rows have no names.
+        Of a table that is not live it is the primary key in a dump, without types. Raises UsageError for a table
+        without a key: its rows have no names.
         """
         live = self.live.get(table.table)
         if live is None and (layout := self._saved_layout(table)) and layout[1]:

@@ -44,8 +44,9 @@ _CHECK_ROLE = "SELECT to_json(has_database_privilege(current_database(), 'TEMP')
 class StagedTable:
     """A table of the backup: its live table, the columns that both have, the columns that the live table lacks.
 
-    `new` are the columns that the backup does not have. `overwrites`: some of its live rows may be
-    overwritten. `key` are the columns by which a row is the same row; without a key in the database all columns are.
+    `new` are the columns that the backup does not have, `given` those of them that get a typed value. `overwrites`:
+    some of its live rows may be overwritten. `key` are the columns by which a row is the same row; without a key in the
+    database all columns are.
     """
 
     number: int
@@ -54,6 +55,7 @@ class StagedTable:
     lost: tuple[str, ...]
     new: tuple[str, ...]
     overwrites: bool = False
+    given: tuple[str, ...] = ()
 
     @property
     def over(self) -> str:
@@ -81,6 +83,11 @@ class StagedTable:
         return self.live.key if self.has_key else self.columns
 
     @property
+    def written(self) -> tuple[str, ...]:
+        """The columns of a row that comes back: those of the backup, and those with a typed value."""
+        return (*self.columns, *self.given)
+
+    @property
     def listed(self) -> str:
         """The columns of a statement."""
         return ", ".join(map(identifier, self.columns))
@@ -92,8 +99,21 @@ class StagedTable:
         return f"{self.content(one)} = {self.content(other)}"
 
     def content(self, alias: str) -> str:
-        """Return the expression of all columns of a row, as text."""
-        return f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in self.columns)})::text"
+        """Return the expression of all columns of a row of the backup, as text."""
+        return _row_text(self.columns, alias)
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The columns by whose content the undo knows a row again; without a key they are the key, too."""
+        return self.written if self.has_key else self.columns
+
+    def recorded_content(self, alias: str) -> str:
+        """Return the expression of the columns `recorded`, as text."""
+        return _row_text(self.recorded, alias)
+
+    def written_content(self, alias: str) -> str:
+        """Return the expression of all columns of a row that comes back, as text."""
+        return _row_text(self.written, alias)
 
     def key_text(self, alias: str) -> str:
         """Return the expression of the values of the key, as an array of text."""
@@ -104,6 +124,10 @@ class StagedTable:
         texts = [name for name in self.live.texts if name in self.columns and name not in self.key]
         named = next((name for name in _NAMES if name in texts), None)
         return f"left({alias}.{identifier(named)}, 60)" if named else "NULL::text"
+
+
+def _row_text(columns: tuple[str, ...], alias: str) -> str:
+    return f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in columns)})::text"
 
 
 _NAMES = ("name", "title", "label", "username", "code", "slug", "subject", "filename")

@@ -159,6 +159,8 @@ class _Undo:
         """Read the record into the session; return the plan. Raises Refused if something has changed since."""
         self._rows.read()
         erased = self._rows.erased
+        if self._head.files:
+            self._site.required_media().require_writable([one.path for one in self._head.files])
         return UndoPlan(
             self._head.stamp,
             self._head.artifact,

@@ -178,14 +178,14 @@ ACTIONS = Actions(
 
 
 def _spool(wired: Wired) -> Spool:
-    directory = wired.config.requests.directory
-    if directory is None:
+    spool = wired.requests_spool()
+    if spool is None:
         raise UsageError(
             "no directory of requests is configured",
             hint="set [requests] directory: docs/how-to/bring-back-from-the-admin.md",
             id_="requests.unset",
         )
-    return Spool((wired.directory / directory).absolute())
+    return spool
 
 
 def _host(wired: Wired, spool: Spool) -> RequestHost:

@@ -36,10 +36,11 @@ def restore_tables_and_say(
     questions: Questions,
     *,
     exact: bool,
+    new_values: Sequence[str] = (),
 ) -> None:
     """Bring tables to the state of a backup, with a plan first."""
     _require_fitting(tables, options)
-    chosen = TableOptions(tuple(tables), exact, options.dry_run, options.allow_unsigned)
+    chosen = TableOptions(tuple(tables), exact, tuple(new_values), options.dry_run, options.allow_unsigned)
 
     def confirm(plan: ValuePlan) -> bool:
         say_value_plan(plan)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-SHOWN = 1000
+SHOWN = 10_000
 """Files of each kind that a plan names."""
 
 _SHOWN = 3

@@ -23,6 +23,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out
 from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
+from korrigo_backup.media.room import require_place
 from korrigo_backup.media.single_files import ABSENT, OTHER, SAME, PutFile, WantedFile
 from korrigo_backup.recovery.put_files import (
     FilesHead,
@@ -140,6 +141,7 @@ class _FilesRestore:
         hint = "move it away, or leave the file out; the saved files below a link are those of another place"
         self._directories = self._tree.single_files.missing_directories([one.path for one in self._put], hint)
         sizes = [one.size for one in chosen]
+        require_place(self._tree, [one.path for one in chosen], sum(size or 0 for size in sizes))
         return FilesPlan(
             asked=asked,
             sources={name: count for name in self._backups if (count := sum(one.artifact == name for one in chosen))},

@@ -81,14 +81,7 @@ def undo_restore_of_files(
                 hint=f"take that back first: korrigo-backup rollback --undo {later.stamp}",
                 id_="undo.touched",
             )
-        with explained("look at the files that were put"):
-            changed = tree_of(site, head).single_files.changed(head.change)
-        if changed:
-            raise Refused(
-                f"changed since the restore of files: {first_of(list(map(printable, changed)), _SHOWN)}",
-                hint="move what was changed away, then run it again; what is gone is no obstacle",
-                id_="files.changed",
-            )
+        _require_undoable(site, head)
         erased = erased_among_files(site, [(CopiedData(head.created), head.replaced.keys())])
         undone = _without(head, erased)
         former = len(undone.replaced)
@@ -115,6 +108,20 @@ def undo_restore_of_files(
                     state="the restore of files is undone, except for these files",
                 )
     return plan
+
+
+def _require_undoable(site: Site, head: FilesHead) -> None:
+    """Raise Refused if a file was changed since it was put, or if this user may not take it away."""
+    tree = tree_of(site, head)
+    with explained("look at the files that were put"):
+        changed = tree.single_files.changed(head.change)
+    if changed:
+        raise Refused(
+            f"changed since the restore of files: {first_of(list(map(printable, changed)), _SHOWN)}",
+            hint="move what was changed away, then run it again; what is gone is no obstacle",
+            id_="files.changed",
+        )
+    tree.require_writable([one.path for one in head.files])
 
 
 def _without(head: FilesHead, erased: Collection[str]) -> FilesHead:

@@ -186,6 +186,8 @@ class RecordedRows:
             self._require_no_children(number, numbers)
         expected = sum(count for _, count in self._counts())
         expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
+        for statement in self._values.exchanges():
+            self._session.run(statement)
         steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
         if any(steps) and sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")

@@ -12,6 +12,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out, rows_left_out
 from korrigo_backup.errors import UsageError
+from korrigo_backup.media.room import require_place
 from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
@@ -79,9 +80,9 @@ class Undeletion:
             self._options.skip,
             erased,
             bool(self._roots.rows) and self._roots.table is None,
+            self._roots.typed,
         )
-        conflicts.typed += self._roots.typed
-        conflicts.require_free()
+        conflicts.new.require_free()
         counts = conflicts.settle()
         conflicts.require_taken()
         if conflicts.left_out:
@@ -106,7 +107,7 @@ class Undeletion:
             len(self.files.paths),
             tuple(conflicts.found),
             tuple(self._findings),
-            tuple(conflicts.new_values),
+            tuple(conflicts.new.given),
             tuple(overwritten_rows(self.rows)),
             tuple(sorted(self.files.replaced)),
         )
@@ -134,6 +135,9 @@ class Undeletion:
         if gone := erased_among_files(self.site, self.files.saved(points.media)):
             self.files.leave_out(gone)
             self._findings.append(files_left_out(gone))
+        if self.files.paths:
+            media, alone = self.site.required_media(), "the rows alone: --no-files"
+            require_place(media, sorted(self.files.paths), self.files.bytes, otherwise=alone)
         left = self._options.skip
         conflicts.found += [msgspec.structs.replace(one, left=left) for one in self.files.conflicts]
         self._findings += self.files.findings

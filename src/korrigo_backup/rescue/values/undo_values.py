@@ -15,6 +15,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.objects import written_object
+from korrigo_backup.rescue.steps.exchanging import Changing, freeing, or_freed, prepare
 from korrigo_backup.rescue.values.removed_rows import RemovedRows
 
 if TYPE_CHECKING:
@@ -100,10 +101,30 @@ class UndoValues:
             statement = (
                 f"UPDATE ONLY {table.sql} l SET {sets} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
                 f" u.number = {number}"
-                f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_has(columns, 'put')}"
+                f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_as_put(number, columns)}"
             )
             found.append((f"u{number}", statement))
         return found
+
+    def exchanges(self) -> list[str]:
+        """Return the statements that come first: rows give up the unique values that others of them had before."""
+        numbers = list(self.changed())
+        prepare(self.session, numbers)
+        return [statement for number in numbers for statement in freeing(self.session, self._changing(number))]
+
+    def _changing(self, number: int) -> Changing:
+        table, columns = self.layout(number), self._columns(number, "former")
+
+        def new(name: str) -> str:
+            live = f"CAST(l.{identifier(name)} AS text)"
+            former = f"u.former ->> {literal(name)}"
+            return f"CASE WHEN jsonb_exists(u.former, {literal(name)}) THEN {former} ELSE {live} END"
+
+        rows = (
+            f"FROM ONLY {table.sql} l JOIN pg_temp.korrigo_backup_undo_rows u ON {self._is_row(number)}"
+            f" WHERE u.number = {number} AND u.former IS NOT NULL AND {_as_put(number, columns)}"
+        )
+        return Changing(number, table, columns, rows, new)
 
     def inserts(self) -> list[tuple[str, str]]:
         """Return the statements that insert the removed rows again, each with a name."""
@@ -211,6 +232,10 @@ def _has(columns: tuple[str, ...], recorded: str) -> str:
         f" IS NOT DISTINCT FROM u.{recorded} ->> {literal(name)})"
         for name in columns
     )
+
+
+def _as_put(number: int, columns: tuple[str, ...]) -> str:
+    return or_freed(number, _has(columns, "put"))
 
 
 def _type(table: TableLayout, column: str) -> str:

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.site.site import Site
 
-_SHOWN = 3
-"""Partitions that a message names."""
-
 
 @dataclass(frozen=True)
 class LiveDatabase:
@@ -116,7 +113,7 @@ class SiteTables:
         if found.table in self.partitioned:
             parts = self.partitioned[found.table]
             raise UsageError(
-                f"the table {found.table} is partitioned: its rows are in {first_of(parts, _SHOWN)}",
+                f"the table {found.table} is partitioned: its rows are in {first_of(parts)}",
                 hint=f"name the partition of the row as the table: {parts[0] if parts else 'PARTITION'}",
             )
         return replace(found, note=f"{found.note} ({self.not_asked})") if found.note and self.not_asked else found

@@ -8,9 +8,9 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.applicable import lost_entries, not_applicable
-from korrigo_backup.erasure.references import read_tables
 from korrigo_backup.errors import Unreachable
 from korrigo_backup.postgres.dump.rows import copied_columns
+from korrigo_backup.postgres.tables import read_tables
 from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 NOT_APPLICABLE = "erasure.not_applicable"
 """The finding, and the name that `--accept` takes."""
 
-_SHOWN = 3
 
 _DIGITS = 12
 """Digits of a hash that are shown."""
@@ -97,7 +96,7 @@ def unsearched_by_django(context: RestoreContext, artifact: Artifact, manifest: 
 
 
 def _named(left: Sequence[Entry]) -> str:
-    return first_of([f"{one.table} ({', '.join(one.columns)}) {one.hash[:_DIGITS]}" for one in left], _SHOWN)
+    return first_of([f"{one.table} ({', '.join(one.columns)}) {one.hash[:_DIGITS]}" for one in left])
 
 
 def _columns(session: Session) -> dict[str, tuple[str, ...] | None]:

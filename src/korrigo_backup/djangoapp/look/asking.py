@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
 from django.http import Http404
 from django.utils.translation import pgettext
 
 from korrigo_backup.artifact.kinds import KINDS, has_media
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.djangoapp.location import requests_directory
+from korrigo_backup.djangoapp.look.permitted import is_known, may_ask
 from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.undelete_plan import UndeletePlan
 
 _LOOKS = frozenset({"look", "file"})
-_TABLE = "SELECT 1 FROM information_schema.tables WHERE lower(table_schema) = %s AND lower(table_name) = %s"
 _SHOWN = 10
 """Former requests of a backup that are shown."""
 
@@ -83,38 +81,6 @@ def _backup(name: str) -> Artifact | None:
 def can_be_looked_into(kind: Kind) -> bool:
     """Return whether backups of a kind hold rows that can be shown: also those of a Django backup."""
     return KINDS[kind].has_dump or KINDS[kind].loaded_by_django
-
-
-def _is_known(text: str) -> bool:
-    """Return whether an object is of a model, or of a table of the database."""
-    named = parse_object(text).model.lower().replace('"', "")
-    if any(_is_named(model._meta, named) for model in apps.get_models(include_auto_created=True)):  # noqa: SLF001
-        return True
-    schema, _, table = named.rpartition(".")
-    if schema in {"", "public"}:
-        return table in map(str.lower, connection.introspection.table_names())
-    if connection.vendor != "postgresql":
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute(_TABLE, [schema, table])
-        return cursor.fetchone() is not None
-
-
-def may_ask(user: Any, text: str) -> bool:
-    """Return whether a user may ask for an object: by the permission to add such objects; a superuser for any table."""
-    if user.is_superuser:
-        return True
-    try:
-        named = parse_object(text).model.lower()
-    except UsageError:
-        return False
-    models = [model._meta for model in apps.get_models() if _is_named(model._meta, named)]  # noqa: SLF001
-    return bool(models) and all(user.has_perm(f"{one.app_label}.add_{one.model_name}") for one in models)
-
-
-def _is_named(options: Any, named: str) -> bool:
-    names = (options.label_lower, options.model_name, options.db_table.lower(), f"public.{options.db_table.lower()}")
-    return named.replace('"', "") in names
 
 
 def note(user: Any, name: str, words: str) -> None:
@@ -180,7 +146,7 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
                 pgettext("korrigo_backup", "%(object)s is no object: write app.Model:key, as exams.Exam:12.")
                 % {"object": one}
             ) from None
-        if user.is_superuser and not _is_known(one):
+        if user.is_superuser and not is_known(one):
             raise ValueError(
                 pgettext("korrigo_backup", "%(object)s: this site has no model and no table of that name.")
                 % {"object": one}

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from korrigo_backup.notify.notifier import Notifier
     from korrigo_backup.notify.send import Announcer
     from korrigo_backup.postgres.access import Access
+    from korrigo_backup.requests.spool import Spool
     from korrigo_backup.schedule.model import Job, RunEnvironment
     from korrigo_backup.schedule.schedule import Schedule
 
@@ -108,6 +109,13 @@ class Wired:
         """Return the requests to forget of the site's own code, None if no directory is configured for them."""
         directory = self.config.erasure.requests
         return ErasureSpool(directory) if directory else None
+
+    def requests_spool(self) -> Spool | None:
+        """Return the requests of Django's admin, None if no directory is configured for them."""
+        from korrigo_backup.requests.spool import Spool  # noqa: PLC0415 - few verbs need it
+
+        directory = self.config.requests.directory
+        return Spool((self.directory / directory).absolute()) if directory else None
 
     def policy(self) -> Policy:
         """Return the retention policy."""

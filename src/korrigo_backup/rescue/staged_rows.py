@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
 
 LOCK_WAIT = "10s"
 """How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""

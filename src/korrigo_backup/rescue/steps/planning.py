@@ -14,7 +14,8 @@ from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, Planned
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
     from korrigo_backup.rescue.steps.roots import Roots
 

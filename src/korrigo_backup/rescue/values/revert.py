@@ -19,9 +19,9 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.erasure.findings import rows_left_out
 from korrigo_backup.errors import Cancelled, Refused, UsageError
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.rescue.live_tables import read_tables
 from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.steps.inherited import Ancestor
     from korrigo_backup.rescue.steps.roots import Roots
@@ -145,7 +145,7 @@ class _Revert:
         self._described = roots.described
         self._options = options
         self._listen = listen
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._findings: list[Finding] = []
         self.put_back = PutBack(site, session, [])
 

@@ -17,12 +17,13 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.erasure.findings import erased_finding
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.closure import PICKED, RowMark
 from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
-from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.points import read_points
+from korrigo_backup.rescue.relations import described_relations
 from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import stage_fitting
@@ -145,7 +146,7 @@ class _TableRestore:
         self._options = options
         self._typed = typed
         self._listen = listen
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._relations = described_relations(site, session, self._live)
         self._rows = StagedRows(session, self._live)
         self.put_back = PutBack(site, session, [])

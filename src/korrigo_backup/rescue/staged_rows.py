@@ -200,7 +200,7 @@ class StagedRows:
         lost = tuple(name for name in text.columns if name not in here)
         new = tuple(name for name in live.columns if name not in text.columns)
         overwrites = live.name in self.overwritable
-        types = narrowed(text.types, {name: _type(live, name) for name in columns})
+        types = narrowed(text.types, {name: live.types[name] for name in columns})
         number = len(self.tables) + self.first
         table = StagedTable(number, live, columns, lost, new, overwrites, saved_types=types)
         as_text = [*map(identifier, lost), *map(table.saved_text, types)]
@@ -211,7 +211,7 @@ class StagedRows:
         )
         self.session.feed(_copy(table, text))
         if types:
-            values = (f"{identifier(n)} = CAST({table.saved_text(n)} AS {_type(live, n)})" for n in types)
+            values = (f"{identifier(n)} = CAST({table.saved_text(n)} AS {live.types[n]})" for n in types)
             self.session.run(f"UPDATE {table.then} SET {', '.join(values)}")
         self.session.run(f"ANALYZE {table.then}")
         self.tables[live.name] = table
@@ -232,10 +232,6 @@ def rescue_session(server: Postgres) -> Iterator[Session]:
                 hint=f"as a superuser: GRANT TEMPORARY ON DATABASE {identifier(server.database)} TO the site's role",
             )
         yield session
-
-
-def _type(live: TableLayout, column: str) -> str:
-    return live.types[live.columns.index(column)]
 
 
 def _copy(table: StagedTable, text: TableText) -> Iterable[bytes]:

@@ -41,7 +41,7 @@ def rounded_values(
         count, key = _misfits(session, table, column, saved, " OR ".join(conditions)) if conditions else (0, None)
         if not count:
             continue
-        live = table.live.types[table.live.columns.index(column)]
+        live = table.live.types[column]
         bad = error(
             "rescue.narrower_type",
             f"{table.live.name}.{column} was {saved} in the backup, and is {live}: {counted(count, 'value')} would not"
@@ -79,7 +79,7 @@ def _misfits(
     session: Session, table: StagedTable, column: str, saved: str, condition: str
 ) -> tuple[int, tuple[str, ...] | None]:
     """Return the number of values that are not those of the backup, and the key of one of their rows."""
-    live = table.live.types[table.live.columns.index(column)]
+    live = table.live.types[column]
     values = (f"CAST(t.{identifier(column)} AS text)", f"t.{table.saved_text(column)}")
     key = f"min({table.key_text('t')})" if table.has_key else "NULL::text[]"
 

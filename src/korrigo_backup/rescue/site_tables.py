@@ -16,7 +16,7 @@ from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError, Unreachable, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.postgres.sql import literal
+from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_partitions, read_row_tables
 from korrigo_backup.rescue.objects import find_table, parse_object, written_object
 from korrigo_backup.rescue.saved.rows import cell_of, open_saved_rows
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.site.site import Site
-
-_SHOWN = 3
-"""Partitions that a message names."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class SiteTables:
         if found.table in self.partitioned:
             parts = self.partitioned[found.table]
             raise UsageError(
-                f"the table {found.table} is partitioned: its rows are in {first_of(parts, _SHOWN)}",
+                f"the table {found.table} is partitioned: its rows are in {first_of(parts)}",
                 hint=f"name the partition of the row as the table: {parts[0] if parts else 'PARTITION'}",
             )
         return replace(found, note=f"{found.note} ({self.not_asked})") if found.note and self.not_asked else found
@@ -168,13 +165,22 @@ class SiteTables:
         return NamedRow(table, self._cells(table, key, typed.values), typed.values)
 
     def _cells(self, table: NamedTable, key: tuple[tuple[str, str], ...], values: tuple[str, ...]) -> dict[str, bytes]:
-        """Return the values as COPY writes them: the server reads them as the types of their columns."""
+        """Return the values as COPY writes them: the server reads them as the types of their columns.
+
+        A cast would shorten a text that is too long for its column, to the key of another row; a record refuses it.
+        """
         names = [name for name, _ in key]
         if self._taken is None or not all(kind for _, kind in key):
             return {name: cell_of(value) for name, value in zip(names, values, strict=True)}
-        wanted = ", ".join(f"{literal(value)}::{kind}" for value, (_, kind) in zip(values, key, strict=True))
+        wanted = ", ".join(
+            f"{literal(value)}::{kind}" if kind.endswith("[]") else f"r.{identifier(name)}"
+            for value, (name, kind) in zip(values, key, strict=True)
+        )
+        given = ", ".join(f"{literal(name)}, {literal(value)}" for name, value in zip(names, values, strict=True))
+        row = ", ".join(f"{identifier(name)} {kind}" for name, kind in key)
+        query = f"SELECT {wanted} FROM jsonb_to_record(jsonb_build_object({given})) r ({row})"
         try:
-            line = self._site.postgres.script(f"{PROVING} COPY (SELECT {wanted}) TO STDOUT (ENCODING 'UTF8')")
+            line = self._site.postgres.script(f"{PROVING} COPY ({query}) TO STDOUT (ENCODING 'UTF8')")
         except Unreachable:
             raise
         except KorrigoBackupError as problem:

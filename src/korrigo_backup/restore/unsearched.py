@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 NOT_APPLICABLE = "erasure.not_applicable"
 """The finding, and the name that `--accept` takes."""
 
-_SHOWN = 3
 
 _DIGITS = 12
 """Digits of a hash that are shown."""
@@ -97,7 +96,7 @@ def unsearched_by_django(context: RestoreContext, artifact: Artifact, manifest: 
 
 
 def _named(left: Sequence[Entry]) -> str:
-    return first_of([f"{one.table} ({', '.join(one.columns)}) {one.hash[:_DIGITS]}" for one in left], _SHOWN)
+    return first_of([f"{one.table} ({', '.join(one.columns)}) {one.hash[:_DIGITS]}" for one in left])
 
 
 def _columns(session: Session) -> dict[str, tuple[str, ...] | None]:

@@ -22,3 +22,11 @@ def test_rows_are_shown_brought_back_and_erased_by_their_unique_key(make_site):
     site.korrigo("forget", "seat:A2")
     site.korrigo("restore", "latest", "--yes")
     assert site.sql("SELECT code FROM seat ORDER BY code") == [("A1",), ("A3",), ("A4",)]
+
+
+def test_a_key_that_is_too_long_for_its_column_is_no_other_row(make_site):
+    site = make_site(schema=SCHEMA + "INSERT INTO seat VALUES ('Ada', 9, 'ABCD', 9)")
+    days(site)
+    site.sql("DELETE FROM seat WHERE code = 'ABCD'")
+    for verb in ("history", "undelete", "forget"):
+        assert "does not fit public.seat" in site.korrigo(verb, "seat:ABCDEF", code=2).err

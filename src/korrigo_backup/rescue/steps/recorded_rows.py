@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 OTHERS = "korrigo-backup rollback --undo ID, korrigo-backup list shows the ids"
 
-_SHOWN = 3
-
 
 class RecordedRows:
     """The rows of a record in a session on the live database."""
@@ -161,7 +159,7 @@ class RecordedRows:
         lost = self._session.ask(query, list[tuple[str | None, ...]])
         keys = [",".join(value or "" for value in key) for key in lost]
         raise Refused(
-            f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys, _SHOWN)}",
+            f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys)}",
             hint=self._way_on,
             id_="undelete.changed",
         )

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
-_SHOWN = 3
-
 
 @dataclass(frozen=True)
 class TakenKey:
@@ -88,7 +86,7 @@ def rows_elsewhere(rows: StagedRows, relations: Sequence[RowRelation]) -> list[F
     return [
         warning(
             "undelete.elsewhere",
-            f"live rows referred to these rows, and refer to others now: {first_of(objects, _SHOWN)}",
+            f"live rows referred to these rows, and refer to others now: {first_of(objects)}",
             f"they stay as they are now; --overwrite {objects[0]} makes a row that of the backup",
         )
         for objects in by_table.values()

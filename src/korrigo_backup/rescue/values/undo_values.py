@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.postgres.tables import TableLayout
 
-_SHOWN = 3
-
 
 @dataclass(frozen=True)
 class UndoValues:
@@ -76,7 +74,7 @@ class UndoValues:
         if keys:
             changed = quote(written_object(self.layout(number).name, found[0]))
             raise Refused(
-                f"rows of {self.layout(number).name} were {words}: {first_of(keys, _SHOWN)}",
+                f"rows of {self.layout(number).name} were {words}: {first_of(keys)}",
                 hint=f"all stays as it is; korrigo-backup history {changed} shows how that row changed",
                 id_="undelete.changed",
             )

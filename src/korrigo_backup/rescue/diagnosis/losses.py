@@ -27,6 +27,7 @@ from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.history.table_changes import PASSING
 from korrigo_backup.rescue.history.tables import live_tables, saved_tables
 from korrigo_backup.rescue.points import unread_of_django
+from korrigo_backup.rescue.relations import references_by_models
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
 from korrigo_backup.site.erasures import LedgerFiles
 
@@ -46,7 +47,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     which a safety backup has rows that are not live: a restore has replaced them. `steps` are those between two dumps
     in which many rows of a table changed or vanished, newest first; `often` tables have many of them, and `ordinary`
     tables changed by few rows at a time. `unseen` names parts that could not be looked at, each with the reason.
-    `references` are the foreign keys of the live database: a table, and the table that its rows refer to.
+    `references` are the foreign keys of the live database, and the relations that the site's models declare besides
+    between tables that have lost rows: a table, and the table that its rows refer to.
     """
 
     dumps: int
@@ -103,8 +105,18 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
         files=files,
         file_moments=tuple(one for one in changes_of_files if one.is_loss),
         unseen=tuple(unseen),
-        references=holding(live.taken.references()) if live.taken else (),
+        references=_references(live, lost),
     )
+
+
+def _references(live: LiveSite, lost: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Return which tables are above which; the site's Django is asked only if several tables have lost rows."""
+    if live.taken is None:
+        return ()
+    held = live.taken.references()
+    known = {(table, to) for table, to, _ in held}
+    named = references_by_models(live.site, lost) if len(lost) > 1 else ()
+    return holding([*held, *(one for one in named if one[:2] not in known)])
 
 
 class TableDiagnosis(msgspec.Struct, frozen=True, kw_only=True):

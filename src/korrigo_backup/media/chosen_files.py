@@ -30,18 +30,20 @@ class _Nowhere(io.RawIOBase):
 class ChosenFiles:
     """A stage that takes only the files of `wanted` and their directories; see `port.Stage`.
 
-    `second_names` has wanted second names of files (hard links) whose first name is not wanted. With `under` a file is
-    staged under another name, and its directory is there.
+    `links` has the target of each wanted symbolic link. `second_names` has wanted second
+    names of files (hard links) whose first name is not wanted. With `under` a file is staged under another name, and
+    its directory is there.
     """
 
     stage: Stage
     wanted: frozenset[str]
     under: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     second_names: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        directories = () if self.under else self.wanted
+        directories = () if self.under else {*self.wanted, *self.links}
         self._parents = {"", *(parent for path in directories for parent in parents(path))} if directories else set()
 
     def add_directory(
@@ -91,7 +93,10 @@ class ChosenFiles:
             self.second_names.setdefault(existing, []).append(path)
 
     def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
-        """Make no symbolic link."""
+        """Make a wanted symbolic link."""
+        if self.links.get(path) == target:
+            self.taken.add(path)
+            self.stage.add_link(path, target, mtime_ns=mtime_ns, owner=owner)
 
     def carry_link(self, path: str, target: str) -> None:
         """Make no symbolic link."""

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
+from korrigo_backup.rescue.objects import qualified
 from korrigo_backup.site.manage import DESCRIBE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from korrigo_backup.core.site_description import DeclaredRelation, TableName
     from korrigo_backup.postgres.client import Session
@@ -174,8 +175,22 @@ def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[
 
 def described_relations(site: Site, session: Session, tables: Mapping[str, TableLayout]) -> tuple[RowRelation, ...]:
     """Return all relations; those that only the site's Django knows are left out where it does not answer."""
-    declared: tuple[DeclaredRelation, ...] = ()
+    return with_models(session, tables, read_foreign_keys(session), _declared_by(site))
+
+
+def references_by_models(site: Site, tables: Collection[str]) -> Iterator[tuple[str, str, bool]]:
+    """Yield what only the site's models say: of some tables one, that to which its rows refer, and "it cascades".
+
+    The database may hold some of them, too. Without an answer of the site's Django there are none.
+    """
+    for one in _declared_by(site):
+        child, parent = qualified(one.table, tables), qualified(one.to, tables)
+        if child and parent:
+            yield child, parent, _cascades(one)
+
+
+def _declared_by(site: Site) -> tuple[DeclaredRelation, ...]:
     if site.django:
         with suppress(KorrigoBackupError):
-            declared = site.django.ask(DESCRIBE, Description).relations
-    return with_models(session, tables, read_foreign_keys(session), declared)
+            return site.django.ask(DESCRIBE, Description).relations
+    return ()

@@ -27,6 +27,7 @@ from korrigo_backup.rescue.steps.content_types import require_same_numbers
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
+from korrigo_backup.rescue.steps.rounded_values import NARROWER, picked_values, rounded_values
 from korrigo_backup.rescue.steps.staying_away import TypedUndelete, rows_staying_away, tables_below_needed
 from korrigo_backup.rescue.steps.taken_keys import rows_elsewhere
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
@@ -95,6 +96,9 @@ class Undeletion:
         self._findings += self._neighbours(artifact)
         coming = picked(self.rows, counts)
         self._findings += lost_columns(self.session, coming, artifact.name, picked=True)
+        for table in coming:
+            accepted = NARROWER in self._options.accept
+            self._findings += rounded_values(self.session, table, picked_values(table), accepted=accepted)
         tables = tuple(planned_table(self.rows, one) for one in coming)
         return UndeletePlan(
             artifact.name,

@@ -60,6 +60,14 @@ class JudgedTable:
         """The expression of the key of a judged row `j`, as an array of text."""
         return f"ARRAY[{', '.join(f'j.k{n}::text' for n, _ in enumerate(self.staged.key, 1))}]::text[]"
 
+    def put_values(self, column: str) -> list[str]:
+        """Return the conditions on rows `t` of the backup whose value in a column is put back: none if it stays."""
+        if column not in self.columns:
+            return []
+        same = " AND ".join(f"t.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))
+        put = _is_put(self.columns.index(column) + 1)
+        return [f"EXISTS (SELECT FROM {self.judged} j WHERE j.{PICKED} AND {put} AND {same})"]
+
     @property
     def _same(self) -> str:
         return " AND ".join(f"l.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))

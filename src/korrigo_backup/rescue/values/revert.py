@@ -29,6 +29,7 @@ from korrigo_backup.rescue.steps.choice import load_fitting
 from korrigo_backup.rescue.steps.inherited import ancestors
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.rounded_values import NARROWER, rounded_values
 from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import (
@@ -79,6 +80,7 @@ class RevertOptions:
     """The choices of the operator: a table, some of its columns, a condition on the rows of the backup, the backups.
 
     `accident` names the dump that shows the state after the accident. With `stop` a conflict refuses the whole.
+    `accept` are ids of findings at which it does not stop.
     """
 
     table: str
@@ -90,6 +92,7 @@ class RevertOptions:
     dry_run: bool = False
     stop: bool = False
     allow_unsigned: bool = False
+    accept: frozenset[str] = frozenset()
 
 
 def revert(
@@ -170,6 +173,8 @@ class _Revert:
         refused = self.put_back.try_out(*source, skip=not self._options.stop)
         planned = self._planned(table, dump)
         self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
+        accepted = NARROWER in self._options.accept
+        self._findings += rounded_values(self._session, staged, table.put_values, accepted=accepted)
         if accident is None and (planned.changed or refused):
             self._findings.append(two_way())
         if accident and planned.newer_values:

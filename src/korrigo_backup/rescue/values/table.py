@@ -31,6 +31,7 @@ from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lo
 from korrigo_backup.rescue.steps.new_columns import fill_column, require_filled, without_value
 from korrigo_backup.rescue.steps.new_columns import options as new_value_options
 from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.rounded_values import NARROWER, picked_values, require_held, rounded_values
 from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import JudgedTable, count_newer, first_keys, judge, put_columns, put_rows
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
 class TableOptions:
     """The choices of the operator: models or tables; with `exact` newer rows are removed.
 
-    `new_values`, as `TABLE.COLUMN=VALUE`, are for missing rows, in columns that the backup lacks.
+    `new_values`, as `TABLE.COLUMN=VALUE`, are for missing rows, in columns that the backup lacks. `accept` are ids of
+    findings at which it does not stop.
     """
 
     tables: tuple[str, ...]
@@ -68,6 +70,7 @@ class TableOptions:
     new_values: tuple[str, ...] = ()
     dry_run: bool = False
     allow_unsigned: bool = False
+    accept: frozenset[str] = frozenset()
 
 
 def restore_tables(
@@ -174,6 +177,9 @@ class _TableRestore:
             )
         compared = [table.staged for table in self.put_back.tables]
         findings += (lost := lost_columns(self._session, compared, dump.name, picked=False))
+        for table in self.put_back.tables:
+            findings += self._rounded(table)
+        require_held(findings)
         planned = tuple(self._planned(table) for table in self.put_back.tables)
         plan = ValuePlan(
             verb=Verb.RESTORE_TABLE,
@@ -192,6 +198,14 @@ class _TableRestore:
                 id_="revert.nothing",
             )
         return plan
+
+    def _rounded(self, table: JudgedTable) -> list[Finding]:
+        inserted = picked_values(table.staged)
+
+        def rows(column: str) -> list[str]:
+            return [*inserted(column), *table.put_values(column)]
+
+        return rounded_values(self._session, table.staged, rows, accepted=NARROWER in self._options.accept)
 
     def _choices(self, refused: ValueConflict) -> str:
         """Return the next step for a row that the live database does not take."""

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.rescue.diagnosis.deletions import holding
+from korrigo_backup.rescue.diagnosis.deletions import holding, only_replaced
 from korrigo_backup.rescue.diagnosis.live_files import file_moments, file_state
 from korrigo_backup.rescue.diagnosis.live_site import rows_since
 from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
-from korrigo_backup.rescue.diagnosis.offers import FileState, TableState
+from korrigo_backup.rescue.diagnosis.offers import FileState, TableState, states_of
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.history.table_changes import PASSING
@@ -101,7 +101,7 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
         steps=tuple(found.steps),
         often=tuple(sorted(found.often)),
         ordinary=tuple(sorted(found.ordinary)),
-        replaced=_replaced(points, live, present) if present else (),
+        replaced=only_replaced(_replaced(points, live, present), states_of(tables, found.steps)) if present else (),
         files=files,
         file_moments=tuple(one for one in changes_of_files if one.is_loss),
         unseen=tuple(unseen),
@@ -141,9 +141,10 @@ def diagnose_table(points: Points, live: LiveSite, table: str) -> TableDiagnosis
     problems = tuple(back.problems)
     if seen.present is None:
         return TableDiagnosis(steps=steps, unread=unread, problems=problems)
+    tables = _table_states(points, live, seen.present, changes)
     return TableDiagnosis(
-        tables=_table_states(points, live, seen.present, changes),
-        replaced=_replaced(points, live, seen.present, {table}),
+        tables=tables,
+        replaced=only_replaced(_replaced(points, live, seen.present, {table}), states_of(tables, steps)),
         steps=steps,
         unread=unread,
         problems=problems,

@@ -95,9 +95,12 @@ class TriggerRows:
         """Note the rows of a relation's table that our transaction has made; return the number of new ones."""
         child, parent = self._live[relation.table], self._live[relation.to]
         made = f"SELECT FROM {_MADE} m WHERE m.name = {literal(child.name)} AND m.place = c.ctid"
-        of_parent = f"m.name = {literal(parent.name)} AND m.place = p.ctid"
         refers = refers_to(relation, "c", "p")
-        parents = [f"EXISTS (SELECT FROM ONLY {parent.sql} p JOIN {_MADE} m ON {of_parent} WHERE {refers})"]
+        made_parent = (
+            f"EXISTS (SELECT FROM ONLY {parent.sql} p JOIN {_MADE} m ON m.name = {literal(parent.name)}"
+            f" AND m.place = p.ctid WHERE {refers})"
+        )
+        parents = [made_parent]
         if (one := own.get(parent.name)) and set(relation.to_columns) <= set(one.written):
             back = f"SELECT FROM {one.gone} p WHERE p.{PICKED} AND NOT p.{OVER} AND {refers}"
             parents.append(f"EXISTS ({back})")

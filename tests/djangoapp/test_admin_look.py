@@ -215,7 +215,7 @@ def test_secrets_are_neither_shown_nor_found(look):
 def test_a_look_ends_after_its_time_in_words(look, monkeypatch):
     monkeypatch.setattr(rows, "SECONDS", -1.0)
     seen = staff("look_into_backups", "view_tag").get(address(look, TAGS))
-    assert (seen.status_code, "korrigo-backup history" in seen.content.decode()) == (200, True)
+    assert (seen.status_code, "the operator of the host can look it up" in seen.content.decode()) == (200, True)
 
 
 def test_a_dump_that_was_changed_is_not_shown(look):

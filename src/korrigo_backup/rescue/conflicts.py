@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.rescue.steps.roots import TypedValue
     from korrigo_backup.rescue.steps.taken_keys import TakenKey

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
     from korrigo_backup.verify.media_source import MediaSource
 
-_SHOWN = 3
-
 
 @dataclass
 class FilesOfRows:
@@ -134,7 +132,7 @@ def find_files(
     if found.missing:
         words = f"neither live nor in a media backup: {counted(len(found.missing), 'file')} that the rows name"
         found.findings.append(
-            warning("undelete.files_missing", f"{words} ({first_of(list(map(printable, found.missing)), _SHOWN)})",
+            warning("undelete.files_missing", f"{words} ({first_of(list(map(printable, found.missing)))})",
                     "the rows come back without them")
         )  # fmt: skip
     return found
@@ -222,7 +220,7 @@ def load_files(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None
                 _load_second_names(source, chosen, trusted=trusted)
     if left := wanted - chosen.taken:
         raise ProofFailed(
-            f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)), _SHOWN)}",
+            f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)))}",
             hint="use another backup: korrigo-backup list",
         )
 

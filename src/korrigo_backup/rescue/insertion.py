@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 _TAKEN_BACK = "KB000"

@@ -1,6 +1,6 @@
 """Objects by the names that a person types: `exams.Exam:12`, `exam:12`, `exams_exam:12`, `exams_mark:(12,"B, left")`.
 
-The part before the first colon outside of quotation marks is a model or a table, the rest is the primary key. A model
+The part before the first colon outside of quotation marks is a model or a table, the rest is the key. A model
 is `app.Model` or its name alone, in any case of letters; a table is its name with a schema or without, as SQL writes
 it. A key of several columns stands in parentheses, its values separated by commas. There a value with a comma, a
 parenthesis, a quotation mark or a blank at its ends stands in quotation marks, and a quotation mark in it is doubled.
@@ -38,7 +38,7 @@ HOW = "write MODEL:KEY, for example exams.Exam:12, or TABLE:KEY, for example exa
 
 @dataclass(frozen=True)
 class TypedObject:
-    """An object as it was typed: the model or table, and the values of its primary key."""
+    """An object as it was typed: the model or table, and the values of its key."""
 
     model: str
     values: tuple[str, ...]

@@ -16,6 +16,7 @@ from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
 from korrigo_backup.postgres.session_settings import options
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.rescue.saved_types import narrowed
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
 
 LOCK_WAIT = "10s"
 """How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""
@@ -55,6 +57,8 @@ class StagedTable:
     new: tuple[str, ...]
     overwrites: bool = False
     given: tuple[str, ...] = ()
+    saved_types: Mapping[str, str] = field(default_factory=dict)
+    """The saved type of each column whose live type may hold less: `then` has its text, too (`saved_text`)."""
 
     @property
     def over(self) -> str:
@@ -117,6 +121,10 @@ class StagedTable:
     def key_text(self, alias: str) -> str:
         """Return the expression of the values of the key, as an array of text."""
         return f"ARRAY[{', '.join(f'{alias}.{identifier(name)}::text' for name in self.key)}]::text[]"
+
+    def saved_text(self, column: str) -> str:
+        """Return the column of `then` with the text of the backup for a column of `saved_types`."""
+        return identifier(f"korrigo_backup_saved_{self.columns.index(column)}")
 
     def name_text(self, alias: str) -> str:
         """Return the expression of the value by which people know the row, NULL if no column looks like it."""
@@ -192,13 +200,19 @@ class StagedRows:
         lost = tuple(name for name in text.columns if name not in here)
         new = tuple(name for name in live.columns if name not in text.columns)
         overwrites = live.name in self.overwritable
-        table = StagedTable(len(self.tables) + self.first, live, columns, lost, new, overwrites)
-        more = "".join(f"ALTER TABLE {table.then} ADD {identifier(name)} text; " for name in lost)
+        types = narrowed(text.types, {name: live.types[name] for name in columns})
+        number = len(self.tables) + self.first
+        table = StagedTable(number, live, columns, lost, new, overwrites, saved_types=types)
+        as_text = [*map(identifier, lost), *map(table.saved_text, types)]
+        more = "".join(f"ALTER TABLE {table.then} ADD {name} text; " for name in as_text)
         self.session.run(
             f"CREATE TEMP TABLE korrigo_backup_then_{table.number} AS SELECT {table.listed} FROM ONLY"
             f" {live.sql} WITH NO DATA; {more}"
         )
-        self.session.feed(_copy(table.then, text))
+        self.session.feed(_copy(table, text))
+        if types:
+            values = (f"{identifier(n)} = CAST({table.saved_text(n)} AS {live.types[n]})" for n in types)
+            self.session.run(f"UPDATE {table.then} SET {', '.join(values)}")
         self.session.run(f"ANALYZE {table.then}")
         self.tables[live.name] = table
         return table
@@ -220,9 +234,9 @@ def rescue_session(server: Postgres) -> Iterator[Session]:
         yield session
 
 
-def _copy(target: str, text: TableText) -> Iterable[bytes]:
-    columns = ", ".join(map(identifier, text.columns))
-    head = f"COPY {target} ({columns}) FROM STDIN WITH (ENCODING {literal(text.encoding)});\n"
+def _copy(table: StagedTable, text: TableText) -> Iterable[bytes]:
+    columns = ", ".join(table.saved_text(n) if n in table.saved_types else identifier(n) for n in text.columns)
+    head = f"COPY {table.then} ({columns}) FROM STDIN WITH (ENCODING {literal(text.encoding)});\n"
     return chain((head.encode(),), _plain(text), (b"\\.\n",))
 
 

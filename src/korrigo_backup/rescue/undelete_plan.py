@@ -10,8 +10,8 @@ import msgspec
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.values.plan import PutValue  # noqa: TC001 - msgspec reads it when it encodes
 
-SHOWN_ROWS = 1000
-"""Rows of a table that are in the plan by name; the others are counted."""
+SHOWN_ROWS = 10_000
+"""Rows of a table, and files, that are in the plan by name; the others are counted."""
 
 
 class Why(StrEnum):

@@ -238,11 +238,11 @@ def _migrations(applied: tuple[str, ...], saved: tuple[str, ...]) -> Migrations:
 def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
     if migrations.lost:
         yield warning("migrations.lost", f"the backup is {len(migrations.lost)} migrations behind the live database:"
-                      f" {first_of(migrations.lost, 3)}", "after the restore: python manage.py migrate")  # fmt: skip
+                      f" {first_of(migrations.lost)}", "after the restore: python manage.py migrate")  # fmt: skip
     if migrations.gained:
         revision = artifact.manifest.revision if artifact.manifest else None
         yield warning("migrations.gained", f"the backup is {len(migrations.gained)} migrations ahead of the live"
-                      f" database: {first_of(migrations.gained, 3)}",
+                      f" database: {first_of(migrations.gained)}",
                       f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
 
 

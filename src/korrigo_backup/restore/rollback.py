@@ -120,7 +120,7 @@ def rollback(
         with site.postgres.asking():
             plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=options.media_only)
         copy = site.media.aside(move.source, plan.stamp) if site.media and plan.media else None
-        plan = msgspec.structs.replace(plan, findings=planned_for_copy(site, catalog, plan.database, copy))
+        plan = msgspec.structs.replace(plan, findings=planned_for_copy(site, catalog, plan.database, copy, safety))
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="to continue, run it again and answer yes")
         why = {_ONLY: "media"} if options.media_only else {}

@@ -50,7 +50,7 @@ def test_a_wrong_key_names_the_columns_and_types(tables):
 
 
 def test_a_table_without_a_key_has_no_rows_to_name(tables):
-    with pytest.raises(UsageError, match="no primary key"):
+    with pytest.raises(UsageError, match="has no key"):
         tables.row("nothing_yet:1")
 
 

@@ -43,6 +43,22 @@ def test_an_exam_deleted_by_django_comes_back_whole(demo):
     assert demo.rows() == before
 
 
+def test_rescue_offers_one_command_for_a_deletion_and_its_generic_relations(demo):
+    """The notes of a copy name it by a content type, which the database does not hold."""
+    demo.backup()
+    before = demo.rows()
+    run_django(
+        demo, "from exams.models import Note; Note.objects.filter(content_type__model='copy').first().target.delete()"
+    )
+    found = demo.json("rescue", "--only-data")
+    lost = {one["table"] for one in found["losses"]["tables"] if one["change"]["removed"]}
+    assert {"public.exams_note", "public.exams_copy"} <= lost
+    offers = [one["command"] for one in found["offers"] if " undelete " in one["command"]]
+    assert [offers[0].split()[2].partition(":")[0], len(offers)] == ["public.exams_copy", 1]
+    demo.json(*shlex.split(offers[0])[1:], "--relink", "--yes")
+    assert demo.rows() == before
+
+
 INHERITED = """
 CREATE TABLE base (id int PRIMARY KEY, name text UNIQUE);
 CREATE TABLE child (base_ptr_id int PRIMARY KEY, age int);

@@ -264,5 +264,5 @@ def _shown(column: str, text: str | None, most: int) -> str | None:
 
 def _too_long() -> str:
     return str(
-        pgettext("korrigo_backup", "This takes longer than a page may take: type korrigo-backup history on the host.")
+        pgettext("korrigo_backup", "This takes longer than a page may take: the operator of the host can look it up.")
     )

@@ -172,7 +172,7 @@ def _live_states(source: HistorySource, tables: SiteTables, row: NamedRow) -> li
     if source.taken is None:
         return []
     live = tables.live.get(row.table.table)
-    found = _live_row(source.taken, row, live.columns, dict(live.key)) if live else None
+    found = _live_row(source.taken, row, live.columns, live.types) if live else None
     return [RowState(source.now, LIVE, found.values() if found else None)]
 
 

@@ -61,8 +61,6 @@ if TYPE_CHECKING:
     from korrigo_backup.media.port import Tree
     from korrigo_backup.site.site import Site
 
-_SHOWN = 3
-
 
 def restore_files(
     site: Site,
@@ -129,7 +127,7 @@ class _FilesRestore:
         erased = erased_among_files(self._site, ((self._backups[name], paths) for name, paths in by_backup.items()))
         if erased and len(erased) == len(selection.files):
             raise Refused(
-                f"{printable(first_of(sorted(erased), _SHOWN))}: erased on request, and so not brought back",
+                f"{printable(first_of(sorted(erased)))}: erased on request, and so not brought back",
                 hint="korrigo-backup forget --list; only a restore of a backup under a hold brings it back",
                 id_="erasure.file",
             )
@@ -165,7 +163,7 @@ class _FilesRestore:
             signed = [one for one in backups if one.authenticity is Authenticity.AUTHENTIC]
             left = [one.name for one in backups if one not in signed]
             found = (
-                [warning("artifact.unsigned", f"not signed by this site, and passed over: {first_of(left, _SHOWN)}",
+                [warning("artifact.unsigned", f"not signed by this site, and passed over: {first_of(left)}",
                          "name it, with --allow-unsigned")] if left else []
             )  # fmt: skip
             if not signed:
@@ -200,7 +198,7 @@ class _FilesRestore:
     def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:
         if other := self._other_backup(missing[0], backups):
             return NotFound(
-                f"{printable(first_of(missing, _SHOWN))}: not found in {listed([one.name for one in backups])}",
+                f"{printable(first_of(missing))}: not found in {listed([one.name for one in backups])}",
                 hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {other.name}",
                 id_="rescue.no_file",
             )
@@ -213,7 +211,7 @@ class _FilesRestore:
         near = near_files(missing[0], backups)
         where = backups[0].name if len(backups) == 1 else f"any of {len(backups)} media backups"
         return NotFound(
-            f"{printable(first_of(missing, _SHOWN))}: not found in {where}",
+            f"{printable(first_of(missing))}: not found in {where}",
             hint=f"did you mean {' or '.join(map(printable, near))}?"
             if near
             else "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'",

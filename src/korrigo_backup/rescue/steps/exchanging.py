@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
 
 
 class IndexedColumn(msgspec.Struct, frozen=True):

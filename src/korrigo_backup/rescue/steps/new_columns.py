@@ -26,7 +26,7 @@ def fill_column(rows: StagedRows, new: TypedValue) -> bool:
     table = rows.tables.get(new.table)
     if table is None or new.column not in table.new or new.column in table.given:
         return False
-    column, kind = identifier(new.column), table.live.types[table.live.columns.index(new.column)]
+    column, kind = identifier(new.column), table.live.types[new.column]
     try:
         rows.session.run(f"ALTER TABLE {table.gone} ADD {column} {kind} DEFAULT {literal(new.value)}")
     except StatementFailed as problem:

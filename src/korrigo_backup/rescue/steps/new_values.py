@@ -21,7 +21,7 @@ from korrigo_backup.rescue.undelete_plan import ConflictKind, NewValue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.rescue.steps.roots import TypedValue
 

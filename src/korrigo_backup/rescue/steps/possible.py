@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import Refused
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.steps.new_columns import options
+from korrigo_backup.rescue.steps.rounded_values import require_held
 from korrigo_backup.rescue.undelete_plan import ConflictKind
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ _OTHER_VALUE = frozenset({ConflictKind.UNIQUE, ConflictKind.NOT_NULL, ConflictKi
 
 
 def require_possible(plan: UndeletePlan) -> None:
-    """Raise Refused for a plan with conflicts at which the undelete stops, or without rows."""
+    """Raise Refused for a plan with conflicts or findings at which the undelete stops, or without rows."""
     require_not_erased(plan)
+    require_held(plan.findings)
     if bad := plan.refused:
         first, more = bad[0], _others(plan)
         of = f"a row of {first.table}" if first.table else "a file"

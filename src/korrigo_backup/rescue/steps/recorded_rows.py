@@ -11,9 +11,10 @@ from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.undelete import read_rows
 from korrigo_backup.rescue.closure import refers_to
-from korrigo_backup.rescue.live_tables import described_relations, downward, read_tables
+from korrigo_backup.rescue.relations import described_relations, downward
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps
 from korrigo_backup.rescue.values.undo_values import UndoValues
 from korrigo_backup.site.erasures import entries_about, ledger_keys
@@ -24,13 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.site.site import Site
 
 OTHERS = "korrigo-backup rollback --undo ID, korrigo-backup list shows the ids"
-
-_SHOWN = 3
 
 
 class RecordedRows:
@@ -41,7 +41,7 @@ class RecordedRows:
         self._session = session
         self._head = head
         self._record = record
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._relations: tuple[RowRelation, ...] = described_relations(site, session, self._live)
         self._values = UndoValues(session, self._table, lambda number: head.tables[number].key)
         self.erased: dict[str, int] = {}
@@ -159,7 +159,7 @@ class RecordedRows:
         lost = self._session.ask(query, list[tuple[str | None, ...]])
         keys = [",".join(value or "" for value in key) for key in lost]
         raise Refused(
-            f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys, _SHOWN)}",
+            f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys)}",
             hint=self._way_on,
             id_="undelete.changed",
         )

@@ -115,7 +115,7 @@ def _parts(tables: SiteTables, row: NamedRow) -> Iterator[NamedRow]:
     """Yield the live rows of the models from which a row's model inherits: they have its key."""
     for one in ancestors(tables.description, row.table.table, tables.live):
         table = one.table
-        key = [name for name, _ in tables.live[table].key]
+        key = tables.live[table].key
         if len(key) == len(row.values):
             yield NamedRow(NamedTable(table), dict(zip(key, row.key.values(), strict=True)), row.values)
 

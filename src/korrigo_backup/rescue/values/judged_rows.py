@@ -60,6 +60,14 @@ class JudgedTable:
         """The expression of the key of a judged row `j`, as an array of text."""
         return f"ARRAY[{', '.join(f'j.k{n}::text' for n, _ in enumerate(self.staged.key, 1))}]::text[]"
 
+    def put_values(self, column: str) -> list[str]:
+        """Return the conditions on rows `t` of the backup whose value in a column is put back: none if it stays."""
+        if column not in self.columns:
+            return []
+        same = " AND ".join(f"t.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))
+        put = _is_put(self.columns.index(column) + 1)
+        return [f"EXISTS (SELECT FROM {self.judged} j WHERE j.{PICKED} AND {put} AND {same})"]
+
     @property
     def _same(self) -> str:
         return " AND ".join(f"l.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))
@@ -209,6 +217,18 @@ def put_rows(session: Session, table: JudgedTable) -> tuple[PutRow, ...]:
     )
     found = session.ask(query, tuple[tuple[tuple[str, ...], tuple[PutValue, ...]], ...])
     return tuple(PutRow(key, values) for key, values in found)
+
+
+def count_newer(session: Session, table: JudgedTable) -> int:
+    """Return the number of live rows that the backup does not have."""
+    return session.ask(f"SELECT to_json(count(*)) FROM {table.removed}", int)
+
+
+def first_keys(session: Session, table: JudgedTable, source: str) -> tuple[tuple[str, ...], ...]:
+    """Return the first keys, in their order, of the rows of a temporary table that has the alias `g`."""
+    order = ", ".join(f"g.{identifier(name)}" for name in table.staged.key)
+    keys = f"SELECT {table.staged.key_text('g')} AS k FROM {source} ORDER BY {order} LIMIT {SHOWN_ROWS}"
+    return session.ask(f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x", tuple[tuple[str, ...], ...])
 
 
 def changed_again(

@@ -64,7 +64,7 @@ class ValueTable(msgspec.Struct, frozen=True, kw_only=True):
     """A table of the plan: `changed` rows get values back, `inserted` rows come back, `removed` rows go.
 
     `columns` counts the values of each column. Rows that stay away are `missing`, newer rows that stay are `newer`,
-    `newer_values` are those that were changed only after the accident.
+    `newer_values` are those that were changed only after the accident. The first rows of each kind are named.
     """
 
     table: str
@@ -77,6 +77,8 @@ class ValueTable(msgspec.Struct, frozen=True, kw_only=True):
     missing: int = 0
     newer: int = 0
     newer_values: int = 0
+    inserted_keys: tuple[tuple[str, ...], ...] = ()
+    removed_keys: tuple[tuple[str, ...], ...] = ()
 
 
 class ValuePlan(msgspec.Struct, frozen=True, kw_only=True):

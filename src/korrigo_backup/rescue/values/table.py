@@ -17,12 +17,13 @@ from korrigo_backup.artifact import naming
 from korrigo_backup.erasure.findings import erased_finding
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.closure import PICKED, RowMark
 from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
-from korrigo_backup.rescue.live_tables import described_relations, read_tables
 from korrigo_backup.rescue.points import read_points
+from korrigo_backup.rescue.relations import described_relations
 from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import stage_fitting
@@ -30,9 +31,10 @@ from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lo
 from korrigo_backup.rescue.steps.new_columns import fill_column, require_filled, without_value
 from korrigo_backup.rescue.steps.new_columns import options as new_value_options
 from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.rounded_values import NARROWER, picked_values, require_held, rounded_values
 from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.steps.trusted import require_trusted
-from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_columns, put_rows
+from korrigo_backup.rescue.values.judged_rows import JudgedTable, count_newer, first_keys, judge, put_columns, put_rows
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
@@ -59,7 +61,8 @@ if TYPE_CHECKING:
 class TableOptions:
     """The choices of the operator: models or tables; with `exact` newer rows are removed.
 
-    `new_values`, as `TABLE.COLUMN=VALUE`, are for missing rows, in columns that the backup lacks.
+    `new_values`, as `TABLE.COLUMN=VALUE`, are for missing rows, in columns that the backup lacks. `accept` are ids of
+    findings at which it does not stop.
     """
 
     tables: tuple[str, ...]
@@ -67,6 +70,7 @@ class TableOptions:
     new_values: tuple[str, ...] = ()
     dry_run: bool = False
     allow_unsigned: bool = False
+    accept: frozenset[str] = frozenset()
 
 
 def restore_tables(
@@ -142,7 +146,7 @@ class _TableRestore:
         self._options = options
         self._typed = typed
         self._listen = listen
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._relations = described_relations(site, session, self._live)
         self._rows = StagedRows(session, self._live)
         self.put_back = PutBack(site, session, [])
@@ -173,6 +177,9 @@ class _TableRestore:
             )
         compared = [table.staged for table in self.put_back.tables]
         findings += (lost := lost_columns(self._session, compared, dump.name, picked=False))
+        for table in self.put_back.tables:
+            findings += self._rounded(table)
+        require_held(findings)
         planned = tuple(self._planned(table) for table in self.put_back.tables)
         plan = ValuePlan(
             verb=Verb.RESTORE_TABLE,
@@ -191,6 +198,14 @@ class _TableRestore:
                 id_="revert.nothing",
             )
         return plan
+
+    def _rounded(self, table: JudgedTable) -> list[Finding]:
+        inserted = picked_values(table.staged)
+
+        def rows(column: str) -> list[str]:
+            return [*inserted(column), *table.put_values(column)]
+
+        return rounded_values(self._session, table.staged, rows, accepted=NARROWER in self._options.accept)
 
     def _choices(self, refused: ValueConflict) -> str:
         """Return the next step for a row that the live database does not take."""
@@ -222,11 +237,8 @@ class _TableRestore:
         self.put_back.tables.append(table)
         if count := self._rows.count(PICKED, staged):
             self.put_back.inserts[name] = count
-        if self._options.exact and (newer := self._newer(table)):
+        if self._options.exact and (newer := count_newer(self._session, table)):
             self.put_back.removes[name] = newer
-
-    def _newer(self, table: JudgedTable) -> int:
-        return self._session.ask(f"SELECT to_json(count(*)) FROM {table.removed}", int)
 
     def _planned(self, table: JudgedTable) -> ValueTable:
         name = table.staged.live.name
@@ -239,5 +251,7 @@ class _TableRestore:
             rows=put_rows(self._session, table),
             inserted=self.put_back.inserts.get(name, 0),
             removed=removed,
-            newer=0 if removed else self._newer(table),
+            newer=0 if removed else count_newer(self._session, table),
+            inserted_keys=first_keys(self._session, table, f"{table.staged.gone} g WHERE g.{PICKED}"),
+            removed_keys=first_keys(self._session, table, f"{table.removed} g") if removed else (),
         )

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.rescue.values.judged_rows import JudgedTable
     from korrigo_backup.rescue.values.put_back import PutBack
 
-_SHOWN = 3
-"""Keys that are named in a message."""
 
 _OFFERED = 20
 """Objects that an offered command names one by one."""
@@ -61,7 +60,7 @@ class TableReferences:
                     asked = objects if named and not relation.parts else tables
                     raise Refused(
                         f"rows of {relation.table} would refer to rows of {relation.to} that are not live:"
-                        f" {first_of([','.join(key) for key in dict.fromkeys(keys)], _SHOWN)}",
+                        f" {first_of([','.join(key) for key in dict.fromkeys(keys)])}",
                         hint=f"bring them back first: korrigo-backup undelete {asked} --from {dump.name}",
                         id_="restore.table_references",
                     )

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout
-
-_SHOWN = 3
+    from korrigo_backup.postgres.tables import TableLayout
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class UndoValues:
         if keys:
             changed = quote(written_object(self.layout(number).name, found[0]))
             raise Refused(
-                f"rows of {self.layout(number).name} were {words}: {first_of(keys, _SHOWN)}",
+                f"rows of {self.layout(number).name} were {words}: {first_of(keys)}",
                 hint=f"all stays as it is; korrigo-backup history {changed} shows how that row changed",
                 id_="undelete.changed",
             )
@@ -239,4 +237,4 @@ def _as_put(number: int, columns: tuple[str, ...]) -> str:
 
 
 def _type(table: TableLayout, column: str) -> str:
-    return table.types[table.columns.index(column)]
+    return table.types[column]

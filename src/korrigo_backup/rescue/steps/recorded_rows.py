@@ -243,6 +243,8 @@ class RecordedRows:
                 for own in numbers
                 if self._name(own) == relation.table
             )
+            if not relation.constrained:
+                others += self._newer("c")
             numbers_of = (n for n in range(len(self._head.tables)) if self._name(n) == relation.table)
             for one in numbers_of:
                 others += f" AND NOT {self._values.gets_another(one, 'c', relation.columns)}"
@@ -257,6 +259,18 @@ class RecordedRows:
                     id_="undelete.changed",
                 )
 
+    def _newer(self, alias: str) -> str:
+        """Return the condition, with AND, that a row was written since the operation.
+
+        A reference that the database does not hold may be older than it, and then led nowhere: it may do so again.
+        """
+        if not self._head.transaction.isdigit():
+            return ""
+        return f" AND age({alias}.xmin) <= age('{int(self._head.transaction) % _XIDS}'::xid)"
+
+
+_XIDS = 1 << 32
+"""The numbers of transactions that a row can hold."""
 
 _COUNTS = (
     "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"

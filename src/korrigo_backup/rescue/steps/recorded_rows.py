@@ -75,10 +75,7 @@ class RecordedRows:
     @property
     def inserted(self) -> dict[str, int]:
         """The number of rows of each table that are deleted again."""
-        found = Counter[str]()
-        for number, count in self._counts():
-            found[self._name(number)] += count
-        return dict(found)
+        return dict(sum((Counter({self._name(n): count}) for n, count in self._counts()), Counter[str]()))
 
     @property
     def changed(self) -> dict[str, int]:

@@ -203,7 +203,7 @@ class _FilesRestore:
         if other := self._other_backup(missing[0], backups):
             return NotFound(
                 f"{printable(first_of(missing))}: not found in {listed([one.name for one in backups])}",
-                hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {other.name}",
+                hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {quote(other.name)}",
                 id_="rescue.no_file",
             )
         near = near_files(missing[0], backups)

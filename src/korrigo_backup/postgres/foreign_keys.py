@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.postgres.equality import OPERATOR, OPERATOR_FROM, Equality
 
 if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
@@ -25,6 +26,8 @@ SELECT coalesce(json_agg(json_build_object(
   'operators', (SELECT json_agg(quote_ident(s.nspname) || '.' || p.oprname ORDER BY k.place)
                 FROM unnest(o.conpfeqop) WITH ORDINALITY k (number, place)
                 JOIN pg_operator p ON p.oid = k.number JOIN pg_namespace s ON s.oid = p.oprnamespace),
+  'equalities', (SELECT json_agg(CASE WHEN s.nspname <> 'pg_catalog' THEN {OPERATOR} END ORDER BY k.place)
+                 FROM unnest(o.conpfeqop) WITH ORDINALITY k (number, place) JOIN ({OPERATOR_FROM}) ON p.oid = k.number),
   'action', o.confdeltype, 'inherited', o.conparentid <> 0,
   'cascades', o.confdeltype = 'c' OR NOT EXISTS (SELECT FROM unnest(o.conkey) number, pg_attribute a
     WHERE a.attrelid = o.conrelid AND a.attnum = number AND NOT a.attnotnull),
@@ -43,7 +46,7 @@ class ForeignKey(msgspec.Struct, frozen=True):
 
     `action` is the letter of its ON DELETE. `inherited`: it belongs to that of a partitioned table. `plain`: neither
     table is partitioned. `cascades`: a deletion deletes the rows that refer, and empties no reference. `parts`: if `to`
-    is a partition, all partitions of its table.
+    is a partition, all partitions of its table. `equalities` are the operators that are not in pg_catalog, else None.
     """
 
     name: str
@@ -57,6 +60,7 @@ class ForeignKey(msgspec.Struct, frozen=True):
     plain: bool
     cascades: bool
     parts: tuple[str, ...]
+    equalities: tuple[Equality | None, ...]
 
 
 def foreign_keys(session: Session) -> tuple[ForeignKey, ...]:

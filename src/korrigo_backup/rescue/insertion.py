@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.postgres.site_path import FROM_SITE_PATH
 from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import OVER, ROW
@@ -154,7 +155,7 @@ def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str 
 
     `apart` is PL/pgSQL that tries the rows one by one after the server has refused them all together.
     """
-    together = " ".join(f"EXECUTE {literal(one)};" for one in changes)
+    together = " ".join(f"EXECUTE {literal(one)}; {FROM_SITE_PATH};" for one in changes)
     tag = f"$trial_{secrets.token_hex(8)}$"
     session.run(
         f"BEGIN; CREATE TEMP TABLE korrigo_backup_trial (result json) ON COMMIT PRESERVE ROWS; DO {tag} {_DECLARE}\n"
@@ -207,7 +208,7 @@ def try_apart(name: str, rows: str, change: str, passed: str = "") -> str:
     row = _FOUND.format(table=literal(name), row="one.number")
     return (
         f"FOR one IN SELECT {ROW} AS number FROM {rows} ORDER BY 1 LOOP"
-        f" BEGIN EXECUTE {literal(change)} USING one.number;"
+        f" BEGIN EXECUTE {literal(in_steps([('alone', change)]))} USING one.number;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}';"
         f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}'{passed} THEN NULL;"
         f" WHEN OTHERS THEN {_DIAGNOSTICS} found := found || {row}; END;"

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.postgres.equality import Equality, equal, equalities
 from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.site.manage import DESCRIBE
@@ -57,6 +58,7 @@ class TableLayout(msgspec.Struct, frozen=True):
 
     `name` is written as pg_dump writes it. The key is the primary key, else a unique index over columns without NULL.
     `texts` are the columns of text, `types` those of all `columns`, `fixed` the columns that no UPDATE may name.
+    `equalities` are those of the columns whose equality is not one of pg_catalog.
     """
 
     name: str
@@ -67,11 +69,16 @@ class TableLayout(msgspec.Struct, frozen=True):
     texts: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    equalities: dict[str, Equality] = {}
 
     @property
     def sql(self) -> str:
         """Its name in a statement."""
         return f"{identifier(self.schema)}.{identifier(self.table)}"
+
+    def equal(self, column: str, one: str, other: str) -> str:
+        """Return the condition that two expressions are equal as values of a column."""
+        return equal(self.equalities.get(column), one, other)
 
 
 class RowRelation(msgspec.Struct, frozen=True):
@@ -81,7 +88,7 @@ class RowRelation(msgspec.Struct, frozen=True):
     In a generic relation `columns` hold a key only in rows whose `type_column` is the number `content_type`.
     `cascades`: a deletion deletes the rows that refer, and empties no reference. `apart`: a row can be deleted while
     rows refer to it, so that such a row was deleted on its own. `parts`: if `to` is a partition, all partitions of its
-    table; a row refers to a row of one of them.
+    table; a row refers to a row of one of them. `equalities` compare `to_columns` with `columns`, None as pg_catalog.
     """
 
     name: str
@@ -96,6 +103,7 @@ class RowRelation(msgspec.Struct, frozen=True):
     cascades: bool = True
     apart: bool = False
     parts: tuple[str, ...] = ()
+    equalities: tuple[Equality | None, ...] = ()
 
     @property
     def generic(self) -> bool:
@@ -105,8 +113,9 @@ class RowRelation(msgspec.Struct, frozen=True):
 
 def read_tables(session: Session) -> dict[str, TableLayout]:
     """Return the tables by name."""
-    found = session.ask(_TABLES, tuple[TableLayout, ...])
-    return {one.name: one for one in (replace(one, name=normal_name(one.name)) for one in found)}
+    found, own = session.ask(_TABLES, tuple[TableLayout, ...]), equalities(session)
+    named = {normal_name(one.name): one for one in found}
+    return {name: replace(one, name=name, equalities=own.get(name, {})) for name, one in named.items()}
 
 
 def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
@@ -121,6 +130,7 @@ def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
             cascades=one.cascades,
             apart=one.action in _APART,
             parts=one.parts,
+            equalities=one.equalities,
         )
         for one in foreign_keys(session)
         if one.plain
@@ -195,6 +205,10 @@ def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, nu
         content_type=number,
         cascades=_cascades(one),
         apart=_apart(one),
+        equalities=tuple(
+            parent.equalities.get(theirs) or child.equalities.get(mine)
+            for mine, theirs in zip(one.columns, one.to_columns, strict=True)
+        ),
     )
 
 

@@ -101,4 +101,6 @@ def _is_live(taken: Snapshot, tables: SiteTables, row: NamedRow) -> bool:
     )
     schema, table = plain_parts(live.name)
     place = f"{identifier(schema)}.{identifier(table)}"
-    return taken.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {place} WHERE {condition}))", bool)
+    return taken.ask(
+        f"{taken.planned(place)} SELECT to_json(EXISTS (SELECT FROM ONLY {place} WHERE {condition}))", bool
+    )

@@ -10,6 +10,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Refused
+from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.recovery.undelete import read_rows
 from korrigo_backup.rescue.closure import refers_to
@@ -185,9 +186,9 @@ class RecordedRows:
         expected = sum(count for _, count in self._counts())
         expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
         steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
-        if any(steps) and sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
+        if any(steps) and sum(self._session.ask(f"{in_steps(*steps)}; {FROM_SITE_PATH}", tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
-        self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
+        self._session.run(CHECK_CONSTRAINTS)
         self._values.require_as_before(self._head.verb)
         return self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
 
@@ -215,12 +216,13 @@ class RecordedRows:
         for number, columns in links:
             table, live = self._head.tables[number], self._layout(number)
             empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
-            self._session.run(
+            emptying = (
                 f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
                 f" u.number = {number}"
                 f" AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
                 f" AND {_hash(columns, 'l')} = u.hash"
             )
+            self._session.run(f"{in_steps([('emptied', emptying)])}; {FROM_SITE_PATH}")
 
     def _require_no_children(self, number: int, numbers: list[int]) -> None:
         """Raise Refused if rows that the undelete has not inserted refer to a row of it."""

@@ -22,9 +22,9 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.manifest import LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.core.encodings import to_text
 from korrigo_backup.core.sqlname import normal_name
-from korrigo_backup.postgres.config_tables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.postgres.foreign_keys import foreign_keys
 from korrigo_backup.postgres.row_hash import row_hash
+from korrigo_backup.postgres.schema_details import COMPUTES, CONFIG_TABLES
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.site_path import ROLE_PATH
 from korrigo_backup.postgres.sql import identifier

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from korrigo_backup.postgres.config_tables import COMPUTES
+from korrigo_backup.postgres.schema_details import COMPUTES
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ ROLE_PATH = """coalesce((
   (SELECT boot_val FROM pg_settings WHERE name = 'search_path'))"""
 """SQL: the role's own search path in this database, where a session of ours was begun with another."""
 
-TO_SITE_PATH = (
-    f"pg_catalog.set_config('search_path', coalesce(pg_catalog.current_setting({_SITES}, true), ''), true) IS NOT NULL"
-)
+_SET = "pg_catalog.set_config('search_path', coalesce(pg_catalog.current_setting({}, true), ''), {})"
+
+TO_SITE_PATH = f"{_SET.format(_SITES, 'true')} IS NOT NULL"
 """Always true; from its evaluation on, the site's path holds, to the end of the transaction or until `FROM_SITE_PATH`.
 
 All names of the statement were found before, when it was parsed."""
@@ -73,7 +73,7 @@ def use_role_path(session: Session) -> None:
 @contextmanager
 def site_path(session: Session) -> Iterator[None]:
     """Give the session the site's path for the block, whose statements name no operator and no function of ours."""
-    session.run(f"SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting({_SITES}), false)")
+    session.run(f"SELECT {_SET.format(_SITES, 'false')}")
     yield
     session.run(f"SET search_path = {_OURS}")
 

@@ -14,7 +14,7 @@ from enum import IntEnum
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
-from korrigo_backup.postgres.equality import equal
+from korrigo_backup.postgres.foreign_keys import equal
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, OVER, ROW, VIA
 from korrigo_backup.system.timings import phase

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.postgres.equality import Equality, equal, equalities
-from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
+from korrigo_backup.postgres.foreign_keys import Equality, content_types, equal, equalities, foreign_keys
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.site.manage import DESCRIBE
 

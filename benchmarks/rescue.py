@@ -1,6 +1,6 @@
 """How long `history` of a row and the search for the time of a change take, on dumps made here.
 
-    PYTHONPATH=tests python benchmarks/rescue.py [--rows 300000] [--dumps 30] [--points 96]
+    .venv/bin/python benchmarks/rescue.py [--rows 300000] [--dumps 30] [--points 96]
 
 It starts a server of its own in a temporary directory, makes the dumps with the product, and prints seconds: the
 median of three runs of the command, its start included, and the processor time of the last. The history is that of the
@@ -15,11 +15,15 @@ import os
 import resource
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from korrigo_backup.postgres.throwaway import ThrowawayServer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
 from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
 
 SCHEMA = """
@@ -45,12 +49,14 @@ def save(site: Sandbox, days: float) -> None:
 def timed(site: Sandbox, *arguments: str) -> tuple[str, dict[str, object]]:
     """Return the median seconds of three runs with the processor time of the last, and its document."""
     seconds, processor = [], 0.0
+    os.environ["KORRIGO_TEST_START"] = "1"  # a new interpreter, as the operator's
     for _ in range(3):
         before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         document = json.loads(site.korrigo(*arguments, "--json", timeout=600).out)
         seconds.append(time.perf_counter() - begun)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    del os.environ["KORRIGO_TEST_START"]
     return f"{statistics.median(seconds):.2f} s ({processor:.2f} s of processor)", document
 
 

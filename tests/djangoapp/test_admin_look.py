@@ -14,9 +14,10 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.test.utils import setup_test_environment, teardown_test_environment
+from django.utils.html import format_html
 
 from korrigo_backup.djangoapp.look import presented
-from korrigo_backup.rescue import saved_page as rows
+from korrigo_backup.rescue.saved import page as rows
 from sandbox import KORRIGO
 from testsite.models import Everything, Tag
 
@@ -120,20 +121,69 @@ def test_a_search_finds_text_in_any_case_and_goes_on_over_pages(look):
     assert "No row" in one.get(address(look, TAGS, q="<nobody>")).content.decode()
 
 
+class EverythingAdmin(admin.ModelAdmin):
+    """Columns that the row alone tells, and columns that need the database."""
+
+    list_display = ("moment", "amount", "double", "is_long", "link", "tagged", "broken")
+    readonly_fields = ("amount", "double", "tagged")
+
+    def has_module_permission(self, _request):
+        return False  # the urls of the admin are those of before
+
+    @admin.display(description="twice the amount")
+    def double(self, row):
+        return row.amount * 2
+
+    @admin.display(boolean=True)
+    def is_long(self, row):
+        return len(row.text) > 1_000
+
+    def link(self, row):
+        return format_html("<b>{}</b>", row.data["a"])
+
+    def tagged(self, row):
+        return row.tags.count()
+
+    def broken(self, _row):
+        raise ValueError("a fault of the site")
+
+
 def test_the_columns_are_those_of_the_sites_own_admin_if_the_backup_has_them(look, monkeypatch):
-    class EverythingAdmin(admin.ModelAdmin):
-        list_display = ("moment", "amount", "computed")
-
-        def has_module_permission(self, _request):
-            return False  # the urls of the admin are those of before
-
-        def computed(self, _row):
-            raise AssertionError("not to be run on old rows")
-
     one = staff("look_into_backups", "view_everything")
-    assert one.get(address(look, EVERYTHING)).context["columns"][:3] == ["id", "hidden", "moment"]
+
+    def columns():
+        return [column.column or column.entry for column in one.get(address(look, EVERYTHING)).context["columns"]]
+
+    assert columns()[:3] == ["id", "hidden", "moment"]
     monkeypatch.setitem(admin.site._registry, Everything, EverythingAdmin(Everything, admin.site))
-    assert one.get(address(look, EVERYTHING)).context["columns"] == ["id", "moment", "amount"]
+    assert columns() == ["id", "moment", "amount", "double", "is_long", "link", "tagged"]
+    monkeypatch.setattr(presented, "applied", lambda _alias: frozenset({"testsite.0001_of_another_state"}))
+    assert columns()[:3] == ["id", "hidden", "moment"]
+
+
+def test_a_computed_column_is_that_of_the_row_of_then_and_never_asks_the_database(look, monkeypatch):
+    Everything.objects.filter(pk=EXAM).update(amount="1", data={"a": "of today"})
+    one = staff("look_into_backups", "view_everything")
+    page, row = address(look, EVERYTHING), f"{look}{EVERYTHING}/row/?key={EXAM}"
+    assert one.get(row).context["computed"] == []
+    monkeypatch.setitem(admin.site._registry, Everything, EverythingAdmin(Everything, admin.site))
+    seen = one.get(page)
+    (cells,) = [line["cells"] for line in seen.context["rows"] if line["key"] == str(EXAM)]
+    assert (cells[3], "icon-no" in cells[4]) == ("25.0000", True)
+    assert ("<b>1</b>" in seen.content.decode(), "of today" in seen.content.decode()) == (True, False)
+    assert cells[6] is None, "it would be the number of today"
+    shown = one.get(row)
+    assert shown.context["computed"] == [("twice the amount", "25.0000"), ("Tagged", None)]
+    assert shown.context["said"] == f"Everything object ({EXAM})"
+    monkeypatch.setattr(EverythingAdmin, "list_display", ("broken",))
+    assert one.get(page).context["rows"][0]["cells"][1:] == [None]
+
+
+def test_the_words_of_an_object_never_have_a_hidden_value(look, monkeypatch):
+    monkeypatch.setattr(User, "__str__", lambda user: f"{user.username} {user.password}")
+    one, owner = staff("look_into_backups", "view_user"), User.objects.get(username="owner")
+    seen = one.get(f"{look}public.auth_user/row/?key={owner.pk}")
+    assert (seen.context["said"], "md5$" in seen.content.decode()) == (None, False)
 
 
 def test_a_row_stands_next_to_the_live_one_with_the_differences(look):
@@ -165,7 +215,7 @@ def test_secrets_are_neither_shown_nor_found(look):
 def test_a_look_ends_after_its_time_in_words(look, monkeypatch):
     monkeypatch.setattr(rows, "SECONDS", -1.0)
     seen = staff("look_into_backups", "view_tag").get(address(look, TAGS))
-    assert (seen.status_code, "korrigo-backup history" in seen.content.decode()) == (200, True)
+    assert (seen.status_code, "the operator of the host can look it up" in seen.content.decode()) == (200, True)
 
 
 def test_a_dump_that_was_changed_is_not_shown(look):
@@ -214,7 +264,10 @@ def test_a_row_is_presented_as_the_sites_model_does_where_the_migrations_agree(l
     link = f'href="{look}public.auth_user/row/?key={owner.pk}"'
     assert link in seen.content.decode()
     rows = one.get(address(look, "public.django_admin_log"))
-    assert ("action flag" in rows.context["heads"], "Change" in rows.context["rows"][0]["cells"]) == (True, True)
+    assert (
+        "action flag" in [one.head for one in rows.context["columns"]],
+        "Change" in rows.context["rows"][0]["cells"],
+    ) == (True, True)
     assert link not in staff("look_into_backups", "view_logentry").get(page).content.decode()
     monkeypatch.setattr(presented, "applied", lambda _alias: ("admin.9999_later",))
     seen = one.get(page)

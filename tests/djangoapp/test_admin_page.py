@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db.models import QuerySet
 from django.test import Client, override_settings
 from django.utils import timezone
+from django.utils.translation import override
 from msgspec.structs import replace
 
 import korrigo_backup.djangoapp
@@ -24,8 +25,10 @@ from korrigo_backup.artifact.signature import Key, sign
 from korrigo_backup.djangoapp.status.charts import IN_A_CHART
 from korrigo_backup.djangoapp.status.checks import check_backups
 from korrigo_backup.djangoapp.status.page import page
+from korrigo_backup.djangoapp.status.wording import run, verb_label
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import Hold
+from korrigo_backup.run.record import Record, Verb
 from korrigo_backup.status.collect import Sources, collect, known
 from korrigo_backup.status.model import Goals
 from korrigo_backup.status.published import encode
@@ -243,6 +246,26 @@ def test_it_speaks_french(backups, member):
     seen = text(member("view_backups"), HTTP_ACCEPT_LANGUAGE="fr")
     assert "<h1>Sauvegardes</h1>" in seen
     assert "Dernière bonne sauvegarde" in seen
+
+
+def test_the_last_operations_are_in_the_language_of_the_page():
+    record = Record(id="1", verb="restore files", subject="2 files", site="x", by="x", started=datetime.now(UTC))
+    with override("fr"):
+        assert run(record).what == "restauration de fichiers\N{NO-BREAK SPACE}: 2 fichiers"
+    with override("en"):
+        assert run(record).what == "restore files 2 files"
+    assert run(replace(record, verb="of another version", subject="")).what == "of another version"
+
+
+def test_each_verb_of_the_journal_has_french_words():
+    with override("fr"):
+        assert [verb for verb in Verb if verb_label(verb) == verb] == []
+
+
+def test_the_french_of_the_page_has_one_apostrophe_and_no_plain_space_before_a_colon():
+    source = (LOCALE / "django.po").read_text(encoding="utf-8")
+    texts = re.findall(r'^msgstr(?:\[\d\])? "(.+)"$', source, re.MULTILINE)
+    assert [one for one in texts if "'" in one or re.search(r" [:;?!»](?:\s|$)", one)] == []
 
 
 def test_every_french_message_is_compiled_and_has_our_context():

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from korrigo_backup.artifact.kinds import Kind
+from korrigo_backup.core.finding import warning
 from korrigo_backup.requests.model import BringBackRequest, HostAnswer, LookRequest, PlanRequest, SavedPage, State
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, PlannedRow, PlannedTable, UndeletePlan, Why
 from standings import NOW, backup
@@ -114,6 +115,29 @@ def test_a_refusal_shows_no_command_of_the_host_and_a_text_that_is_no_object_is_
     seen = client.get(f"{PAGE}bring-back/{shown.id}/").content.decode()
     assert ("The operator of the host can help" in seen, hint in seen, "psql" in seen) == (True, False, False)
     assert "garbage is no object" in client.post(f"{PAGE}bring-back/", {"objects": "garbage"}).content.decode()
+
+
+def test_the_findings_of_a_plan_show_no_command_of_the_host(spool, client):
+    found = warning("undelete.links", "2 live rows referred to these rows", "--relink sets the references again")
+    plan = UndeletePlan(DUMP.name, NOW, ("testsite.Tag:5",), (ROW,), findings=(found,))
+    shown = _answer(spool, plan=plan)
+    seen = client.get(f"{PAGE}bring-back/{shown.id}/").content.decode()
+    assert ("2 live rows referred" in seen, "The operator of the host can help" in seen) == (True, True)
+    assert ("--relink" in seen, "korrigo-backup explain" in seen) == (False, False)
+    assert "korrigo-backup requests" not in client.get(f"{PAGE}bring-back/").content.decode()
+
+
+def test_a_superuser_is_told_of_a_model_that_the_site_does_not_have(spool):
+    chief = User.objects.create_superuser("staff-root")
+    client = Client()
+    client.force_login(chief)
+    for wrong in ("exams.Nothing:5", "nothing:5", "testsite.Nothing:5"):
+        seen = client.post(f"{PAGE}bring-back/", {"objects": wrong}).content.decode()
+        assert "this site has no model and no table of that name" in seen
+    assert _asked(spool) == []
+    for right in ("testsite.Tag:5", "auth_user_groups:1", "public.auth_user:1"):
+        assert client.post(f"{PAGE}bring-back/", {"objects": right}).status_code == 302
+    chief.delete()
 
 
 def test_another_backup_another_name_and_a_damaged_answer_are_not_found(spool, client):
@@ -254,10 +278,13 @@ def test_the_page_shows_the_state_of_each_request_and_when_the_host_last_looked(
     assert "waits for the host" in client.get(address).content.decode()
     spool.note_look(datetime.now(UTC) - timedelta(minutes=9))
     late = client.get(there).content.decode()
-    assert ("The host has not looked for requests since" in late, "schedule install" in late) == (True, True)
+    assert ("The host has not looked for requests since" in late, "Tell the operator of the host." in late) == (
+        True,
+        True,
+    )
     spool.note_look(datetime.now(UTC))
     now = client.get(there).content.decode()
-    assert ("last looked for requests at" in now, "schedule install" in now) == (True, False)
+    assert ("last looked for requests at" in now, "Tell the operator" in now) == (True, False)
     (id_,) = spool.waiting()
     _answer(spool, id=id_, state=State.TAKEN, plan=None, digest="")
     assert 'data-state="taken"' in client.get(there).content.decode()

@@ -85,7 +85,9 @@ def test_a_key_that_a_site_of_the_directory_has_adopted_signs(site, key, monkeyp
     first = site.backup(include_media=False).path
     first.rename(first.with_name("korrigo_backup_20260101_000000"))
     monkeypatch.setenv("KORRIGO_BACKUP_KEY_FILE", str(tmp_path / "second"))
-    Catalog(site.out, read(tmp_path / "second")).note_site(SiteRecord(id="x", site="korrigo", environment="production"))
+    Catalog(site.out, read(tmp_path / "second")).site_records.note(
+        SiteRecord(id="x", site="korrigo", environment="production")
+    )
     call_command("backup", output_dir=str(site.out), database=site.alias, stdout=io.StringIO())
     assert len(list(site.out.glob("korrigo_backup_*"))) == 2
 

@@ -17,6 +17,7 @@ from korrigo_backup.anonymise.rules import Rules, parse_rule
 from korrigo_backup.anonymise.suggest import ColumnName, FoundRules, declared_reasons, named_rules, ruled_tables
 from korrigo_backup.anonymise.survivors import PLANS, sources
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.system.progress import Unit, Work, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -106,15 +107,24 @@ class _RuleSearch:
         assigned = self._assigned()
         gather_originals(self.session, assigned)
         rules = {one.name: one.rule.text for one in assigned.ruled}
-        for table, column in tuple(self._open()):
-            held = sources(self.session, table, column, words=True)
-            if held:
-                self._decide(table, column, f"holds values of {held[0]}", rules[held[0]])
-            elif self._first and self._has_address(table, column):
-                self._decide(table, column, "holds mail addresses", "faker:email")
+        searched = tuple(self._open())
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(table.name for table, _ in searched))}
+        work = Work(name="searching the values of the database", unit=Unit.TABLES, number=len(numbers))
+        with under_way(work):
+            for table, column in searched:
+                work.item, work.count = table.name, numbers[table.name]
+                self._search(table, column, rules)
         self.session.run("ROLLBACK")
         self._first = False
         return len(self.rules) > known
+
+    def _search(self, table: CopyTable, column: CopyColumn, rules: Mapping[str, str]) -> None:
+        """Give a column a rule if its values are originals, or mail addresses."""
+        held = sources(self.session, table, column, words=True)
+        if held:
+            self._decide(table, column, f"holds values of {held[0]}", rules[held[0]])
+        elif self._first and self._has_address(table, column):
+            self._decide(table, column, "holds mail addresses", "faker:email")
 
     def _assigned(self) -> Assigned:
         """Return the rules on their columns, but for keys and computed columns, which stay."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from korrigo_backup.app.build import STOPPED_FILE
+from korrigo_backup.app.build_site import STOPPED_FILE
 from korrigo_backup.canary.watch import findings, watch
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.status.collect import Sources, collect, known

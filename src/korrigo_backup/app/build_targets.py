@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from korrigo_backup.app.build import rule
+from korrigo_backup.app.build_policy import rule
 from korrigo_backup.config.unattended import NEVER
 from korrigo_backup.core.secret import Secret
 from korrigo_backup.errors import UsageError

@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.artifact import manifest as manifests
@@ -20,7 +19,7 @@ from korrigo_backup.artifact.artifact import Artifact, CatalogSurvey, Stranger
 from korrigo_backup.artifact.draft import ArtifactDraft, names_in
 from korrigo_backup.artifact.dump_file import is_dump
 from korrigo_backup.artifact.history import suspects
-from korrigo_backup.artifact.identity import SiteRecord, is_ours, merged
+from korrigo_backup.artifact.identity import is_ours
 from korrigo_backup.artifact.kinds import KINDS, WITH_DUMP, Kind, Origin
 from korrigo_backup.artifact.meaning import matching_names, only_match
 from korrigo_backup.artifact.naming import (
@@ -29,8 +28,6 @@ from korrigo_backup.artifact.naming import (
     MANIFEST_SUFFIX,
     MEMBERS_SUFFIX,
     PARTIAL_PREFIX,
-    SITE_PREFIX,
-    SITE_SUFFIX,
     Name,
     free_kit_name,
     free_name,
@@ -40,9 +37,10 @@ from korrigo_backup.artifact.naming import (
     strange,
 )
 from korrigo_backup.artifact.reader import Reader, manifest_path
-from korrigo_backup.artifact.signature import Authenticity, sign, signed_by
+from korrigo_backup.artifact.signature import Authenticity, signed_by
+from korrigo_backup.artifact.site_records import SiteRecords
 from korrigo_backup.core.paths import printable
-from korrigo_backup.errors import KorrigoBackupError, NotFound, Refused, UsageError
+from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.system import files, lock
 
 if TYPE_CHECKING:
@@ -66,9 +64,6 @@ LOCK_FILE = ".lock"
 """Held by the run that is at work on the site."""
 
 
-_LARGEST_SITE = 1024 * 1024
-"""Bytes read of the record of a site."""
-
 _UNPROVABLE = {
     Authenticity.UNSIGNED: "is not signed, and others are",
     Authenticity.UNKNOWN_KEY: "is signed with a key that is not here",
@@ -84,7 +79,7 @@ class Catalog:
     """The artifacts below a directory.
 
     `owner` is the site that reads them: artifacts of other sites are marked. `records` reads the journal, which holds
-    the artifacts that were found bad.
+    the artifacts that were found bad. `site_records` are the records of the sites that have artifacts here.
     """
 
     def __init__(
@@ -100,6 +95,7 @@ class Catalog:
         self._keyring = keyring
         self._records = records
         self._reader = Reader(keyring)
+        self.site_records = SiteRecords(directory, keyring, self._reader)
 
     @property
     def is_signing(self) -> bool:
@@ -305,33 +301,12 @@ class Catalog:
     def _of_whom(self) -> str:
         return f" of {self.owner.site} {self.owner.environment}, database {self.owner.database}," if self.owner else ""
 
-    def sites(self, artifacts: Iterable[Artifact]) -> list[SiteRecord]:
-        """Return the sites that have artifacts here: from their own records, and from signed manifests."""
-        signed = {Authenticity.AUTHENTIC} if self._keyring and self._keyring.keys else set(Authenticity)
-        headers = [a.header for a in artifacts if a.header and a.authenticity in signed]
-        return merged((record for record in map(self._site, self._site_files()) if record), headers)
-
-    def note_site(self, record: SiteRecord) -> None:
-        """Write the record of a site next to its artifacts, signed; an equal record stays as it is."""
-        place = self.directory / f"{SITE_PREFIX}{record.id}{SITE_SUFFIX}"
-        if self._keyring is None or self._site(place) == record:
-            return
-        with files.explained(f"write {place}"):
-            fresh = place.with_name(f"{PARTIAL_PREFIX}{place.name}")
-            fresh.unlink(missing_ok=True)
-            try:
-                files.write_private(fresh, sign(msgspec.json.encode(record), self._keyring.signing()))
-                fresh.replace(place)
-            finally:
-                fresh.unlink(missing_ok=True)  # of a run that was interrupted here
-            files.fsync_directory(self.directory)
-
     def require_key(self) -> None:
         """Raise Refused where this site's artifacts are signed, and none of them with a key that is here.
 
         A key made in silence would split the backups of a site in two: neither user could restore those of the other.
         """
-        if self._keyring is None or any(self._is_own(record) for record in map(self._site, self._site_files())):
+        if self._keyring is None or self.site_records.has_own(self.owner):
             return
         own = [a for a in self.artifacts() if a.ours]
         foreign = [a for a in own if a.authenticity is Authenticity.UNKNOWN_KEY]
@@ -350,14 +325,6 @@ class Catalog:
             return ""
         return self._other_key(foreign[0])
 
-    def _is_own(self, record: SiteRecord | None) -> bool:
-        if record is None:
-            return False
-        if self.owner is None:  # `manage.py backup`: any site that this key has signed for
-            return True
-        named = (record.site, record.environment) == (self.owner.site, self.owner.environment)
-        return named and any(place.database == self.owner.database for place in record.places)
-
     def _other_key(self, artifact: Artifact) -> str:
         with files.explained(f"read {artifact.path}"):
             key = signed_by(files.read_plain(manifest_path(artifact.path, artifact.kind), manifests.LARGEST))
@@ -365,24 +332,10 @@ class Catalog:
         here = f"the key file {path} does not hold it" if path and path.exists() else f"there is no key file {path}"
         return f"the backups in {self.directory} are signed with the key {key}, and {here}"
 
-    def _site_files(self) -> list[Path]:
-        with files.explained(f"read the backup directory {self.directory}"):
-            names = [n for n in names_in(self.directory) if n.startswith(SITE_PREFIX) and n.endswith(SITE_SUFFIX)]
-        return [self.directory / name for name in sorted(names)]
-
-    def _site(self, place: Path) -> SiteRecord | None:
-        """Return the record in a file, None if the file is missing or not signed with a key of this site."""
-        try:
-            raw = files.read_plain(place, _LARGEST_SITE)
-            record = msgspec.json.decode(raw, type=SiteRecord)
-            return record if self.authenticity(raw) is Authenticity.AUTHENTIC else None
-        except (OSError, ValueError, KorrigoBackupError):
-            return None
-
     def _marked(self, artifacts: list[Artifact]) -> list[Artifact]:
         if self.owner is None:
             return artifacts
-        owner, records = self.owner, self.sites(artifacts)
+        owner, records = self.owner, self.site_records.sites(artifacts)
         return [a if is_ours(a.header, owner, records) else replace(a, ours=False) for a in artifacts]
 
     def _require_writable(self, doing: str) -> None:

@@ -133,10 +133,10 @@ def _tables(seen: HistoryComparison) -> Iterator[Finding]:
             fewer.append(f"{table} ({rows:,}, usual are {usual(values, newest):,.0f})")
     if emptied:
         yield warning("canary.emptied", f"{newest.name}: {counted(len(emptied), 'table')} without {word} that always"
-                      f" had {word} before: {first_of(emptied, 3)}")  # fmt: skip
+                      f" had {word} before: {first_of(emptied)}")  # fmt: skip
     if fewer:
         yield warning("canary.rows", f"{newest.name}: {counted(len(fewer), 'table')} with far fewer {word} than in"
-                      f" any of the last backups: {first_of(fewer, 3)}")  # fmt: skip
+                      f" any of the last backups: {first_of(fewer)}")  # fmt: skip
     yield from _missing_tables(newest, last)
 
 
@@ -164,9 +164,9 @@ def _missing_tables(newest: SavedCounts, last: SavedCounts) -> Iterator[Finding]
     held = [f"{table} ({last.rows[table]:,})" for table in dropped if last.rows[table] >= EMPTIED_ROWS]
     if held and not migrated:
         yield warning("canary.dropped", f"{newest.name}: {counted(len(held), 'table')} dropped, and no migration was"
-                      f" applied: {first_of(held, 3)}")  # fmt: skip
+                      f" applied: {first_of(held)}")  # fmt: skip
     elif dropped or renamed:
-        names = first_of([*dropped, *renamed], 3)
+        names = first_of([*dropped, *renamed])
         yield ok("canary.schema", f"{newest.name}: the schema has changed, and lacks {names}")
 
 

@@ -180,7 +180,8 @@ def _compare_backups(wired: Wired, present: Present, first: str, later: str) -> 
     then, now = (_parts(wired, find_artifact(wired, name)) for name in (first, later))
     files = database = None
     if then.media and now.media and not present.tables:
-        files = compare_archives(then.media, now.media, shown=present.shown)
+        hidden = LedgerFiles(present.site, then.media, LedgerFiles(present.site, now.media))
+        files = compare_archives(then.media, now.media, shown=present.shown, hidden=hidden)
     if then.dump and now.dump:
         database = compare_dumps(then.dump, now.dump, present.site, present.tables, present.shown)
     if not (files or database):

@@ -48,7 +48,7 @@ class CommandContext:
     """Whether the lines of steps are left out (`--quiet`)."""
 
     is_verbose: ClassVar[bool] = False
-    """Whether each process that is started is named (`--verbose`)."""
+    """Whether each process that is started is named, and each row and file of a plan (`--verbose`)."""
 
     output_lost: ClassVar[OSError | None] = None
     """Why a line could not be printed, if so."""
@@ -82,6 +82,16 @@ class CommandContext:
 def in_language(text: str) -> str:
     """Return a text for people in the language of this run."""
     return translator(CommandContext.language)(text)
+
+
+def say_named(lines: Sequence[str], count: int, most: int) -> None:
+    """Print the first lines of a plan's list of `count` items, with `--verbose` all that the plan names."""
+    shown = lines if CommandContext.is_verbose else lines[:most]
+    for line in shown:
+        say(line)
+    if count > len(shown):
+        how = " (-v names them)" if len(shown) < len(lines) else ""
+        say(f"            and {count - len(shown):,} more{how}")
 
 
 def say(text: str) -> None:

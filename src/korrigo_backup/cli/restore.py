@@ -19,6 +19,7 @@ from korrigo_backup.cli.printed.space import space_lines
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import changes
 from korrigo_backup.cli.program.names import ARTIFACT
+from korrigo_backup.cli.rescue.whole_restore import require_one_scope
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
 from korrigo_backup.errors import PartlyDone, Refused, UsageError
@@ -74,17 +75,15 @@ def command(
     into_other_site: Annotated[
         bool, typer.Option("--into-other-site", help="Restore a backup of another site.")
     ] = False,
-    in_place: Annotated[
-        bool,
-        typer.Option("--in-place", help="Without CREATEDB; keeps only a safety backup."),
-    ] = False,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(help="Accept a named difference; repeatable."),
-    ] = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Without CREATEDB; keeps only a safety backup.")] = False,
+    accept: Annotated[list[str] | None, typer.Option(help="Accept a named difference; repeatable.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep it although services are not healthy.")] = False,
     table: Annotated[
         list[str] | None, typer.Option("--table", "-T", help="Only this model or table; repeatable.")
+    ] = None,
+    new_value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE.COLUMN=VALUE", help="With --table: for missing rows, in a new column; repeatable."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="With --table: remove newer rows, too.")] = False,
     approved_by: Annotated[str, typer.Option(help="The person with the written approval.")] = "",
@@ -133,12 +132,7 @@ def command(
     )
     if target:
         artifact = _fetched(wired, target, artifact, at, identity, allow_unsigned=allow_unsigned)
-    if table and overwrite and not file:
-        raise UsageError("--overwrite goes with --file", hint="leave it out: --exact also removes newer rows")
-    if exact and file and not table:
-        raise UsageError("--exact goes with --table", hint="leave it out: --overwrite also replaces changed files")
-    if (table or exact) and (file or overwrite):
-        raise UsageError("--table and --file exclude each other", hint="restore the tables first, then the files")
+    require_one_scope(table or (), file or (), new_value or (), exact=exact, overwrite=overwrite)
     if file or overwrite:
         from korrigo_backup.cli.rescue.restore_files import restore_files_and_say  # noqa: PLC0415 - few restores are
 
@@ -148,7 +142,8 @@ def command(
     if table or exact:
         from korrigo_backup.cli.rescue.restore_table import restore_tables_and_say  # noqa: PLC0415 - few restores are
 
-        restore_tables_and_say(wired, found, table or [], options, Questions(yes, given), exact=exact)
+        questions = Questions(yes, given)
+        restore_tables_and_say(wired, found, table or [], options, questions, exact=exact, new_values=new_value or ())
         return
     restore_and_say(wired, found, options, Questions(yes, given), validate=validate)
 

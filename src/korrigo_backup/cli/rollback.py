@@ -135,7 +135,7 @@ def _undo_undelete(wired: Wired, undo: str, *, yes: bool, dry_run: bool) -> None
     """Undo the operation with the id: an undelete, a revert, or the restore of a table."""
 
     def confirm(plan: UndoPlan) -> bool:
-        say(f"Plan: roll back the {plan.verb} of {first_of(plan.asked, 3)}, from {plan.artifact}")
+        say(f"Plan: roll back the {plan.verb} of {first_of(plan.asked)}, from {plan.artifact}")
         for table, count in plan.changed.items():
             say(f"  table     {table}: {counted(count, 'row')} with the values of before again")
         for table, count in plan.removed.items():

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
+from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings, say_named
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.rescue.accepted import Accepted, accepted
 from korrigo_backup.cli.rescue.value_plan import short
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
@@ -18,17 +19,19 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.points import read_moment, read_window
 from korrigo_backup.rescue.steps.conditions import require_condition
 from korrigo_backup.rescue.steps.possible import require_possible
+from korrigo_backup.rescue.steps.rounded_values import holds_less
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
+from korrigo_backup.rescue.undelete_plan import ConflictKind
 from korrigo_backup.run.step import UndeleteStep
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.rescue.undelete_plan import Conflict, PlannedTable, UndeletePlan
+    from korrigo_backup.rescue.undelete_plan import Conflict, NewValue, PlannedTable, UndeletePlan
 
 QUESTION = "⚠️  This inserts the rows above into the live database. Continue? (yes/no): "
 
 NAMED = 3
-"""Rows of a table that are named; --json has more."""
+"""Rows of a table that are named without --verbose."""
 
 
 class OnConflict(StrEnum):
@@ -44,9 +47,7 @@ def command(
         list[str] | None, typer.Argument(metavar="MODEL:PK", help="The deleted objects: exams.Exam:12, exams_exam:12.")
     ] = None,
     table: Annotated[str, typer.Option("--table", "-T", help="Deleted rows of this model or table.")] = "",
-    where: Annotated[
-        str | None, typer.Option(metavar="SQL", help="With --table: only those for which this holds.")
-    ] = None,
+    where: Annotated[str | None, typer.Option(metavar="SQL", help="With --table: only where this holds.")] = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="ARTIFACT", help="From this backup; default: the newest with them.")
     ] = None,
@@ -62,7 +63,7 @@ def command(
     ] = OnConflict.STOP,
     new_value: Annotated[
         list[str] | None,
-        typer.Option(metavar="TABLE.COLUMN=VALUE", help="For a row whose unique value is taken; may be given again."),
+        typer.Option(metavar="TABLE.COLUMN=VALUE", help="For a refused value, or a column that is new; repeatable."),
     ] = None,
     overwrite: Annotated[
         list[str] | None,
@@ -79,6 +80,7 @@ def command(
         bool, typer.Option("--files/--no-files", help="Also bring back the media files of the rows.")
     ] = True,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
+    accept: Accepted = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -106,6 +108,7 @@ def command(
         overwrite_files=tuple(overwrite_file or ()),
         files=files,
         allow_unsigned=allow_unsigned,
+        accept=accepted(accept),
     )
 
     def show(plan: UndeletePlan) -> None:
@@ -134,8 +137,14 @@ def command(
 
 def _say_done(plan: UndeletePlan) -> None:
     add_to_document(applied=True)
-    but = f", but for {counted(len(plan.new_values), 'new value')}" if plan.new_values else ""
-    say(f"✅ {counted(plan.count, 'row')} brought back, each as in the backup{but}")
+    values = sum(one.rows for one in plan.new_values)
+    but = f", but for {counted(values, 'new value')}" if values else ""
+    rows = counted(plan.count, "row")
+    say(
+        f"✅ {rows} brought back, each as the live columns hold it{but}"
+        if holds_less(plan.findings)
+        else f"✅ {rows} brought back, each as in the backup{but}"
+    )
     if plan.file_count:
         say(f"✅ {counted(plan.file_count, 'file')} brought back, each with the checksum of the backup")
     say("   to undo it: korrigo-backup rollback")
@@ -148,10 +157,10 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
     _say_rows(plan)
     for one in plan.tables:
         say(f"  table     {one.table}: {_numbers(one)}")
-        for back in one.rows[:NAMED]:
-            say(f"            + {', '.join(back.key)}{f' ({back.name})' if back.name else ''}")
+        lines = [f"            + {', '.join(back.key)}{f' ({back.name})' if back.name else ''}" for back in one.rows]
+        say_named(lines, one.asked + one.with_asked + one.needed, NAMED)
     for new in plan.new_values:
-        say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {new.former!r} is taken, {new.value!r} instead")
+        _say_new_value(new)
     for row in plan.overwritten:
         values = first_of([f"{value.column} {short(value.now)} → {short(value.then)}" for value in row.values], NAMED)
         say(f"  overwrite {row.table}:{','.join(row.key)}: {values}")
@@ -160,11 +169,19 @@ def say_undelete_plan(plan: UndeletePlan) -> None:
         say(f"  link      {link.table}.{', '.join(link.columns)} of {counted(len(link.keys), 'live row')}: {does}")
     _say_files(plan)
     say("  downtime  none: the site goes on serving")
-    for conflict in plan.conflicts[: 2 * NAMED]:
-        say(_conflict(conflict))
-    if len(plan.conflicts) > 2 * NAMED:
-        say(f"   and {len(plan.conflicts) - 2 * NAMED} more conflicts: --json shows all")
+    say_named([_conflict(one) for one in plan.conflicts], len(plan.conflicts), 2 * NAMED)
     say_findings(plan.findings)
+
+
+def _say_new_value(new: NewValue) -> None:
+    if new.in_all:
+        rows = counted(new.rows, "row")
+        say(f"  value     {new.table}: {new.column} is new since the backup, {new.value!r} in {rows}")
+    elif new.kind is ConflictKind.UNIQUE:
+        say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {new.former!r} is taken, {new.value!r} instead")
+    else:
+        former = short(new.former)
+        say(f"  value     {new.table}:{','.join(new.key)}: {new.column} {former} is refused, {new.value!r} instead")
 
 
 def _say_rows(plan: UndeletePlan) -> None:
@@ -184,8 +201,7 @@ def _say_rows(plan: UndeletePlan) -> None:
 def _say_files(plan: UndeletePlan) -> None:
     if plan.file_count:
         say(f"  files     {counted(plan.file_count, 'file')} back among the media")
-        for path in plan.files[:NAMED]:
-            say(f"            + {printable(path)}")
+        say_named([f"            + {printable(path)}" for path in plan.files], plan.file_count, NAMED)
     for path in plan.overwritten_files:
         say(f"  overwrite {printable(path)}: the live file has other content, and is kept for a rollback")
 

@@ -13,9 +13,10 @@ from msgspec import structs
 
 from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.erasure.erased import ErasedKeys, erased_keys
-from korrigo_backup.erasure.references import Fate, read_references, read_tables
+from korrigo_backup.erasure.references import Fate, read_references
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.postgres.dump.rows import encoded
+from korrigo_backup.postgres.tables import read_tables
 from korrigo_backup.site.erasures import CopiedData, entries_about, ledger_keys
 
 if TYPE_CHECKING:

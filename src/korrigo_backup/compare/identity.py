@@ -34,7 +34,7 @@ _ADOPT = "korrigo-backup adopt"
 def identified(site: Site, catalog: Catalog, system: str | None) -> Site:
     """Return the site with its standing among the sites of the directory; `system` identifies the cluster."""
     owner = Owner(site.name, site.environment, site.postgres.database, system)
-    return replace(site, standing=stand(owner, catalog.sites(catalog.artifacts())))
+    return replace(site, standing=stand(owner, catalog.site_records.sites(catalog.artifacts())))
 
 
 @phase("identity")
@@ -57,7 +57,7 @@ def require_own(site: Site, catalog: Catalog, *, exists: bool = True) -> None:
             " if it is another site: give it a BACKUP_DIR, or a [site] name, of its own",
         )
     if exists:
-        catalog.note_site(standing.record.at(standing.owner.place))
+        catalog.site_records.note(standing.record.at(standing.owner.place))
 
 
 def place_findings(
@@ -225,13 +225,13 @@ def adopt(site: Site, catalog: Catalog, record: SiteRecord | None, *, confirm: C
         if record:
             _adopted(standing, record, catalog)
         else:
-            catalog.note_site(standing.record.at(standing.owner.place))
+            catalog.site_records.note(standing.record.at(standing.owner.place))
 
 
 def _adopted(standing: FoundIdentity, record: SiteRecord, catalog: Catalog) -> FoundIdentity:
     former = standing.record.ids if any(one == standing.owner.place for one in standing.record.places) else frozenset()
     taken = record.at(standing.owner.place, former)
-    catalog.note_site(taken)
+    catalog.site_records.note(taken)
     return replace(standing, known=IdentityMatch.OWN, record=taken)
 
 

@@ -6,6 +6,7 @@ Both sides are ordered by the parts of the path and merged: constant memory for 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.compare.compare import require_new
@@ -45,10 +46,16 @@ def compare_archive(site: Site, artifact: Artifact, *, shown: int, erased: Conta
         return _compared(artifact.name, tree, _listed(artifact, source), shown, erased)
 
 
-def compare_archives(first: Artifact, later: Artifact, *, shown: int) -> Comparison:
-    """Compare two media backups by their checksums; both are verified first. Raises as `compare_archive`."""
+def compare_archives(
+    first: Artifact, later: Artifact, *, shown: int, hidden: Container[str] = frozenset()
+) -> Comparison:
+    """Compare two media backups by their checksums; both are verified first. Raises as `compare_archive`.
+
+    Files of `hidden`, which were erased on request, are counted and not named.
+    """
     with open_media(first, unpacked=False) as then, open_media(later, unpacked=False) as now:
-        files = _changes(_listed(first, then), ((path, digest) for digest, path in _listed(later, now)), shown)
+        listed = ((path, digest) for digest, path in _listed(later, now))
+        files = _changes(_listed(first, then), listed, _ShownPaths(shown, hidden))
     return Comparison(saved=first.name, now=later.name, files=files)
 
 
@@ -105,7 +112,7 @@ def file_changes(
 
     `knows` returns the SHA-256 of a file that need not be read, or UNREAD if it counts as saved.
     """
-    return _changes(saved, _shown(tree.digests(knows)), shown, erased)
+    return _changes(saved, _shown(tree.digests(knows)), _ShownPaths(shown), erased)
 
 
 def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -120,7 +127,7 @@ def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def _changes(
     saved: Iterable[Saved],
     present_files: Iterable[tuple[str, str]],
-    shown: int,
+    shown: _ShownPaths,
     erased: Container[str] = frozenset(),
 ) -> FileChange:
     """Return the differences to the present files, paths and SHA-256, which have the same order."""
@@ -140,14 +147,22 @@ def _changes(
     return FileChange(added=added.counted, changed=changed.counted, removed=removed.counted, same=same, erased=gone)
 
 
+@dataclass(frozen=True)
+class _ShownPaths:
+    """How many files are named, and which are not."""
+
+    number: int
+    hidden: Container[str] = frozenset()
+
+
 class _Names:
-    def __init__(self, shown: int) -> None:
+    def __init__(self, shown: _ShownPaths) -> None:
         self._shown = shown
         self._first: list[str] = []
         self._count = 0
 
     def add(self, path: str) -> None:
-        if len(self._first) < self._shown:
+        if len(self._first) < self._shown.number and path not in self._shown.hidden:
             self._first.append(printable(path))
         self._count += 1
 

@@ -121,7 +121,7 @@ def machine_findings(project: Project, containers: Sequence[Container]) -> Itera
         return
     lacking = [bind for bind in found.binds if not bind.path.exists()]
     if lacking:
-        names = first_of([str(bind.path) for bind in lacking], 3)
+        names = first_of([str(bind.path) for bind in lacking])
         yield warning("compose.mounts", f"{len(lacking)} mounted paths are not there: {names}",
                       "bring them back before the next docker compose up: it makes a directory of each")  # fmt: skip
     for kind, wanted in (("network", found.networks), ("volume", found.volumes)):

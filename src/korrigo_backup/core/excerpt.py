@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+FEW = 3
+"""The number of names in a sentence of a finding or an error."""
+
 NAMED = 5
 """The number of names in a line of a check."""
 
 
 def first_of(
-    names: Sequence[str], most: int, separator: str = ", ", *, count: int | None = None, least: bool = False
+    names: Sequence[str], most: int = FEW, separator: str = ", ", *, count: int | None = None, least: bool = False
 ) -> str:
     """Return at most `most` names, and the number of the others: `a, b and 3 more`.
 

@@ -20,7 +20,7 @@ from korrigo_backup.artifact.kinds import has_media
 from korrigo_backup.djangoapp.location import requests_directory
 from korrigo_backup.djangoapp.models import Backups
 
-_STATIC = "korrigo_backup"
+_STATIC, _INSIDE = "korrigo_backup", pgettext_lazy("korrigo_backup", "Look inside")
 _LOOK, _BRING_BACK, _PREVIEW = "look_into_backups", "bring_back", "preview_files"
 """The permissions besides that to view."""
 
@@ -119,6 +119,10 @@ class BackupsAdmin(admin.ModelAdmin):
         """Return whether a user may ask for files; the site must have a way to ask."""
         return bool(request.user.has_perm(f"{self.opts.app_label}.{_PREVIEW}") and requests_directory())
 
+    def _admins(self) -> Any:
+        """Return the site's own ModelAdmins by model."""
+        return self.admin_site._registry  # noqa: SLF001 - no public name in Django 4.2
+
     @method_decorator(require_safe)
     def look_view(self, request: Any, name: str) -> Any:
         """Answer with the tables of a backup that the user may see. Raises as `detail_view`."""
@@ -127,8 +131,7 @@ class BackupsAdmin(admin.ModelAdmin):
 
         saved = pages.opened(request.user, name)
         asking.note(request.user, name, "looked at the tables of the backup")
-        title = pgettext_lazy("korrigo_backup", "Look inside")
-        return self._answer(request, "look", {"title": title, "tables": saved.tables, **pages.heading(saved)})
+        return self._answer(request, "look", {"title": _INSIDE, "tables": saved.tables, **pages.heading(saved)})
 
     @method_decorator(require_safe)
     def rows_view(self, request: Any, name: str, table: str) -> Any:
@@ -140,7 +143,7 @@ class BackupsAdmin(admin.ModelAdmin):
         found = pages.table_of(saved, table)
         words = f", searched for {request.GET['q'][:200]!r}" if request.GET.get("q") else ""
         asking.note(request.user, name, f"looked at rows of {table}, page {pages.page_number(request.GET)}{words}")
-        values = pages.rows(saved, found, request.GET, self.admin_site._registry)  # noqa: SLF001 - the site's own ModelAdmins
+        values = pages.rows(saved, found, request.GET, self._admins())
         return self._answer(request, "rows", {"title": found.title, **values})
 
     @method_decorator(require_safe)
@@ -155,7 +158,7 @@ class BackupsAdmin(admin.ModelAdmin):
             raise Http404("no row is named")
         asking.note(request.user, name, f"looked at {found.object(key)}")
         ways = self._ways_back(request, saved.backup)
-        values = {"title": found.object(key), **ways, **pages.row(saved, found, key)}
+        values = {"title": found.object(key), **ways, **pages.row(saved, found, key, self._admins())}
         if self._may_preview(request) and has_media(saved.backup.kind):
             values["files"] = files.of_row(found, values.get("fields", ()))
         return self._answer(request, "row", values)
@@ -169,13 +172,11 @@ class BackupsAdmin(admin.ModelAdmin):
         artifact, spool, problem = asking.require_backup(name, for_look=True), asking.require_spool(), ""
         if request.method == "POST":
             try:
-                admins = self.admin_site._registry  # noqa: SLF001 - the site's own ModelAdmins
-                id_ = asked_rows.ask_for_rows(request.user, spool, artifact, request.POST, admins)
+                id_ = asked_rows.ask_for_rows(request.user, spool, artifact, request.POST, self._admins())
                 return self._go("asked", name, id_)
             except ValueError as wrong:
                 problem = str(wrong)
-        title = pgettext_lazy("korrigo_backup", "Look inside")
-        values = {"title": title, "backup": artifact, "problem": problem, **sent.host_look(spool)}
+        values = {"title": _INSIDE, "backup": artifact, "problem": problem, **sent.host_look(spool)}
         return self._answer(request, "ask", {**values, **asked_rows.form(request.user, request.POST)})
 
     @method_decorator(require_safe)
@@ -185,11 +186,10 @@ class BackupsAdmin(admin.ModelAdmin):
         from korrigo_backup.djangoapp.look import asked_rows, asking, files  # noqa: PLC0415 - as above
 
         artifact, spool = asking.require_backup(name, for_look=True), asking.require_spool()
-        shown = asked_rows.shown(request.user, spool, artifact, id_)
+        shown = asked_rows.shown(request.user, spool, artifact, id_, self._admins())
         if found := shown.get("found"):
             asking.note(request.user, name, f"looked at {found.table}, {found.key or f'page {found.page}'}")
-        title = shown.get("object") or pgettext_lazy("korrigo_backup", "Look inside")
-        values = {"title": title, "backup": artifact, "id": id_, "made": asking.made(artifact)}
+        values = {"title": shown.get("object") or _INSIDE, "backup": artifact, "id": id_, "made": asking.made(artifact)}
         values |= self._ways_back(request, artifact)
         if shown.get("object") and self._may_preview(request) and has_media(artifact.kind):
             values["files"] = files.of_row(shown["asked_table"], shown.get("fields", ()))

@@ -13,7 +13,7 @@ from korrigo_backup.places.place import PlaceName
 from korrigo_backup.restore.needs import OF_THE_SWAP
 from korrigo_backup.restore.parts import open_part
 from korrigo_backup.restore.plan import refusal
-from korrigo_backup.restore.planning import MOUNTED
+from korrigo_backup.restore.planning import MOUNTED, NOT_WRITABLE
 from korrigo_backup.run.step import MakingPlace, PlaceMade
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _load_instead(
 
 def require_possible(found: Iterable[Finding], *, before: str = "") -> None:
     """Raise Refused with all obstacles to a load; a drill swaps no data."""
-    bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, *OF_THE_SWAP}]
+    bad = [one for one in found if one.level is Level.ERROR and one.id not in {MOUNTED, NOT_WRITABLE, *OF_THE_SWAP}]
     if bad:
         problem = refusal(bad)
         raise Refused(f"{before}{problem.message}", hint=problem.hint, id_=problem.id)

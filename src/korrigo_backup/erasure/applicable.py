@@ -21,8 +21,14 @@ def not_applicable(
     are not known. A table that the data lack was made later, as long as each saved table is still in the site: none of
     them was renamed.
     """
-    renamed = live is None or not saved.keys() <= set(live)
-    return tuple(one for one in entries if one.subject is Subject.ROW and _is_lost(one, saved, renamed=renamed))
+    return lost_entries(entries, saved, renamed=live is None or not saved.keys() <= set(live))
+
+
+def lost_entries(
+    entries: Iterable[Entry], searched: Mapping[str, Collection[str] | None], *, renamed: bool
+) -> tuple[Entry, ...]:
+    """Return the entries of rows that the searched tables and columns would not find; `renamed`: a table was."""
+    return tuple(one for one in entries if one.subject is Subject.ROW and _is_lost(one, searched, renamed=renamed))
 
 
 def _is_lost(one: Entry, saved: Mapping[str, Collection[str] | None], *, renamed: bool) -> bool:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.signature import Key
     from korrigo_backup.erasure.entry import Entry
-    from korrigo_backup.erasure.references import LoadedReference, LoadedTable
+    from korrigo_backup.erasure.references import LoadedReference
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.tables import TableLayout
 
 
 class NotApplicable(Refused):
@@ -36,8 +37,8 @@ class ErasedCopies:
 
 def mark_copies(
     session: Session,
-    copies: Mapping[str, LoadedTable],
-    live: Mapping[str, LoadedTable],
+    copies: Mapping[str, TableLayout],
+    live: Mapping[str, TableLayout],
     entries: Sequence[Entry],
     keys: Mapping[str, Key],
 ) -> ErasedCopies:
@@ -49,7 +50,7 @@ def mark_copies(
     erased = erased_keys(entries, keys)
     if not erased.tables.keys() & copies.keys():
         return ErasedCopies({}, {})
-    saved = {name: copies[name].columns for name in erased.tables.keys() & copies.keys()}
+    saved = {name: copies[name].all_columns for name in erased.tables.keys() & copies.keys()}
     if lost := not_applicable([one for one in entries if one.table in saved], saved, ()):
         raise NotApplicable(
             f"the backup may hold erased rows of {lost[0].table}: it lacks their key ({', '.join(lost[0].columns)})",

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.core.finding import Finding
 
-_SHOWN = 3
-
 
 def erased_finding(rows: Mapping[str, int], *, of_copy: bool = False) -> Finding:
     """Return the finding that tells what was taken out again, of a backup or of a previous copy."""
@@ -47,7 +45,7 @@ def files_findings(gone: Collection[str], left: Collection[str]) -> Iterator[Fin
         yield warning(
             "erasure.named",
             f"an erased row has named {counted(len(left), 'file')} that another row names, too: left as they are"
-            f" ({first_of(sorted(map(printable, left)), _SHOWN)})",
+            f" ({first_of(sorted(map(printable, left)))})",
             "erase them all the same: korrigo-backup forget --file PATH, and restore again",
         )
 
@@ -64,7 +62,7 @@ def rows_left_out(rows: Mapping[str, int]) -> Finding:
 
 def files_left_out(paths: Collection[str]) -> Finding:
     """Return the finding that names files which do not come back, since they were erased on request."""
-    names = first_of(sorted(map(printable, paths)), _SHOWN)
+    names = first_of(sorted(map(printable, paths)))
     return warning(
         "erasure.file",
         f"erased on request, and so left out: {counted(len(paths), 'file')} ({names})",

@@ -69,9 +69,12 @@ class ErasureLedger:
     def held(self) -> Iterator[int]:
         """Yield how many lines are new since `seen`; until the block ends, no other process adds one.
 
-        Without a file there is nothing to hold.
+        Before the first entry there is no file: its directory is locked, and made if it is missing.
         """
         with ExitStack() as stack:
+            with suppress(OSError):  # nobody who has no right to this directory writes an entry
+                private_directory(self.path.parent)
+                stack.enter_context(_locked_directory(self.path.parent, fcntl.LOCK_SH))
             while os.path.lexists(self.path):
                 file = stack.enter_context(self._open())
                 fcntl.flock(file.fileno(), fcntl.LOCK_SH)
@@ -153,14 +156,15 @@ class ErasureLedger:
         """Yield the open ledger while no other process changes it; the lock ends with its process."""
         with explained(f"write the erasure ledger {self.path}"):
             private_directory(self.path.parent)
-            descriptor = self._opened()
-            try:
-                while not self._is_here(descriptor):  # another process has taken an entry out meanwhile
+            with _locked_directory(self.path.parent, fcntl.LOCK_EX):
+                descriptor = self._opened()
+                try:
+                    while not self._is_here(descriptor):  # another process has taken an entry out meanwhile
+                        os.close(descriptor)
+                        descriptor = self._opened()
+                    yield descriptor
+                finally:
                     os.close(descriptor)
-                    descriptor = self._opened()
-                yield descriptor
-            finally:
-                os.close(descriptor)
 
     def _opened(self) -> int:
         descriptor = open_own(self.path, os.O_RDWR | os.O_APPEND)
@@ -202,6 +206,18 @@ class ErasureLedger:
             f"take the ledger from the newest kit, or from a copy of {self.path}; if no copy is left, remove the line"
             f" (sed -i {number}d {self.path}) and forget again what it named",
         )
+
+
+@contextmanager
+def _locked_directory(directory: Path, lock: int) -> Iterator[None]:
+    """Lock a directory while the block runs; a file system that knows no locks on directories (NFS) has none."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, lock)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _add(descriptor: int, lines: bytes) -> None:

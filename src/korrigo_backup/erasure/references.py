@@ -10,35 +10,16 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.entry import OnDelete
 from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.sql import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from korrigo_backup.erasure.entry import Entry, Link
     from korrigo_backup.postgres.client import Session
-
-_TABLES = """
-SELECT coalesce(json_agg(json_build_object(
-  'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
-  'parted', c.relkind = 'p', 'part', c.relispartition,
-  'root', coalesce((SELECT quote_ident(s.nspname) || '.' || quote_ident(r.relname)
-                    FROM pg_class r JOIN pg_namespace s ON s.oid = r.relnamespace
-                    WHERE c.relispartition AND r.oid = pg_partition_root(c.oid)), ''),
-  'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-  'nullable', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
-               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attnotnull
-                 AND a.attgenerated = ''))), '[]')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-"""
+    from korrigo_backup.postgres.tables import TableLayout
 
 
 class Fate(Enum):
@@ -54,40 +35,13 @@ class Fate(Enum):
     LEFT = auto()
 
 
-class LoadedTable(msgspec.Struct, frozen=True):
-    """A table: its name as a dump has it, its columns, those that may be NULL.
-
-    `parted`: it has partitions; `part`: it is a partition, of the table `root`.
-    """
-
-    name: str
-    schema: str
-    table: str
-    parted: bool
-    part: bool
-    columns: tuple[str, ...]
-    nullable: tuple[str, ...]
-    root: str = ""
-
-    @property
-    def whole(self) -> str:
-        """The partitioned table that its rows belong to, else itself."""
-        return normal_name(self.root) or self.name
-
-    @property
-    def sql(self) -> str:
-        """Its name in a statement, without its heirs unless they are its partitions."""
-        name = f"{identifier(self.schema)}.{identifier(self.table)}"
-        return name if self.parted else f"ONLY {name}"
-
-
 @dataclass(frozen=True)
 class LoadedReference:
     """Rows of `table` refer with `columns` to rows of `to`; `operators` compare both, "" as text."""
 
-    table: LoadedTable
+    table: TableLayout
     columns: tuple[str, ...]
-    to: LoadedTable
+    to: TableLayout
     to_columns: tuple[str, ...]
     operators: tuple[str, ...]
     fate: Fate
@@ -119,34 +73,12 @@ class LoadedReference:
         return " AND ".join(parts)
 
 
-def read_tables(session: Session) -> dict[str, LoadedTable]:
-    """Return the tables of the database of a session by name."""
-    found = session.ask(_TABLES, tuple[LoadedTable, ...])
-    return {normal_name(one.name): msgspec.structs.replace(one, name=normal_name(one.name)) for one in found}
-
-
-def count_rows(session: Session) -> dict[str, int]:
-    """Return the rows of each table, those of its partitions among them."""
-    tables = [one for one in read_tables(session).values() if not one.part]
-    counts: dict[str, int] = {}
-    for begin in range(0, len(tables), _COUNTED):
-        parts = ", ".join(
-            f"{literal(one.name)}, (SELECT count(*) FROM {one.sql})" for one in tables[begin : begin + _COUNTED]
-        )
-        counts |= session.ask(f"SELECT json_build_object({parts})", dict[str, int])
-    return counts
-
-
-_COUNTED = 40
-"""Tables that one question counts: a function has at most a hundred arguments."""
-
-
 def read_references(
     session: Session,
-    tables: Mapping[str, LoadedTable],
+    tables: Mapping[str, TableLayout],
     entries: Iterable[Entry],
     *,
-    live: Mapping[str, LoadedTable] | None = None,
+    live: Mapping[str, TableLayout] | None = None,
 ) -> tuple[LoadedReference, ...]:
     """Return every reference, held by the database or named by an entry; of two rules the newer decides.
 
@@ -158,7 +90,7 @@ def read_references(
         table, to = key.table, key.to
         if key.inherited or table not in tables or to not in tables:
             continue
-        if not set(key.columns) <= set(tables[table].columns) or not set(key.to_columns) <= set(tables[to].columns):
+        if not set(key.columns) <= tables[table].all_columns or not set(key.to_columns) <= tables[to].all_columns:
             continue
         link = links.pop((table, key.columns, to, ("", "")), None)
         made = LoadedReference(tables[table], key.columns, tables[to], key.to_columns, key.operators, Fate.ERASED)
@@ -168,14 +100,14 @@ def read_references(
 
 
 def _of_code(
-    links: Iterable[Link], tables: Mapping[str, LoadedTable], types: Mapping[tuple[str, str], int]
+    links: Iterable[Link], tables: Mapping[str, TableLayout], types: Mapping[tuple[str, str], int]
 ) -> Iterable[LoadedReference]:
     """Yield the references that only the site's code knows, as far as their tables and columns are there."""
     for link in links:
         table, to = tables.get(link.table), tables.get(link.to)
-        if table is None or to is None or not set(link.to_columns) <= set(to.columns):
+        if table is None or to is None or not set(link.to_columns) <= to.all_columns:
             continue
-        if not {*link.columns, *filter(None, (link.type_column,))} <= set(table.columns):
+        if not {*link.columns, *filter(None, (link.type_column,))} <= table.all_columns:
             continue
         number = types.get(link.content_type, 0)
         if link.type_column and not number:
@@ -215,8 +147,8 @@ def fate(rule: str, action: str, *, can_be_empty: bool) -> Fate:
     return by_action.get(action, empties)
 
 
-def _content_types(session: Session, tables: Mapping[str, LoadedTable]) -> dict[tuple[str, str], int]:
+def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[tuple[str, str], int]:
     table = next((one for one in tables.values() if one.table == "django_content_type"), None)
     if table is None:
         return {}
-    return content_types(session, table.sql)
+    return content_types(session, table.own_rows)

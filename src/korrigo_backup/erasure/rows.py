@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.files import NO_PATHS, PathColumns, named_among, paths_of
-from korrigo_backup.erasure.references import Fate, read_references, read_tables
+from korrigo_backup.erasure.references import Fate, read_references
 from korrigo_backup.erasure.triggers import TriggersOff, triggers_off
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.site_path import FROM_SITE_PATH, TO_SITE_PATH, site_path
 from korrigo_backup.postgres.sql import identifier, json_numbers, literal
+from korrigo_backup.postgres.tables import read_tables
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.signature import Key
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
-    from korrigo_backup.erasure.references import LoadedReference, LoadedTable
+    from korrigo_backup.erasure.references import LoadedReference
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.tables import TableLayout
 
 _BATCH = 1000
 """Rows that one statement marks."""
@@ -115,7 +117,7 @@ class MarkedRows:
     """The marked rows: of each table the number of its temporary table."""
 
     session: Session
-    tables: Mapping[str, LoadedTable]
+    tables: Mapping[str, TableLayout]
     marked: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
     """The temporary tables of `marked`, and those that are still empty."""
@@ -124,16 +126,16 @@ class MarkedRows:
         """Mark the rows that the ledger names, as far as their tables and columns are there."""
         for table, by_columns in erased.tables.items():
             for columns in by_columns:
-                if (there := self.tables.get(table)) and set(columns) <= set(there.columns):
+                if (there := self.tables.get(table)) and set(columns) <= there.all_columns:
                     self.mark_named(there, columns, erased)
 
-    def mark_named(self, table: LoadedTable, columns: tuple[str, ...], erased: ErasedKeys) -> None:
+    def mark_named(self, table: TableLayout, columns: tuple[str, ...], erased: ErasedKeys) -> None:
         """Mark the erased rows of a table by a key of these columns; every key of the table is read.
 
         Rows of a partition are marked as rows of the whole table, to which others refer.
         """
         listed_ = ", ".join(map(identifier, columns))
-        query = f"COPY (SELECT tableoid::bigint, ctid, {listed_} FROM {table.sql}) TO STDOUT (ENCODING 'UTF8')"
+        query = f"COPY (SELECT tableoid::bigint, ctid, {listed_} FROM {table.own_rows}) TO STDOUT (ENCODING 'UTF8')"
         places: list[str] = []
         for line in self.session.stream(query):
             part, at, *cells = line.split(b"\t")
@@ -180,14 +182,14 @@ class MarkedRows:
         if table is None or (marked and number is None):
             return ""
         if number is None:
-            return table.sql if table.parted else f"(SELECT c.* FROM {table.sql} c)"
+            return table.own_rows if table.parted else f"(SELECT c.* FROM {table.own_rows} c)"
         gone = f"SELECT FROM pg_temp.korrigo_backup_erased_{number} g WHERE g.part = c.tableoid AND g.at = c.ctid"
-        return f"(SELECT c.* FROM {table.sql} c WHERE {'' if marked else 'NOT '}EXISTS ({gone}))"
+        return f"(SELECT c.* FROM {table.own_rows} c WHERE {'' if marked else 'NOT '}EXISTS ({gone}))"
 
     def without_triggers(self, references: Sequence[LoadedReference]) -> TriggersOff:
         """Return the triggers of the tables that are changed, to be off in a block."""
         touched = {*self.marked, *(one.table.name for one in references if one.to.name in self.marked)}
-        return triggers_off(self.session, [self.tables[name].sql.removeprefix("ONLY ") for name in sorted(touched)])
+        return triggers_off(self.session, [self.tables[name].sql for name in sorted(touched)])
 
     def empty(self, references: Sequence[LoadedReference]) -> dict[str, int]:
         """Empty the references of rows that stay; return how many of each table, also those of the server."""
@@ -207,14 +209,15 @@ class MarkedRows:
         nothing = ", ".join(f"{identifier(name)} = NULL" for name in one.emptied)
         found = f"(SELECT c.tableoid AS part, c.ctid AS at FROM {self._staying(one)}) x"
         joined = f"{found} WHERE u.tableoid = x.part AND u.ctid = x.at"
-        return self._count(f"UPDATE {one.table.sql} u SET {nothing} FROM {joined} RETURNING 1")
+        return self._count(f"UPDATE {one.table.own_rows} u SET {nothing} FROM {joined} RETURNING 1")
 
     def delete(self) -> dict[str, int]:
         """Delete all marked rows by one statement; return how many of each table."""
         steps, counts = [], []
         for name, number in self.marked.items():
             steps.append(
-                f"d{number} AS (DELETE FROM {self.tables[name].sql} c USING pg_temp.korrigo_backup_erased_{number} g"
+                f"d{number} AS (DELETE FROM {self.tables[name].own_rows} c"
+                f" USING pg_temp.korrigo_backup_erased_{number} g"
                 " WHERE c.tableoid = g.part AND c.ctid = g.at RETURNING 1)"
             )
             counts.append(f"(SELECT count(*) FROM d{number})")
@@ -227,8 +230,8 @@ class MarkedRows:
         """Raise ProofFailed if a marked row is still there: a rule of the database has kept it."""
         for name, number in self.marked.items():
             query = (
-                f"SELECT to_json(count(*)) FROM {self.tables[name].sql} c JOIN pg_temp.korrigo_backup_erased_{number} g"
-                " ON c.tableoid = g.part AND c.ctid = g.at"
+                f"SELECT to_json(count(*)) FROM {self.tables[name].own_rows} c"
+                f" JOIN pg_temp.korrigo_backup_erased_{number} g ON c.tableoid = g.part AND c.ctid = g.at"
             )
             if left := self.session.ask(query, int):
                 raise ProofFailed(
@@ -242,7 +245,7 @@ class MarkedRows:
         for number in self.numbers.values():
             self.session.run(f"DROP TABLE pg_temp.korrigo_backup_erased_{number}")
 
-    def _mark(self, table: LoadedTable, places: str) -> int:
+    def _mark(self, table: TableLayout, places: str) -> int:
         """Mark rows, `places` gives them as (part, at); return how many were not marked before."""
         number = self.numbers.get(table.name)
         if number is None:
@@ -264,17 +267,17 @@ class MarkedRows:
     def _referring(self, one: LoadedReference) -> str:
         """Return the FROM of rows `c` that refer to marked rows `p`."""
         return (
-            f"pg_temp.korrigo_backup_erased_{self.marked[one.to.name]} m JOIN {one.to.sql} p ON"
+            f"pg_temp.korrigo_backup_erased_{self.marked[one.to.name]} m JOIN {one.to.own_rows} p ON"
             " p.tableoid = m.part AND p.ctid = m.at"
-            f" JOIN {one.table.sql} c ON {one.joins('c', 'p')}"
+            f" JOIN {one.table.own_rows} c ON {one.joins('c', 'p')}"
         )
 
     def _referred(self, one: LoadedReference) -> str:
         """Return the FROM of rows `p` that marked rows refer to."""
         return (
-            f"pg_temp.korrigo_backup_erased_{self.marked[one.table.name]} m JOIN {one.table.sql} c ON"
+            f"pg_temp.korrigo_backup_erased_{self.marked[one.table.name]} m JOIN {one.table.own_rows} c ON"
             " c.tableoid = m.part"
-            f" AND c.ctid = m.at JOIN {one.to.sql} p ON {one.joins('c', 'p')}"
+            f" AND c.ctid = m.at JOIN {one.to.own_rows} p ON {one.joins('c', 'p')}"
         )
 
     def _staying(self, one: LoadedReference) -> str:

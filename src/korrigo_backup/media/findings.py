@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from korrigo_backup.artifact.manifest import Doubt
-from korrigo_backup.core.excerpt import first_of
+from korrigo_backup.core.excerpt import FEW, first_of
 from korrigo_backup.core.finding import Finding, loss, ok, warning
 
 if TYPE_CHECKING:
@@ -26,17 +26,10 @@ _FEW = 20
 
 MOUNTS_HINT = "they are in the backup; before a restore of the media, umount them"
 
-_SHOWN = 3
-
 
 def mounts_inside(mounts: tuple[str, ...]) -> str:
     """Return the words for file systems that are mounted inside the media tree."""
-    return f"{len(mounts)} file systems are mounted inside the media tree: {listed(mounts)}"
-
-
-def listed(names: tuple[str, ...]) -> str:
-    """Return the first names of many, and how many more there are."""
-    return first_of(names, _SHOWN)
+    return f"{len(mounts)} file systems are mounted inside the media tree: {first_of(mounts)}"
 
 
 def accepted(links: Iterable[MediaLink], patterns: Sequence[str]) -> tuple[MediaLink, ...]:
@@ -82,13 +75,13 @@ def of_media(manifest: Manifest) -> Iterator[Finding]:
         yield warning("media.mounts", mounts_inside(proof.mounts), MOUNTS_HINT)
     if proof.notes:
         yield warning("media.left_out", f"{len(proof.notes)} entries of the media tree are not in the backup:"
-                      f" {listed(proof.notes)}", "right for sockets, pipes and devices")  # fmt: skip
+                      f" {first_of(proof.notes)}", "right for sockets, pipes and devices")  # fmt: skip
 
 
 def damaged_files(store: StoreProof) -> Finding:
     """Return the warning about stored files that were found damaged, and that the site does not have any more."""
     return warning("media.damaged", f"{len(store.damaged)} files in the media store are damaged, and the site does not"
-                   f" have them any more: {listed(store.damaged)}",
+                   f" have them any more: {first_of(store.damaged)}",
                    "older backups may name them: korrigo-backup verify --all; copy them back from another copy of the"
                    " backup directory")  # fmt: skip
 
@@ -108,9 +101,9 @@ def _links(outside: Sequence[MediaLink]) -> Iterator[Finding]:
     new = [one for one in outside if not one.accepted]
     shown = tuple(f"{one.path} -> {one.target}" for one in new)
     if new:
-        names = ", ".join(f'"{one.path}"' for one in new[:_SHOWN])
+        names = ", ".join(f'"{one.path}"' for one in new[:FEW])
         yield warning("media.links", f"{len(new)} symbolic links lead out of the media tree, or to no file:"
-                      f" {listed(shown)}; the links are in the backup, the files that they name are not",
+                      f" {first_of(shown)}; the links are in the backup, the files that they name are not",
                       f"save those files elsewhere, then set [media] accepted_links = [{names}]")  # fmt: skip
     elif outside:
         yield ok("media.links", f"{len(outside)} accepted symbolic links lead out of the media tree")
@@ -119,7 +112,7 @@ def _links(outside: Sequence[MediaLink]) -> Iterator[Finding]:
 def losses(counts: Mapping[str, int], first: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
     """Yield a loss for each kind of property that a restore of the media could not give back."""
     for kind, count in counts.items():
-        names = listed(tuple(first.get(kind, ())))
+        names = first_of(tuple(first.get(kind, ())))
         if kind == "owner":
             yield loss("media.owners", f"{count} files and directories did not get their owner back: {names}", _AS_ROOT)
         elif kind == "mode":
@@ -142,7 +135,7 @@ def foreseen(proof: MediaProof, user: int, groups: Sequence[int]) -> Iterator[Fi
     """Yield a loss for owners that a user other than root will not be able to give back."""
     others = {owner: count for owner, count in proof.owners.items() if not _may_give(owner, user, groups)}
     if others:
-        names = listed(tuple(sorted(others)))
+        names = first_of(tuple(sorted(others)))
         yield loss("media.owners", f"{sum(others.values())} files and directories belong to {names}: restored by user"
                    f" {user}, they will belong to {user}", _AS_ROOT)  # fmt: skip
 

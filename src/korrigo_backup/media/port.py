@@ -105,6 +105,13 @@ class Tree(Protocol):
         """Whether the tree cannot be written from here."""
         ...
 
+    def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False) -> None:
+        """Raise Refused if the root, or the directory of one of the paths, cannot be written.
+
+        With `swap` the directories among its children are looked at, too: a directory is moved only by its writers.
+        """
+        ...
+
     def exists(self) -> bool:
         """Return whether there is a root."""
         ...

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
+from korrigo_backup.core.excerpt import FEW
 from korrigo_backup.errors import Refused
 from korrigo_backup.media.extended import forget_default_acl, give_extended, read_extended
 from korrigo_backup.media.reuse import READ, clone, directory_of
@@ -40,7 +41,6 @@ DEEPEST = 100
 _HOLE = 4096
 """Bytes of zeros from which on they are left out of the file: a sparse file stays sparse."""
 
-_SHOWN = 3
 _PLAIN, _ALL = 0o777, 0o7777
 
 
@@ -58,7 +58,7 @@ class LostFileProperties:
         """Count a path, and keep the names of the first."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         names = self.first.setdefault(kind, [])
-        if len(names) < _SHOWN:
+        if len(names) < FEW:
             names.append(f"{path} ({detail})" if detail else path)
 
 

@@ -35,6 +35,7 @@ from korrigo_backup.media.single_files import LocalFiles
 from korrigo_backup.media.stable import open_stable
 from korrigo_backup.media.staging import OURS, Staging, safe_parts
 from korrigo_backup.media.walk import LOST_AND_FOUND, root_entry, walk
+from korrigo_backup.media.writable import require_writable
 from korrigo_backup.system.files import (
     DIRECTORY_MODE,
     free_bytes,
@@ -142,6 +143,12 @@ class MediaTree:
     def read_only(self) -> bool:
         """Whether the tree cannot be written from here: it is mounted read-only, as in a sidecar."""
         return self.root.is_dir() and bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
+
+    def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False) -> None:
+        """Raise Refused if the root, or a directory of one of the paths, cannot be written; see `port.Tree`."""
+        children = list(self.root.iterdir()) if swap and self.root.is_dir() else []
+        moved = [one for one in children if one.is_dir() and not one.is_symlink() and one.name != LOST_AND_FOUND]
+        require_writable((self.root, *((self.root / path).parent for path in paths), *moved))
 
     def walk(self) -> Iterator[TreeEntry]:
         """Yield every entry below the root, a directory before its content, ordered by the parts of the path.

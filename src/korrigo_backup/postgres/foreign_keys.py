@@ -15,6 +15,7 @@ from korrigo_backup.core.sqlname import normal_name
 
 if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.digest import Snapshot
 
 _OPERATOR = """json_build_object('operator', quote_ident(s.nspname) || '.' || p.oprname,
     'left', CASE l.typtype WHEN 'p' THEN '' ELSE format_type(l.oid, NULL) END,
@@ -73,7 +74,7 @@ def equal(equality: Equality | None, left: str, right: str) -> str:
     return equality.holds(left, right) if equality else f"{left} = {right}"
 
 
-def equalities(session: Session) -> dict[str, dict[str, Equality]]:
+def equalities(session: Session | Snapshot) -> dict[str, dict[str, Equality]]:
     """Return by table and column the equalities that are not those of pg_catalog."""
     found: dict[str, dict[str, Equality]] = {}
     for table, column, one in session.ask(_EQUALITIES, list[tuple[str, str, Equality]]):

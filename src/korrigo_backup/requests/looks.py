@@ -17,8 +17,8 @@ from korrigo_backup.erasure.ledger import UnreadableLedger
 from korrigo_backup.errors import NotFound, Refused
 from korrigo_backup.requests.model import SavedPage, shortened
 from korrigo_backup.rescue.objects import plain_parts
-from korrigo_backup.rescue.saved_page import LookTooLongError, look_into, saved_models
-from korrigo_backup.rescue.withheld import withheld_rows
+from korrigo_backup.rescue.saved.page import LookTooLongError, look_into, saved_models
+from korrigo_backup.rescue.saved.withheld import withheld_rows
 from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.requests.model import LookRequest
-    from korrigo_backup.rescue.saved_page import LookedAt
-    from korrigo_backup.rescue.saved_rows import SavedRow
+    from korrigo_backup.rescue.saved.page import LookedAt
+    from korrigo_backup.rescue.saved.rows import SavedRow
     from korrigo_backup.site.site import Site
 
 SHOWN, WHOLE = 100, 8000

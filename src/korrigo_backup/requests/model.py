@@ -24,6 +24,9 @@ LARGEST_REQUEST = 16 * 1024
 LARGEST_ANSWER = 64 * 1024
 """Bytes of an answer."""
 
+MOST_COLUMNS = 10
+"""Columns that a look at rows may ask for."""
+
 OBJECTS = 50
 """Objects of a request."""
 
@@ -77,7 +80,7 @@ class LookRequest(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="
 
     backup: BackupName
     table: ShortText
-    columns: Annotated[tuple[ShortText, ...], Meta(max_length=10)] = ()
+    columns: Annotated[tuple[ShortText, ...], Meta(max_length=MOST_COLUMNS)] = ()
     page: Annotated[int, Meta(ge=1, le=10_000)] = 1
     words: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,200}\Z")] = ""
     column: Annotated[str, Meta(max_length=100)] = ""

@@ -12,8 +12,8 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import NotFound, ProofFailed, Refused
 from korrigo_backup.requests.model import SavedPage, ShownFile, path_of, url_path
 from korrigo_backup.requests.one_file import OneFile, WholeFileError, require_small
-from korrigo_backup.rescue.file_history import CONTENT, SIZE, relative, saved_file
 from korrigo_backup.rescue.files import load_files
+from korrigo_backup.rescue.history.files import CONTENT, SIZE, relative, saved_file
 from korrigo_backup.rescue.media_files.saved import files_of, media_named
 from korrigo_backup.site.erasures import erased_among_files
 

@@ -22,7 +22,7 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 

@@ -5,31 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from korrigo_backup.errors import UsageError
-from korrigo_backup.postgres.server_error import StatementFailed
-from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.core.counted import counted
+from korrigo_backup.postgres.sql import literal
 from korrigo_backup.rescue.closure import PICKED, RowMark, close_again, dangling, leave_out
-from korrigo_backup.rescue.insertion import picked, try_insertion
+from korrigo_backup.rescue.insertion import NOT_NULL, picked, try_insertion
 from korrigo_backup.rescue.staged_rows import MARK, ROW
+from korrigo_backup.rescue.steps.new_columns import without_value
+from korrigo_backup.rescue.steps.new_values import NewValues, RefusedRow
 from korrigo_backup.rescue.steps.taken_keys import taken_keys, taken_parts
-from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind, NewValue
+from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.rescue.insertion import TrialConflict, TriedInsertion
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.rescue.steps.roots import TypedValue
     from korrigo_backup.rescue.steps.taken_keys import TakenKey
 
 _KINDS = {
     "23505": ConflictKind.UNIQUE,
-    "23502": ConflictKind.NOT_NULL,
+    NOT_NULL: ConflictKind.NOT_NULL,
     "23514": ConflictKind.CHECK,
     "23P01": ConflictKind.EXCLUSION,
     "23503": ConflictKind.PARENT,
 }
+_HELPED = frozenset({ConflictKind.UNIQUE, ConflictKind.NOT_NULL, ConflictKind.CHECK})
+"""Conflicts of a single row that another value could end; a missing parent is found before the trial."""
+
 _LIMIT = 2000
 """Conflicts that are named; a plan with more is refused as a whole anyway."""
 
@@ -45,20 +49,25 @@ class Conflicts:
     """Picked rows that were erased on request, by table and number."""
     named: bool
     """Whether the rows were asked for one by one: an erased row among them is a conflict."""
+    typed: Sequence[TypedValue] = ()
+    """New values for rows whose own value is refused, and for columns that the backup lacks."""
     found: list[Conflict] = field(default_factory=list)
-    typed: list[TypedValue] = field(default_factory=list)
-    """New values that no row has taken yet."""
-    new_values: list[NewValue] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     """Erased rows that nobody has named, by table: they are left out."""
     _barred: bool = False
     """Whether rows were left out since the closure."""
     _known: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.new = NewValues(self.rows, self.relations, self._key, list(self.typed))
+
     def settle(self) -> dict[str, int]:
         """Find all conflicts; return the number of rows of each table that are picked in the end."""
         self._erased()
+        self.new.fill_columns()
         while True:
+            if self.new.typed and self.new.give(self._without_parents()):
+                continue
             left = self._parts() + self._parents()
             counts = self.counts()
             if left and self.skip:
@@ -68,66 +77,28 @@ class Conflicts:
                 self._barred = False
                 continue
             trial = try_insertion(self.rows, picked(self.rows, counts), self.relations)
-            if self._renamed(trial):
+            if self.new.typed and self.new.give(self._refused(trial)):
                 continue
             left = self._tried(trial)
             if not left or not self.skip:
                 self._keys()
                 return self.counts()
 
-    def _renamed(self, trial: TriedInsertion) -> bool:
-        """Give typed values to rows whose own value is taken; return whether there was such a row."""
-        given = False
-        for one in trial.conflicts:
-            columns = self._columns(one) if one.row and _KINDS.get(one.code) is ConflictKind.UNIQUE else ()
-            fits = (new for new in self.typed if new.table == one.table and new.column in columns)
-            if (new := next(fits, None)) is not None:
-                self.typed.remove(new)
-                self._give(new, one.row)
-                given = True
-        return given
+    def _refused(self, trial: TriedInsertion) -> list[RefusedRow]:
+        """Return the rows of a trial that another value could help."""
+        kinds = [(_KINDS.get(one.code), one) for one in trial.conflicts if one.row]
+        return [RefusedRow(kind, one.table, one.row, self._columns(one)) for kind, one in kinds if kind in _HELPED]
 
-    def _give(self, new: TypedValue, row: int) -> None:
-        table, column = self.rows.tables[new.table], identifier(new.column)
-        former = self.rows.session.ask(
-            f"SELECT json_build_array({column}::text) FROM {table.gone} WHERE {ROW} = {row}", tuple[str | None]
-        )
-        try:
-            self.rows.session.run(
-                f"UPDATE {table.gone} SET {column} = {literal(new.value)} WHERE {ROW} = {row}; ANALYZE {table.gone}"
-            )
-        except StatementFailed as problem:
-            raise UsageError(
-                f"{new.table}.{new.column} does not take the new value",
-                hint="write a value of the column's type: --new-value TABLE.COLUMN=VALUE",
-                detail=f"{new.value!r}: {problem.message}",
-            ) from None
-        self.new_values.append(NewValue(new.table, self._key(new.table, row), new.column, former[0], new.value))
+    def _without_parents(self) -> list[RefusedRow]:
+        """Return the picked rows whose parent is nowhere."""
+        return [
+            RefusedRow(ConflictKind.PARENT, table, row, self.relations[number].columns)
+            for number, table, row in dangling(self.rows, self.relations)
+        ]
 
     def require_taken(self) -> None:
         """Raise UsageError for a new value that no row has needed."""
-        for new in self.typed:
-            given = sum((one.table, one.column) == (new.table, new.column) for one in self.new_values)
-            column = f"{new.table}.{new.column}"
-            raise UsageError(
-                f"no other row that comes back has a taken value in {column}"
-                if given
-                else f"no row that comes back has a taken value in {column}",
-                hint=f"leave out --new-value {new.table}.{new.column}=…",
-                id_="undelete.unused",
-            )
-
-    def require_free(self) -> None:
-        """Raise UsageError for a new value of a column by which other rows refer to the row."""
-        for new in self.typed:
-            live = self.rows.live[new.table]
-            if new.column in live.key or any(
-                one.to == new.table and new.column in one.to_columns for one in self.relations
-            ):
-                raise UsageError(
-                    f"{new.table}.{new.column} says which row it is: it gets no other value",
-                    hint="leave the row out with what needs it: --on-conflict skip",
-                )
+        self.new.require_used(self.counts())
 
     def counts(self) -> dict[str, int]:
         """Return the number of picked rows of each table."""
@@ -176,17 +147,39 @@ class Conflicts:
         return left
 
     def _tried(self, trial: TriedInsertion) -> list[tuple[str, int]]:
-        left = []
+        left = [(one.table, one.row) for one in trial.conflicts if one.row]
+        lacking, needing = dict[str, list[str]](), dict[str, None]()
         for one in trial.conflicts:
             kind = _KINDS.get(one.code, ConflictKind.OTHER)
-            self._add(kind, one.table, one.row, one.constraint, self._columns(one), one.message, one.detail_without_row)
-            if one.row:
-                left.append((one.table, one.row))
+            if one.row and kind is ConflictKind.NOT_NULL and one.table not in lacking:
+                lacking[one.table] = without_value(self.rows.session, self.rows.tables[one.table])
+            if one.column in lacking.get(one.table, ()):
+                needing[one.table] = None
+                continue
+            named = self._columns(one)
+            self._add(kind, one.table, one.row, one.constraint, named, one.message, one.detail_without_row)
+        for table in needing:
+            left += self._lacking(table, lacking[table])
         for table, count in trial.changed.items():
             words = f"a trigger of the site changes {count} of the rows while they are inserted"
             self._add(ConflictKind.TRIGGER, table, 0, "", (), words)
         self._leave(left)
         return left
+
+    def _lacking(self, name: str, columns: Sequence[str]) -> list[tuple[str, int]]:
+        """Add a conflict for each column that is new since the backup and needs a value; return the rows that lack it.
+
+        These are all that come back: one conflict names them.
+        """
+        table = self.rows.tables[name]
+        rows = [
+            (name, int(row)) for row in self.rows.session.run(f"SELECT {ROW} FROM {table.gone} WHERE {PICKED}").split()
+        ]
+        for column in columns:
+            words = f"the column {column} is new since the backup, takes no NULL and has no default"
+            more = f"{counted(len(rows), 'row')} without a value"
+            self.found.append(Conflict(ConflictKind.NOT_NULL, name, (), "", (column,), words, self.skip, more))
+        return rows
 
     def _leave(self, left: list[tuple[str, int]]) -> None:
         if self.skip and left:
@@ -209,7 +202,7 @@ class Conflicts:
         return self.rows.session.ask(query, tuple[str, ...])
 
     def _columns(self, conflict: TrialConflict) -> tuple[str, ...]:
-        """Return the columns of the conflict: that of the error, or those of its unique index or foreign key."""
+        """Return the columns of the conflict: that of the error, or those of its unique index or constraint."""
         live = self.rows.live.get(conflict.table)
         if conflict.column or not conflict.constraint or live is None:
             return (conflict.column,) if conflict.column else ()
@@ -224,7 +217,8 @@ _COLUMNS = """
 WITH found AS (
   SELECT i.indkey::int2[] AS numbers FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
   WHERE i.indrelid = {table}::regclass AND c.relname = {name}
-  UNION ALL SELECT conkey FROM pg_constraint WHERE conrelid = {table}::regclass AND conname = {name} AND contype = 'f')
+  UNION ALL SELECT conkey FROM pg_constraint WHERE conrelid = {table}::regclass AND conname = {name}
+  AND contype IN ('f', 'c'))
 SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
 FROM (SELECT numbers FROM found LIMIT 1) f, unnest(f.numbers) WITH ORDINALITY k (number, place), pg_attribute a
 WHERE a.attrelid = {table}::regclass AND a.attnum = k.number

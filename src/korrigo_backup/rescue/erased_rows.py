@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.erasure.copies import mark_copies
-from korrigo_backup.erasure.references import read_tables
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.postgres.tables import read_tables
 from korrigo_backup.rescue.closure import PICKED
-from korrigo_backup.rescue.live_tables import RowRelation, upward
+from korrigo_backup.rescue.relations import RowRelation, upward
 from korrigo_backup.rescue.staged_rows import ROW
 from korrigo_backup.site.erasures import entries_about, ledger_keys
 
@@ -72,13 +70,7 @@ def _marked(site: Site, artifact: Artifact, rows: StagedRows) -> Mapping[str, st
         return {}
     live = read_tables(rows.session)
     copies = {
-        name: msgspec.structs.replace(
-            live[name],
-            schema="pg_temp",
-            table=f"korrigo_backup_then_{table.number}",
-            columns=table.columns,
-            nullable=tuple(column for column in live[name].nullable if column in table.columns),
-        )
+        name: live[name].temporary(f"korrigo_backup_then_{table.number}", table.columns)
         for name, table in rows.tables.items()
         if name in live
     }

@@ -14,13 +14,13 @@ from korrigo_backup.core.paths import printable
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.chosen_files import ChosenFiles
-from korrigo_backup.media.saved_files import saved_files
 from korrigo_backup.media.single_files import ABSENT, IRREGULAR, OTHER, SAME, WantedFile
 from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.load import load as load_stored
 from korrigo_backup.postgres.references import relative_path, select_column
 from korrigo_backup.postgres.relations import relation
 from korrigo_backup.rescue.closure import PICKED
+from korrigo_backup.rescue.media_files.saved import files_of
 from korrigo_backup.rescue.points import media_of
 from korrigo_backup.rescue.undelete_plan import Conflict, ConflictKind
 from korrigo_backup.site.path_columns import known_columns
@@ -33,13 +33,12 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.site_description import Description
     from korrigo_backup.media.port import Stage
+    from korrigo_backup.rescue.media_files.selection import SavedFile
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.site.path_columns import KnownColumns
     from korrigo_backup.site.site import Site
     from korrigo_backup.verify.media_source import MediaSource
-
-_SHOWN = 3
 
 
 @dataclass
@@ -47,7 +46,8 @@ class FilesOfRows:
     """The files that rows name: those that come back (path and SHA-256, by media backup), and the rest.
 
     `same` are live with the content of the backup. `conflicts` are live with other content. `missing` are in no backup.
-    `inodes` has the live file of each path that is overwritten because it was named.
+    `inodes` has the live file of each path that is overwritten because it was named, `sizes` the bytes of each that
+    comes back, 0 where its listing does not name them.
     """
 
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -56,6 +56,12 @@ class FilesOfRows:
     conflicts: list[Conflict] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     inodes: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of the files that come back, as far as listings name them: those of archives do not."""
+        return sum(self.sizes[path] for path in self.paths)
 
     @property
     def replaced(self) -> dict[str, int]:
@@ -109,10 +115,10 @@ def find_files(
         if not wanted:
             break
         with suppress(FileNotFoundError, ProofFailed):
-            for sha256, path in _saved(artifact):
-                if path in wanted:
-                    wanted.discard(path)
-                    saved.append((artifact, WantedFile(path, sha256)))
+            for one in _saved(artifact):
+                if one.path in wanted:
+                    wanted.discard(one.path)
+                    saved.append((artifact, WantedFile(one.path, one.sha256, one.size)))
     missing = [WantedFile(path, "", size=-1) for path in sorted(wanted)]  # no file has this size: none is read
     compared = site.media.single_files.compare([*(file for _, file in saved), *missing])
     for (artifact, file), (live, inode) in zip(saved, compared, strict=False):
@@ -126,23 +132,22 @@ def find_files(
     if found.missing:
         words = f"neither live nor in a media backup: {counted(len(found.missing), 'file')} that the rows name"
         found.findings.append(
-            warning("undelete.files_missing", f"{words} ({first_of(list(map(printable, found.missing)), _SHOWN)})",
+            warning("undelete.files_missing", f"{words} ({first_of(list(map(printable, found.missing)))})",
                     "the rows come back without them")
         )  # fmt: skip
     return found
 
 
-def _saved(artifact: Artifact) -> Iterator[tuple[str, str]]:
-    media = artifact.manifest.media if artifact.manifest else None
-    if artifact.authenticity is not Authenticity.AUTHENTIC or media is None:
+def _saved(artifact: Artifact) -> Iterator[SavedFile]:
+    if artifact.authenticity is not Authenticity.AUTHENTIC or artifact.manifest is None:
         return  # its listing may be anybody's
-    with saved_files(artifact.path, media.root or "") as files:
-        yield from files
+    yield from files_of(artifact)
 
 
 def _sort(found: FilesOfRows, artifact: Artifact, file: WantedFile, live: str) -> None:
     if live == ABSENT:
         found.sources.setdefault(artifact.name, {})[file.path] = file.sha256
+        found.sizes[file.path] = file.size or 0
     elif live == SAME:
         found.same += 1
     else:
@@ -215,7 +220,7 @@ def load_files(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None
                 _load_second_names(source, chosen, trusted=trusted)
     if left := wanted - chosen.taken:
         raise ProofFailed(
-            f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)), _SHOWN)}",
+            f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)))}",
             hint="use another backup: korrigo-backup list",
         )
 

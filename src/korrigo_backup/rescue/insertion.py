@@ -10,12 +10,14 @@ import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
+from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.postgres.site_path import FROM_SITE_PATH
-from korrigo_backup.postgres.sql import literal
+from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import OVER, ROW
-from korrigo_backup.rescue.steps.overwriting import overwriting
+from korrigo_backup.rescue.steps.overwriting import exchanges, overwriting
 from korrigo_backup.rescue.steps.transaction import in_steps
 from korrigo_backup.system.timings import phase
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 _TAKEN_BACK = "KB000"
@@ -37,7 +39,10 @@ _MOST = 2000
 """Conflicts of a trial: the array is copied for each of them, and a trial is repeated without the rows left out."""
 
 
-_WITH_WHOLE_ROW = frozenset({"23502", "23514", "23P01"})
+NOT_NULL = "23502"
+"""The SQLSTATE of a NULL in a column that takes none."""
+
+_WITH_WHOLE_ROW = frozenset({NOT_NULL, "23514", "23P01"})
 """Errors whose detail, in the words of the server, has a whole row: hashes of passwords and tokens, too."""
 
 
@@ -114,9 +119,10 @@ def _inserting(group: Sequence[StagedTable], condition: str) -> str:
 
 def inserting(table: StagedTable, condition: str = PICKED) -> str:
     """Return the statement that inserts the picked rows of a table; it ends with their condition."""
+    columns = ", ".join(map(identifier, table.written))
     return (
-        f"INSERT INTO {table.live.sql} ({table.listed}) OVERRIDING SYSTEM VALUE"
-        f" SELECT {table.listed} FROM {table.gone} WHERE NOT {OVER} AND {condition}"
+        f"INSERT INTO {table.live.sql} ({columns}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {columns} FROM {table.gone} WHERE NOT {OVER} AND {condition}"
     )
 
 
@@ -127,10 +133,12 @@ def proof(tables: Sequence[StagedTable]) -> str:
 
 def lacking(table: StagedTable) -> str:
     """Return the query for the number of picked rows that are not live with exactly this content."""
+    inserted = f"NOT g.{OVER} AND {table.written_content('l')} = {table.written_content('g')}"
+    overwritten = f"g.{OVER} AND {table.content('l')} = {table.content('g')}"
     return (
         f"SELECT {literal(table.live.name)} AS name, count(*) AS rows FROM {table.gone} g WHERE g.{PICKED} AND NOT"
         f" EXISTS (SELECT FROM ONLY {table.live.sql} l WHERE {table.same('l', 'g')}"
-        f" AND {table.content('l')} = {table.content('g')})"
+        f" AND ({f'{inserted} OR {overwritten}' if table.overwrites else inserted}))"
     )
 
 
@@ -146,8 +154,9 @@ def try_insertion(rows: StagedRows, tables: Sequence[StagedTable], relations: Se
     """Insert and prove the picked rows, take it back, and return the rows that the live database does not take."""
     if not tables:
         return TriedInsertion()
+    free, alone = exchanges(rows, tables), exchanges(rows, tables, coming=True)
     apart = " ".join(_one_by_one(one) for one in tables)
-    return run_trial(rows.session, statements(tables, relations), proof(tables), apart)
+    return run_trial(rows.session, [*free, *statements(tables, relations)], proof(tables), after(alone, apart))
 
 
 def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str = "") -> TriedInsertion:
@@ -155,13 +164,13 @@ def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str 
 
     `apart` is PL/pgSQL that tries the rows one by one after the server has refused them all together.
     """
-    together = " ".join(f"EXECUTE {literal(one)}; {FROM_SITE_PATH};" for one in changes)
+    together = _executed(changes)
     tag = f"$trial_{secrets.token_hex(8)}$"
     session.run(
         f"BEGIN; CREATE TEMP TABLE korrigo_backup_trial (result json) ON COMMIT PRESERVE ROWS; DO {tag} {_DECLARE}\n"
         f"BEGIN SET CONSTRAINTS ALL IMMEDIATE; BEGIN {together} EXECUTE {literal(proven)} INTO changed;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}'; EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}' THEN NULL;"
-        f" WHEN OTHERS THEN {_DIAGNOSTICS} failed := {_FOUND.format(table='coalesce(whose, $q$$q$)', row=0)}; END;\n"
+        f" WHEN OTHERS THEN {_DIAGNOSTICS} failed := {_FOUND.format(table=_WHOSE, row=0)}; END;\n"
         f"IF failed IS NOT NULL THEN {apart} IF found = '[]' THEN found := found || failed; END IF; END IF;\n"
         "INSERT INTO pg_temp.korrigo_backup_trial"
         " VALUES (json_build_object('conflicts', found, 'changed', coalesce(changed, '{}')));"
@@ -169,17 +178,34 @@ def run_trial(session: Session, changes: Sequence[str], proven: str, apart: str 
     )
     result = session.ask("SELECT result FROM pg_temp.korrigo_backup_trial", TriedInsertion)
     session.run("DROP TABLE pg_temp.korrigo_backup_trial; COMMIT")
-    return result
+    named = [replace(one, table=normal_name(one.table)) for one in result.conflicts]
+    return replace(result, conflicts=tuple(named))
+
+
+def after(first: Sequence[str], apart: str) -> str:
+    """Return PL/pgSQL that carries out the statements `first`, then `apart`, and takes the former back."""
+    if not first:
+        return apart
+    taken_back = f"SQLSTATE '{_TAKEN_BACK}'"
+    ended = f"RAISE EXCEPTION {taken_back}; EXCEPTION WHEN {taken_back} THEN NULL; END;"
+    return f"BEGIN {_executed(first)} {apart} {ended}"
+
+
+def _executed(statements: Sequence[str]) -> str:
+    return " ".join(f"EXECUTE {literal(one)}; {FROM_SITE_PATH};" for one in statements)
 
 
 _DECLARE = (
     "DECLARE found jsonb := '[]'; failed jsonb; changed json; one record; code text; words text; more text;"
-    " named text; place text; whose text;"
+    " named text; place text; whose text; home text;"
 )
+
+_WHOSE = "CASE WHEN whose <> '' THEN quote_ident(home) || '.' || quote_ident(whose) ELSE '' END"
+"""The table of an error, "" if the error is of none."""
 
 _DIAGNOSTICS = (
     "GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, words = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL,"
-    " named = CONSTRAINT_NAME, place = COLUMN_NAME, whose = TABLE_NAME;"
+    " named = CONSTRAINT_NAME, place = COLUMN_NAME, whose = TABLE_NAME, home = SCHEMA_NAME;"
     f" IF left(code, 2)::text IN ({', '.join(map(literal, _TROUBLE))}) THEN RAISE; END IF;"
 )
 

@@ -1,6 +1,6 @@
 """Objects by the names that a person types: `exams.Exam:12`, `exam:12`, `exams_exam:12`, `exams_mark:(12,"B, left")`.
 
-The part before the first colon outside of quotation marks is a model or a table, the rest is the primary key. A model
+The part before the first colon outside of quotation marks is a model or a table, the rest is the key. A model
 is `app.Model` or its name alone, in any case of letters; a table is its name with a schema or without, as SQL writes
 it. A key of several columns stands in parentheses, its values separated by commas. There a value with a comma, a
 parenthesis, a quotation mark or a blank at its ends stands in quotation marks, and a quotation mark in it is doubled.
@@ -38,7 +38,7 @@ HOW = "write MODEL:KEY, for example exams.Exam:12, or TABLE:KEY, for example exa
 
 @dataclass(frozen=True)
 class TypedObject:
-    """An object as it was typed: the model or table, and the values of its primary key."""
+    """An object as it was typed: the model or table, and the values of its key."""
 
     model: str
     values: tuple[str, ...]
@@ -164,6 +164,15 @@ def plain_parts(name: str) -> tuple[str, str]:
     """Return schema and table of a qualified name without quotation marks."""
     parts = [plain_name(part) for part in _PARTS.findall(name)]
     return (parts[0], parts[-1]) if len(parts) > 1 else ("", parts[-1])
+
+
+def qualified(named: TableName, tables: Collection[str]) -> str:
+    """Return the live table of a model; without a schema the one in `public`, else the only one; "" without one."""
+    found = [
+        name for name in tables if plain_parts(name)[1] == named.table and named.schema in {None, plain_parts(name)[0]}
+    ]
+    in_public = next((name for name in found if plain_parts(name)[0] == "public"), "")
+    return in_public or (found[0] if len(found) == 1 else "")
 
 
 def _unknown(wanted: str, labels: Mapping[str, TableName], tables: Collection[str]) -> NotFound:

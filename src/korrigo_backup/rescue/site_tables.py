@@ -10,17 +10,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError, Unreachable, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.postgres.sql import literal
+from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.tables import read_partitions, read_row_tables
 from korrigo_backup.rescue.objects import find_table, parse_object, written_object
-from korrigo_backup.rescue.saved_rows import cell_of, open_saved_rows
+from korrigo_backup.rescue.saved.rows import cell_of, open_saved_rows
 from korrigo_backup.site.manage import DESCRIBE
 
 if TYPE_CHECKING:
@@ -29,36 +28,9 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.site_description import TableName
     from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.site.site import Site
-
-# Tables whose rows pg_dump writes, with the types that the values of the primary key are read as.
-_TABLES = """
-SELECT coalesce(json_agg(json_build_object(
-  'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
-  'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-  'key', (SELECT coalesce(json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod))
-                                   ORDER BY k.place), '[]')
-          FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (number, place), pg_attribute a
-          WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts
-            AND a.attrelid = c.oid AND a.attnum = k.number))), '[]')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence <> 't'
-"""
-
-
-_PARTITIONED = """
-SELECT coalesce(json_object_agg(name, parts), '{}') FROM (
-  SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-         (SELECT coalesce(json_agg(quote_ident(s.nspname) || '.' || quote_ident(l.relname) ORDER BY l.relname), '[]')
-          FROM pg_partition_tree(c.oid) t JOIN pg_class l ON l.oid = t.relid
-          JOIN pg_namespace s ON s.oid = l.relnamespace WHERE t.isleaf AND l.relkind = 'r') AS parts
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p' AND n.nspname !~ '^pg_') p
-"""
-
-_SHOWN = 3
-"""Partitions that a message names."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +52,9 @@ def live_database(site: Site) -> Iterator[LiveDatabase]:
         yield live
 
 
-class LiveTable(msgspec.Struct, frozen=True):
-    """A live table: its qualified name as a dump has it, its columns, and its primary key with the types."""
-
-    name: str
-    columns: tuple[str, ...]
-    key: tuple[tuple[str, str], ...]
-
-
 @dataclass(frozen=True)
 class NamedRow:
-    """A row that a person has named: its table, and the cells of its primary key as COPY writes them in UTF-8."""
+    """A row that a person has named: its table, and the cells of its key as COPY writes them in UTF-8."""
 
     table: NamedTable
     key: dict[str, bytes]
@@ -115,20 +79,18 @@ class SiteTables:
         self.not_asked = ""
 
     @cached_property
-    def live(self) -> dict[str, LiveTable]:
+    def live(self) -> dict[str, TableLayout]:
         """The live tables by the names that a dump gives them; none without the database."""
         if self._taken is None:
             return {}
-        found = self._taken.ask(_TABLES, tuple[LiveTable, ...])
-        return {normal_name(one.name): one for one in found}
+        return read_row_tables(self._taken)
 
     @cached_property
     def partitioned(self) -> dict[str, tuple[str, ...]]:
         """The live tables that have partitions, with those that hold their rows; none without the database."""
         if self._taken is None:
             return {}
-        found = self._taken.ask(_PARTITIONED, dict[str, tuple[str, ...]])
-        return {normal_name(name): parts for name, parts in found.items()}
+        return read_partitions(self._taken)
 
     @cached_property
     def saved(self) -> frozenset[str]:
@@ -151,25 +113,26 @@ class SiteTables:
         if found.table in self.partitioned:
             parts = self.partitioned[found.table]
             raise UsageError(
-                f"the table {found.table} is partitioned: its rows are in {first_of(parts, _SHOWN)}",
+                f"the table {found.table} is partitioned: its rows are in {first_of(parts)}",
                 hint=f"name the partition of the row as the table: {parts[0] if parts else 'PARTITION'}",
             )
         return replace(found, note=f"{found.note} ({self.not_asked})") if found.note and self.not_asked else found
 
     def key(self, table: NamedTable) -> tuple[tuple[str, str], ...]:
-        """Return columns and types of a table's primary key; of a table that is not live from a dump, without types.
+        """Return columns and types of a table's key.
 
-        Raises UsageError for a table without a primary key: its rows have no names.
+        Of a table that is not live it is the primary key in a dump, without types. Raises UsageError for a table
+        without a key: its rows have no names.
         """
         live = self.live.get(table.table)
         if live is None and (layout := self._saved_layout(table)) and layout[1]:
             return tuple((column, "") for column in layout[1])
         if live is None or not live.key:
             raise UsageError(
-                f"the table {table.table} has no primary key: its rows cannot be named",
+                f"the table {table.table} has no key: its rows cannot be named",
                 hint=f"korrigo-backup compare latest -T {table.table} shows which rows differ",
             )
-        return live.key
+        return tuple((column, live.types[column]) for column in live.key)
 
     def columns(self, table: NamedTable) -> tuple[str, ...]:
         """Return the columns of a table; of a table that is not live from the newest dump that has it."""
@@ -202,19 +165,28 @@ class SiteTables:
         return NamedRow(table, self._cells(table, key, typed.values), typed.values)
 
     def _cells(self, table: NamedTable, key: tuple[tuple[str, str], ...], values: tuple[str, ...]) -> dict[str, bytes]:
-        """Return the values as COPY writes them: the server reads them as the types of their columns."""
+        """Return the values as COPY writes them: the server reads them as the types of their columns.
+
+        A cast would shorten a text that is too long for its column, to the key of another row; a record refuses it.
+        """
         names = [name for name, _ in key]
         if self._taken is None or not all(kind for _, kind in key):
             return {name: cell_of(value) for name, value in zip(names, values, strict=True)}
-        wanted = ", ".join(f"{literal(value)}::{kind}" for value, (_, kind) in zip(values, key, strict=True))
+        wanted = ", ".join(
+            f"{literal(value)}::{kind}" if kind.endswith("[]") else f"r.{identifier(name)}"
+            for value, (name, kind) in zip(values, key, strict=True)
+        )
+        given = ", ".join(f"{literal(name)}, {literal(value)}" for name, value in zip(names, values, strict=True))
+        row = ", ".join(f"{identifier(name)} {kind}" for name, kind in key)
+        query = f"SELECT {wanted} FROM jsonb_to_record(jsonb_build_object({given})) r ({row})"
         try:
-            line = self._site.postgres.script(f"{PROVING} COPY (SELECT {wanted}) TO STDOUT (ENCODING 'UTF8')")
+            line = self._site.postgres.script(f"{PROVING} COPY ({query}) TO STDOUT (ENCODING 'UTF8')")
         except Unreachable:
             raise
         except KorrigoBackupError as problem:
             kinds = ", ".join(f"{name} is {kind}" for name, kind in key)
             raise UsageError(
-                f"the key does not fit {table.table}: {problem.message}", hint=f"its primary key: {kinds}"
+                f"the key does not fit {table.table}: {problem.message}", hint=f"its key: {kinds}"
             ) from None
         return dict(zip(names, line.removesuffix(b"\n").split(b"\t"), strict=True))
 

@@ -17,6 +17,7 @@ from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
 from korrigo_backup.postgres.session_settings import options
 from korrigo_backup.postgres.site_path import site_path, use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.rescue.saved_types import narrowed
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from korrigo_backup.postgres.client import Postgres, Session
     from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
 
 LOCK_WAIT = "10s"
 """How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""
@@ -44,8 +46,9 @@ _CHECK_ROLE = "SELECT to_json(has_database_privilege(current_database(), 'TEMP')
 class StagedTable:
     """A table of the backup: its live table, the columns that both have, the columns that the live table lacks.
 
-    `new` are the columns that the backup does not have. `overwrites`: some of its live rows may be
-    overwritten. `key` are the columns by which a row is the same row; without a key in the database all columns are.
+    `new` are the columns that the backup does not have, `given` those of them that get a typed value. `overwrites`:
+    some of its live rows may be overwritten. `key` are the columns by which a row is the same row; without a key in the
+    database all columns are.
     """
 
     number: int
@@ -54,6 +57,9 @@ class StagedTable:
     lost: tuple[str, ...]
     new: tuple[str, ...]
     overwrites: bool = False
+    given: tuple[str, ...] = ()
+    saved_types: Mapping[str, str] = field(default_factory=dict)
+    """The saved type of each column whose live type may hold less: `then` has its text, too (`saved_text`)."""
 
     @property
     def over(self) -> str:
@@ -81,6 +87,11 @@ class StagedTable:
         return self.live.key if self.has_key else self.columns
 
     @property
+    def written(self) -> tuple[str, ...]:
+        """The columns of a row that comes back: those of the backup, and those with a typed value."""
+        return (*self.columns, *self.given)
+
+    @property
     def listed(self) -> str:
         """The columns of a statement."""
         return ", ".join(map(identifier, self.columns))
@@ -94,18 +105,39 @@ class StagedTable:
         return f"{self.content(one)} = {self.content(other)}"
 
     def content(self, alias: str) -> str:
-        """Return the expression of all columns of a row, as text."""
-        return f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in self.columns)})::text"
+        """Return the expression of all columns of a row of the backup, as text."""
+        return _row_text(self.columns, alias)
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The columns by whose content the undo knows a row again; without a key they are the key, too."""
+        return self.written if self.has_key else self.columns
+
+    def recorded_content(self, alias: str) -> str:
+        """Return the expression of the columns `recorded`, as text."""
+        return _row_text(self.recorded, alias)
+
+    def written_content(self, alias: str) -> str:
+        """Return the expression of all columns of a row that comes back, as text."""
+        return _row_text(self.written, alias)
 
     def key_text(self, alias: str) -> str:
         """Return the expression of the values of the key, as an array of text."""
         return f"ARRAY[{', '.join(f'{alias}.{identifier(name)}::text' for name in self.key)}]::text[]"
+
+    def saved_text(self, column: str) -> str:
+        """Return the column of `then` with the text of the backup for a column of `saved_types`."""
+        return identifier(f"korrigo_backup_saved_{self.columns.index(column)}")
 
     def name_text(self, alias: str) -> str:
         """Return the expression of the value by which people know the row, NULL if no column looks like it."""
         texts = [name for name in self.live.texts if name in self.columns and name not in self.key]
         named = next((name for name in _NAMES if name in texts), None)
         return f"left({alias}.{identifier(named)}, 60)" if named else "NULL::text"
+
+
+def _row_text(columns: tuple[str, ...], alias: str) -> str:
+    return f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in columns)})::text"
 
 
 _NAMES = ("name", "title", "label", "username", "code", "slug", "subject", "filename")
@@ -171,14 +203,20 @@ class StagedRows:
         lost = tuple(name for name in text.columns if name not in here)
         new = tuple(name for name in live.columns if name not in text.columns)
         overwrites = live.name in self.overwritable
-        table = StagedTable(len(self.tables) + self.first, live, columns, lost, new, overwrites)
-        more = "".join(f"ALTER TABLE {table.then} ADD {identifier(name)} text; " for name in lost)
+        types = narrowed(text.types, {name: live.types[name] for name in columns})
+        number = len(self.tables) + self.first
+        table = StagedTable(number, live, columns, lost, new, overwrites, saved_types=types)
+        as_text = [*map(identifier, lost), *map(table.saved_text, types)]
+        more = "".join(f"ALTER TABLE {table.then} ADD {name} text; " for name in as_text)
         self.session.run(
             f"CREATE TEMP TABLE korrigo_backup_then_{table.number} AS SELECT {table.listed} FROM ONLY"
             f" {live.sql} WITH NO DATA; {more}"
         )
         with site_path(self.session):  # the checks of domains
-            self.session.feed(_copy(table.then, text))
+            self.session.feed(_copy(table, text))
+        if types:
+            values = (f"{identifier(n)} = CAST({table.saved_text(n)} AS {live.types[n]})" for n in types)
+            self.session.run(f"UPDATE {table.then} SET {', '.join(values)}")
         self.session.run(f"ANALYZE {table.then}")
         self.tables[live.name] = table
         return table
@@ -204,9 +242,9 @@ def rescue_session(server: Postgres) -> Iterator[Session]:
         yield session
 
 
-def _copy(target: str, text: TableText) -> Iterable[bytes]:
-    columns = ", ".join(map(identifier, text.columns))
-    head = f"COPY {target} ({columns}) FROM STDIN WITH (ENCODING {literal(text.encoding)});\n"
+def _copy(table: StagedTable, text: TableText) -> Iterable[bytes]:
+    columns = ", ".join(table.saved_text(n) if n in table.saved_types else identifier(n) for n in text.columns)
+    head = f"COPY {table.then} ({columns}) FROM STDIN WITH (ENCODING {literal(text.encoding)});\n"
     return chain((head.encode(),), _plain(text), (b"\\.\n",))
 
 

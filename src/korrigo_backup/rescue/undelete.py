@@ -64,6 +64,8 @@ class UndeleteOptions:
     overwrite_files: tuple[str, ...] = ()
     files: bool = True
     allow_unsigned: bool = False
+    accept: frozenset[str] = frozenset()
+    """Ids of findings at which the undelete does not stop."""
     why: Mapping[str, str] = field(default_factory=dict)
     """Who asked, for the journal."""
 

@@ -10,8 +10,8 @@ import msgspec
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.values.plan import PutValue  # noqa: TC001 - msgspec reads it when it encodes
 
-SHOWN_ROWS = 1000
-"""Rows of a table that are in the plan by name; the others are counted."""
+SHOWN_ROWS = 10_000
+"""Rows of a table, and files, that are in the plan by name; the others are counted."""
 
 
 class Why(StrEnum):
@@ -85,13 +85,19 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class NewValue(msgspec.Struct, frozen=True):
-    """A value that was typed for a row whose own value another row has taken; `former` is that of the backup."""
+    """A value that was typed for a row whose own value, `former`, is refused for the reason `kind`.
+
+    With `in_all` the backup lacks the column, and all `rows` that come back get the value; `key` is empty.
+    """
 
     table: str
     key: tuple[str, ...]
     column: str
     former: str | None
     value: str
+    kind: ConflictKind = ConflictKind.UNIQUE
+    in_all: bool = False
+    rows: int = 1
 
 
 class OverwrittenRow(msgspec.Struct, frozen=True):

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 ONLY_UNDELETE = {"only": "undelete"}
 """The reason in the journal of a rollback that undoes an undelete: it is no undo of a restore."""
 
-_SHOWN = 3
-
 
 class UndoPlan(msgspec.Struct, frozen=True):
     """The effect of an undo: rows deleted from each table, links that are emptied again, files that are removed.
@@ -159,6 +157,8 @@ class _Undo:
         """Read the record into the session; return the plan. Raises Refused if something has changed since."""
         self._rows.read()
         erased = self._rows.erased
+        if self._head.files:
+            self._site.required_media().require_writable([one.path for one in self._head.files])
         return UndoPlan(
             self._head.stamp,
             self._head.artifact,
@@ -186,7 +186,7 @@ class _Undo:
         if left:
             former = f"{self._head.media}/.{REPLACED}-{self._head.stamp}"
             raise PartlyDone(
-                f"the rows are deleted again; changed since, and left: {first_of(left, _SHOWN)}",
+                f"the rows are deleted again; changed since, and left: {first_of(left)}",
                 hint=f"the former content is in {former}: look at both"
                 if set(left) & self._head.replaced.keys()
                 else "look at them, and delete them if they are not needed",

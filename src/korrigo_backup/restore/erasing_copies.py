@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import warning
 from korrigo_backup.erasure.entry import Subject
+from korrigo_backup.restore.unsearched import unsearched_copy
 from korrigo_backup.retention import holds
 from korrigo_backup.retention.hold import standing
 from korrigo_backup.retention.policy import own_clock
@@ -15,6 +16,7 @@ from korrigo_backup.site.erasing import Erasing
 from korrigo_backup.site.erasures import entries_about
 
 if TYPE_CHECKING:
+    from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.media.port import Tree
@@ -35,8 +37,13 @@ def erase_copy(site: Site, catalog: Catalog, database: str | None, media: Tree |
     return tuple(found)
 
 
-def planned_for_copy(site: Site, catalog: Catalog, database: str | None, media: Tree | None) -> tuple[Finding, ...]:
-    """Return the finding that says before a rollback what the ledger will do to the previous copy."""
+def planned_for_copy(
+    site: Site, catalog: Catalog, database: str | None, media: Tree | None, safety: Artifact | None = None
+) -> tuple[Finding, ...]:
+    """Return the findings that say before a rollback what the ledger will do to the previous copy, and what it cannot.
+
+    `safety` is the backup that the copy is made from first.
+    """
     erasing, copied = _of_copy(catalog, database, media)
     entries = [
         one
@@ -55,7 +62,8 @@ def planned_for_copy(site: Site, catalog: Catalog, database: str | None, media: 
             ),
         )
     words = "what forget has recorded since that copy was made is taken out of it, also what is live now"
-    return (warning("erasure.planned", f"the erasure ledger ({number}): {words}", "korrigo-backup forget --list"),)
+    planned = warning("erasure.planned", f"the erasure ledger ({number}): {words}", "korrigo-backup forget --list")
+    return (planned, *(unsearched_copy(site, entries, database, safety) if database else ()))
 
 
 def _of_copy(catalog: Catalog, database: str | None, media: Tree | None) -> tuple[Erasing, datetime | None]:

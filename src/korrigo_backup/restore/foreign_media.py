@@ -147,7 +147,7 @@ def _dumps(artifact: Artifact, paths: list[str]) -> UsageError:
     inside = paths[0] if tables is None else tables.rpartition("/")[0]
     name = f"unpacked/{inside}".rstrip("/")
     return UsageError(
-        f"{artifact.name} holds database dumps and no media: {first_of([printable(path) for path in paths], 3)}",
+        f"{artifact.name} holds database dumps and no media: {first_of([printable(path) for path in paths])}",
         hint=f"unpack it and name the dump: {_unpack(artifact, 'unpacked')}"
         f" ; then korrigo-backup restore {shlex.quote(name)} --allow-unsigned",
     )

@@ -16,7 +16,7 @@ from korrigo_backup.compare.rows import dump_rows
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, error, warning
 from korrigo_backup.core.size import human
-from korrigo_backup.errors import UsageError
+from korrigo_backup.errors import Refused, UsageError
 from korrigo_backup.media.findings import foreseen
 from korrigo_backup.media.tree import UNMOUNT
 from korrigo_backup.postgres.databases import Databases
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 NO_MIGRATIONS = Migrations()
 
 MOUNTED = "media.mounted"
-"""The finding that refuses only a swap of the media."""
+NOT_WRITABLE = "media.not_writable"
+"""The findings that refuse only a swap of the media."""
 
 NAMED = 10
 """Paths of each sort that a plan names."""
@@ -170,7 +171,7 @@ def plan_media(
         change = _files(tree, source, erased)
     facts = tree.facts()
     lost = foreseen(source.saved, facts.user, facts.groups) if source.saved else ()
-    findings = (*source.findings, *mounted(tree, facts), *lost, *room(replacement))
+    findings = (*source.findings, *mounted(tree, facts), *_not_writable(tree), *lost, *room(replacement))
     return PartPlan(replacement, findings, media=change)
 
 
@@ -191,6 +192,14 @@ def mounted(tree: Tree, facts: TreeFacts) -> Iterator[Finding]:
         first = tree.root / facts.live_mounts[0]
         yield error("media.mounted", f"{len(facts.live_mounts)} file systems are mounted inside the media tree:"
                     f" {first}; a restore would move them away", UNMOUNT.format(path=first))  # fmt: skip
+
+
+def _not_writable(tree: Tree) -> Iterator[Finding]:
+    """Yield an error if the restored files cannot be written beside the live tree, or not be exchanged for it."""
+    try:
+        tree.require_writable(swap=True)
+    except Refused as problem:
+        yield error("media.not_writable", problem.message, problem.hint)
 
 
 _NO_SERVICES = warning(
@@ -229,11 +238,11 @@ def _migrations(applied: tuple[str, ...], saved: tuple[str, ...]) -> Migrations:
 def _behind(artifact: Artifact, migrations: Migrations) -> Iterator[Finding]:
     if migrations.lost:
         yield warning("migrations.lost", f"the backup is {len(migrations.lost)} migrations behind the live database:"
-                      f" {first_of(migrations.lost, 3)}", "after the restore: python manage.py migrate")  # fmt: skip
+                      f" {first_of(migrations.lost)}", "after the restore: python manage.py migrate")  # fmt: skip
     if migrations.gained:
         revision = artifact.manifest.revision if artifact.manifest else None
         yield warning("migrations.gained", f"the backup is {len(migrations.gained)} migrations ahead of the live"
-                      f" database: {first_of(migrations.gained, 3)}",
+                      f" database: {first_of(migrations.gained)}",
                       f"run the code that it was made with{f' (revision {revision})' if revision else ''}")  # fmt: skip
 
 

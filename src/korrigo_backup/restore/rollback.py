@@ -120,7 +120,7 @@ def rollback(
         with site.postgres.asking():
             plan = _plan_loaded(site, safety) if safety else _plan(site, move, records, media_only=options.media_only)
         copy = site.media.aside(move.source, plan.stamp) if site.media and plan.media else None
-        plan = msgspec.structs.replace(plan, findings=planned_for_copy(site, catalog, plan.database, copy))
+        plan = msgspec.structs.replace(plan, findings=planned_for_copy(site, catalog, plan.database, copy, safety))
         if not confirm(plan):
             raise Cancelled("Rollback cancelled", hint="to continue, run it again and answer yes")
         why = {_ONLY: "media"} if options.media_only else {}
@@ -201,6 +201,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     has_database, has_media = newest in in_database, newest in in_media
     if site.media and has_media:
         require_no_live_mounts(site.media.root, site.media.facts())
+        site.media.require_writable(swap=True)
     return RollbackPlan(
         stamp=newest,
         move=move.source,
@@ -238,6 +239,7 @@ def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
     has_media = tree is not None and stamp in tree.kept("before")
     if tree and has_media:
         require_no_live_mounts(tree.root, tree.facts())
+        tree.require_writable(swap=True)
     return RollbackPlan(
         stamp=stamp,
         move=ROLLBACK.source,

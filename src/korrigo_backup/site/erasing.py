@@ -19,10 +19,10 @@ from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.erasure.erased import erased_keys, journaled_hash
 from korrigo_backup.erasure.files import named_of_rows
 from korrigo_backup.erasure.findings import erased_finding, files_findings
-from korrigo_backup.erasure.references import count_rows
 from korrigo_backup.erasure.rows import ErasedRows, erase_rows
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.site_path import use_role_path
+from korrigo_backup.postgres.tables import count_rows
 from korrigo_backup.site.erasures import LedgerFiles, entries_about, ledger_keys, named_live, path_columns
 from korrigo_backup.system.files import explained
 

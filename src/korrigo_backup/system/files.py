@@ -257,7 +257,7 @@ def require_no_mounts(path: Path, doing: str) -> None:
         found.insert(0, str(path))
     if found:
         raise Refused(
-            f"{path} is not {doing}: another file system is mounted at {first_of(found, 3)}",
+            f"{path} is not {doing}: another file system is mounted at {first_of(found)}",
             hint=f"unmount it (umount {found[0]}), then run this again",
         )
 

@@ -62,7 +62,7 @@ def own_site(catalog: Catalog) -> str | None:
     """Return the identity of this site, None where no backup of it is."""
     artifacts = [artifact for artifact in catalog.artifacts() if artifact.ours]
     if catalog.owner:
-        found = stand(catalog.owner, catalog.sites(artifacts))
+        found = stand(catalog.owner, catalog.site_records.sites(artifacts))
         if found.known is IdentityMatch.OWN:
             return found.record.id
     identities = (a.header.identity.id for a in artifacts if a.header and a.header.identity and a.header.identity.id)

@@ -11,12 +11,13 @@ from korrigo_backup.artifact.components import usable_manifest
 from korrigo_backup.artifact.naming import MEMBERS_SUFFIX
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.counted import counted
+from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import archive as media_format
 from korrigo_backup.media import foreign_zip
 from korrigo_backup.media import listing as members
-from korrigo_backup.media.findings import listed, of_media
+from korrigo_backup.media.findings import of_media
 from korrigo_backup.media.saved_files import stored_files
 from korrigo_backup.media.store import listing
 from korrigo_backup.media.store.load import load as load_stored
@@ -194,7 +195,7 @@ def _foreign_media(artifact: Artifact, archive: IO[bytes]) -> MediaSource:
     archive.seek(0)
     place = str(artifact.path)  # as a whole: it stands in commands to type
     checked = foreign_zip.check(archive, place) if is_zip else media_format.check(archive, None, place, root=None)
-    notes = listed(checked.notes)
+    notes = first_of(checked.notes)
     left = (warning("media.left_out", f"{len(checked.notes)} entries of the archive are not taken: {notes}",
                     "right for pipes and devices"),) if notes else ()  # fmt: skip
     return MediaSource(

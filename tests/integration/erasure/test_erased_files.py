@@ -168,6 +168,21 @@ def test_erased_files_are_not_missing_for_the_checks_after_the_restore(album):
     assert "scans/4.pdf" in str(album.json("validate", str(media), code=9))
 
 
+def test_a_comparison_of_two_media_backups_names_no_erased_file(stored):
+    first = newest_media(stored)
+    remove(stored, "scans/2.pdf", "scans/3.pdf")
+    stored.write("scans/4.pdf", b"changed")
+    later = stored.backup_media()
+    stored.korrigo("forget", "--file", "scans/3.pdf", "--file", "scans/4.pdf")
+    found = stored.json("compare", str(first), str(later), code=9)["files"]
+    assert (found["removed"]["count"], found["changed"]["count"]) == (2, 1)
+    assert (found["removed"]["first"], found["changed"]["first"]) == (["scans/2.pdf"], [])
+    out = stored.korrigo("compare", str(first), str(later), code=9).out
+    assert "scans/2.pdf" in out
+    assert "scans/3.pdf" not in out
+    assert "scans/4.pdf" not in out
+
+
 def test_a_rollback_erases_files_from_the_previous_copy(album):
     album.korrigo("restore", album.point, "--yes")
     album.korrigo("forget", "person:2", "--file", "scans/3.pdf")

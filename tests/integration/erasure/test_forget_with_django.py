@@ -1,7 +1,9 @@
 """The site's own rules of deletion decide what an erasure takes with it, and Method 2 erases, too."""
 
 import pytest
+from msgspec.structs import replace
 
+from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.run.record import Verb
 from sandbox import connect
 
@@ -37,6 +39,19 @@ def test_a_restore_by_django_erases(copied):
     made = copied.one("korrigo_backup_*")
     copied.korrigo("forget", f"exams.Copy:{copied.key}")
     assert "exams_copy 1" in copied.korrigo("restore", made, "--yes").out
+    assert copied.sql(COUNTS.format(copied.key)) == [(0, 0, copied.exams)]
+
+
+def test_a_restore_by_django_stops_where_the_key_of_an_erased_row_has_another_name_now(copied):
+    copied.korrigo("backup", "full", "--method", "django")
+    made = copied.one("korrigo_backup_*")
+    copied.korrigo("forget", f"exams.Copy:{copied.key}")
+    ledger = copied.wired().ledger()
+    entry = next(one for one in ledger.read() if one.subject is Subject.ROW)
+    ledger.append([replace(entry, columns=("former",), hash="ab" * 32)])
+    failed = copied.json("restore", made, "--yes", code=4)
+    assert failed["error"]["id"] == "erasure.not_applicable"
+    copied.korrigo("restore", made, "--yes", "--accept", "erasure.not_applicable")
     assert copied.sql(COUNTS.format(copied.key)) == [(0, 0, copied.exams)]
 
 

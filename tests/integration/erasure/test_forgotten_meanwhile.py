@@ -1,10 +1,12 @@
 """An erasure that is recorded while a change of the site is on its way is not lost."""
 
+import threading
+
 import pytest
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.erasure.ledger import ErasedMeanwhile
-from korrigo_backup.rescue.forget import ForgetOptions, forget
+from korrigo_backup.rescue.forget.forget import ForgetOptions, forget
 from korrigo_backup.rescue.media_files.plan import FilesOptions
 from korrigo_backup.rescue.media_files.restore import restore_files
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
@@ -44,6 +46,19 @@ def test_a_restore_and_its_rollback_erase_what_is_recorded_before_the_swap(town)
     wired = town.wired()
     rollback(wired.site(), wired.catalog, RollbackOptions(), confirm=lambda _: True, listen=forgetting(town, "a:2"))
     assert town.sql("SELECT * FROM a") == [(3, "Cora")]
+
+
+def test_the_first_erasure_of_a_site_waits_for_a_change_that_is_on_its_way(town):
+    ledger = town.wired().ledger()
+    assert not ledger.path.exists()
+    first = threading.Thread(target=forgotten, args=(town, "a:1"))
+    with ledger.seen().unchanged():
+        first.start()
+        first.join(1)
+        assert first.is_alive()
+        assert ledger.read() == ()
+    first.join(20)
+    assert [one.table for one in ledger.read()] == ["public.a"]
 
 
 def test_the_smaller_ways_back_refuse_when_something_was_recorded_since_the_plan(town):

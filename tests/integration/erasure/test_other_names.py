@@ -28,6 +28,20 @@ def test_a_restore_stops_where_a_row_cannot_be_searched_for(make_site, migration
     assert site.sql("SELECT id FROM person") == [(1,), (2,)]
 
 
+def test_a_rollback_warns_of_rows_that_the_previous_copy_has_under_another_name(make_site):
+    site = make_site(schema=SCHEMA)
+    made = str(site.backup())
+    site.korrigo("restore", made, "--yes")
+    site.sql(f"{RENAMED}; DELETE FROM people WHERE id = 1")
+    site.korrigo("forget", "people:1", "--yes")
+    found = site.json("rollback", "--dry-run")["plan"]["findings"]
+    assert [(one["id"], one["level"]) for one in found if one["id"] == "erasure.not_applicable"] == [
+        ("erasure.not_applicable", "warning")
+    ]
+    assert "delete these rows on the site again" in site.korrigo("rollback", "--yes").out
+    assert site.sql("SELECT id FROM person") == [(1,), (2,)]
+
+
 def test_a_table_that_was_made_after_the_backup_stops_no_restore(make_site):
     site = make_site(schema=SCHEMA)
     made = str(site.backup())

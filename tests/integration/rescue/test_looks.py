@@ -12,7 +12,7 @@ from korrigo_backup.requests.host import RequestHost, RequestRules
 from korrigo_backup.requests.looks import look
 from korrigo_backup.requests.model import LookRequest, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
-from korrigo_backup.rescue import withheld
+from korrigo_backup.rescue.saved import withheld
 from korrigo_backup.site.erasures import scope_of
 from korrigo_backup.targets.ledger import Ledger, LedgerLine
 

@@ -266,5 +266,9 @@ def test_replaced_rows_that_a_newer_backup_has_are_offered_once(site):
     site.sql("INSERT INTO exam (id, name) SELECT max(id) + 1, 'entered since' FROM exam")
     newer = site.backup()
     site.sql("DELETE FROM exam WHERE name = 'entered since'")
-    undeletes = [one for one in commands(rescue(site)) if one[0] == "undelete"]
+    found = rescue(site)
+    undeletes = [one for one in commands(found) if one[0] == "undelete"]
     assert [one[-1] for one in undeletes] == [newer.name]
+    assert found["losses"]["replaced"] == []
+    assert "pre_restore_safety" not in site.korrigo("rescue", "--only-data").out
+    assert "pre_restore_safety" not in site.korrigo("rescue", "exam").out

@@ -53,6 +53,20 @@ def test_missing_rows_come_back_and_changed_ones_get_their_values(school):
     assert school.rows() == before
 
 
+def test_a_plan_says_how_much_it_does_not_name_and_verbose_names_all(school):
+    school.sql("UPDATE exam SET name = 'oops' || id WHERE id > 7; DELETE FROM exam WHERE id < 7")
+    plain = ("restore", school.made, "--table", "exam", "--dry-run")
+    named = [f"              + {number}" for number in range(1, 7)]
+    short, whole = school.korrigo(*plain).out, school.korrigo(*plain, "-v").out
+    assert [line in short for line in named] == [True] * 3 + [False] * 3
+    assert "            and 3 more (-v names them)\n" in short
+    assert ([line in whole for line in named], " more" in whole) == ([True] * 6, False)
+    deleted = ("undelete", "--table", "exam", "--dry-run")
+    short, whole = school.korrigo(*deleted).out, school.korrigo(*deleted, "-v").out
+    assert ("and 3 more (-v names them)" in short, "and 3 more" in whole) == (True, False)
+    assert all(f"            + {number}" in whole for number in range(1, 7))
+
+
 def test_newer_rows_stay_unless_exact_is_typed(school):
     before = school.rows()
     school.sql(DAMAGE + "; INSERT INTO exam (name) VALUES ('newer')")

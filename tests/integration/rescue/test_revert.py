@@ -50,7 +50,7 @@ def test_a_value_that_was_changed_again_stays_and_is_named(school):
     assert plan["conflicts"] == [
         {
             "kind": "changed_again", "table": "public.exam", "key": ["3"], "column": "name", "then": "exam 3",
-            "after": "oops 3", "now": "mended", "message": "", "left": True, "detail": "",
+            "after": "oops 3", "now": "mended", "message": "", "left": True, "detail": "", "required": "",
         }
     ]  # fmt: skip
     assert plan["tables"][0]["newer_values"] == 1

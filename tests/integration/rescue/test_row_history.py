@@ -30,6 +30,7 @@ def test_a_dump_in_which_the_table_did_not_change_is_not_read(site):
     found = history(site, "exam:7")
     assert (found["dumps"], found["read"]) == (3, 1)
     assert len(found["events"]) == 1
+    assert site.korrigo("history", "exam:7").out.endswith("now               live, unchanged since\n")
 
 
 def test_a_column_that_was_renamed_is_seen_though_the_digest_may_be_the_same(site):

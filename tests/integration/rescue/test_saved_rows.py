@@ -5,7 +5,7 @@ import pytest
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.rescue.points import find_dump, read_points
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.site_tables import SiteTables
 
 
@@ -50,7 +50,7 @@ def test_a_wrong_key_names_the_columns_and_types(tables):
 
 
 def test_a_table_without_a_key_has_no_rows_to_name(tables):
-    with pytest.raises(UsageError, match="no primary key"):
+    with pytest.raises(UsageError, match="has no key"):
         tables.row("nothing_yet:1")
 
 

@@ -155,7 +155,7 @@ def test_a_row_whose_unique_value_is_taken_comes_back_with_a_new_one(school):
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("exam.name=free", "no row that comes back has a taken value"),
+        ("exam.name=free", "no row that comes back has a refused value"),
         ("exam.id=99", "says which row it is"),
         ("exam.nome=x", "has no column nome"),
         ("exam=x", "is no TABLE.COLUMN=VALUE"),
@@ -185,7 +185,7 @@ def test_an_earlier_backup_with_more_rows_is_named(school):
     ("change", "kind", "columns"),
     [
         ("UPDATE exam SET name = 'exam 5' WHERE id = 1", "unique", ["name"]),
-        ("ALTER TABLE mark DROP CONSTRAINT mark_value_check, ADD CHECK (value < 1) NOT VALID", "check", []),
+        ("ALTER TABLE mark DROP CONSTRAINT mark_value_check, ADD CHECK (value < 1) NOT VALID", "check", ["value"]),
         ("ALTER TABLE copy ADD pages int NOT NULL DEFAULT 1; ALTER TABLE copy ALTER pages DROP DEFAULT", "not_null", ["pages"]),
         (("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := 1; RETURN NEW; END';"
          "CREATE TRIGGER no BEFORE INSERT ON copy FOR EACH ROW EXECUTE FUNCTION no()"), "trigger", []),

@@ -9,8 +9,8 @@ from demosite import MANAGE
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.core.site_description import DatabaseName, DeclaredRelation, Description, TableName
 from korrigo_backup.errors import Refused, UsageError
+from korrigo_backup.rescue.history.rows import HistorySource, row_history
 from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.row_history import HistorySource, row_history
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
 from korrigo_backup.rescue.values.revert import RevertOptions, revert
@@ -40,6 +40,22 @@ def test_an_exam_deleted_by_django_comes_back_whole(demo):
     assert counts["public.exams_exam"] == 1
     assert counts["public.exams_copy"] >= 1
     assert after != before
+    assert demo.rows() == before
+
+
+def test_rescue_offers_one_command_for_a_deletion_and_its_generic_relations(demo):
+    """The notes of a copy name it by a content type, which the database does not hold."""
+    demo.backup()
+    before = demo.rows()
+    run_django(
+        demo, "from exams.models import Note; Note.objects.filter(content_type__model='copy').first().target.delete()"
+    )
+    found = demo.json("rescue", "--only-data")
+    lost = {one["table"] for one in found["losses"]["tables"] if one["change"]["removed"]}
+    assert {"public.exams_note", "public.exams_copy"} <= lost
+    offers = [one["command"] for one in found["offers"] if " undelete " in one["command"]]
+    assert [offers[0].split()[2].partition(":")[0], len(offers)] == ["public.exams_copy", 1]
+    demo.json(*shlex.split(offers[0])[1:], "--relink", "--yes")
     assert demo.rows() == before
 
 

@@ -85,7 +85,7 @@ def test_a_site_record_whose_writing_is_interrupted_leaves_no_file(tmp_path, mon
     monkeypatch.setattr(Path, "replace", interrupted)
     (tmp_path / "backups").mkdir()
     with pytest.raises(Interrupted):
-        Catalog(tmp_path / "backups", keyring.read(tmp_path / "key")).note_site(
+        Catalog(tmp_path / "backups", keyring.read(tmp_path / "key")).site_records.note(
             SiteRecord(id="of-a-test", site="korrigo", environment="production")
         )
     assert list((tmp_path / "backups").iterdir()) == []

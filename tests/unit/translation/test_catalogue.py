@@ -29,6 +29,11 @@ def test_every_text_of_the_source_is_translated_and_no_other(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalogue_has_one_apostrophe(language):
+    assert [one for one in catalogue_of(language).values() if "\N{RIGHT SINGLE QUOTATION MARK}" in one] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_compiled_catalogue_is_that_of_the_text_file(language):
     """If not: make messages."""
     path = LOCALE / language / "LC_MESSAGES" / "korrigo_backup.mo"

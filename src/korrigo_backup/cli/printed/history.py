@@ -12,21 +12,22 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.paths import printable
 from korrigo_backup.rescue.diagnosis.moments import MomentKind
-from korrigo_backup.rescue.row_changes import LIVE, RowEventKind
-from korrigo_backup.rescue.table_changes import ChangeKind
+from korrigo_backup.rescue.history.row_changes import LIVE, RowEventKind
+from korrigo_backup.rescue.history.table_changes import ChangeKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from msgspec import UnsetType
 
-    from korrigo_backup.rescue.audit_tables import AuditEntry
     from korrigo_backup.rescue.diagnosis.moments import TableMoment
-    from korrigo_backup.rescue.file_history import FileHistory
-    from korrigo_backup.rescue.row_changes import FieldChange, RowEvent
-    from korrigo_backup.rescue.row_history import RowHistory
-    from korrigo_backup.rescue.table_changes import TableChanges
-    from korrigo_backup.rescue.table_history import TableHistory
+    from korrigo_backup.rescue.history.audit_tables import AuditEntry
+    from korrigo_backup.rescue.history.files import FileHistory
+    from korrigo_backup.rescue.history.row_changes import FieldChange, RowEvent
+    from korrigo_backup.rescue.history.rows import RowHistory
+    from korrigo_backup.rescue.history.table_changes import TableChanges
+    from korrigo_backup.rescue.history.tables import TableHistory
 
 LONGEST = 70
 """Characters of a value that are shown; --json has the whole value."""
@@ -46,6 +47,7 @@ def say_row_history(history: RowHistory, away: str) -> None:
             _say_event(one)  # type: ignore[arg-type]  # the second item of its line says so
         else:
             _say_entry(one)  # type: ignore[arg-type]
+    _say_now(history.events, is_live=history.is_live)
     if not history.events:
         say(f"no change of {history.field}" if history.field else "no change")
     if away:
@@ -59,6 +61,7 @@ def say_file_history(history: FileHistory, away: str) -> None:
     say(f"  {backups} from {minute(history.since)} to {minute(history.until)}")
     for event in history.events:
         _say_event(event)
+    _say_now(history.events, is_live=history.is_live)
     if history.without_listing:
         say(f"⚠️ without a listing, so not looked into: {listed(history.without_listing)}")
     if away:
@@ -144,6 +147,12 @@ def _say_event(event: RowEvent) -> None:
         say(words[event.kind])
     for one in event.fields:
         say_data(f"    {_change(one, first=event.kind is RowEventKind.FIRST)}")
+
+
+def _say_now(events: Sequence[RowEvent], *, is_live: bool | None) -> None:
+    """Print how the object stands now, if no event has said it."""
+    if is_live is not None and events and events[-1].source != LIVE:
+        say("now               live, unchanged since" if is_live else "now               gone")
 
 
 def _change(change: FieldChange, *, first: bool) -> str:

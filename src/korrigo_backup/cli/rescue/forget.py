@@ -24,9 +24,8 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.erasure.entry import Subject
 from korrigo_backup.errors import Cancelled, KorrigoBackupError, UsageError
-from korrigo_backup.requests.spool import Spool
 from korrigo_backup.requests.withdraw import withdraw_answers
-from korrigo_backup.rescue.forget import ForgetOptions, forget
+from korrigo_backup.rescue.forget.forget import ForgetOptions, forget
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import silent
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.erasure.entry import Entry
-    from korrigo_backup.rescue.forget import Forgotten
+    from korrigo_backup.rescue.forget.forget import Forgotten
 
 _NAMED = 3
 """Rows that a question names."""
@@ -116,10 +115,10 @@ def command(
 
 def withdraw(wired: Wired, *, dry_run: bool = False) -> None:
     """Take the rows out of answers to the site's admin that were given before the erasure."""
-    directory = wired.config.requests.directory
-    if directory and not dry_run:
+    spool = wired.requests_spool()
+    if spool and not dry_run:
         with suppress(KorrigoBackupError):  # `requests run` does the same, and says why it cannot
-            withdraw_answers(Spool(directory), wired.catalog.directory)
+            withdraw_answers(spool, wired.catalog.directory)
 
 
 def _confirm(rows: tuple[str, ...]) -> bool:

@@ -10,14 +10,14 @@ from korrigo_backup.cli.program.dry_run import say_unchanged
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.errors import Cancelled, UsageError
-from korrigo_backup.rescue.forget_requests import accept_erasures, chosen_erasures, waiting_erasures
+from korrigo_backup.rescue.forget.requests import accept_erasures, chosen_erasures, waiting_erasures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.erasure.requests import ErasureSpool
-    from korrigo_backup.rescue.forget_requests import WaitingErasure
+    from korrigo_backup.rescue.forget.requests import WaitingErasure
 
 ALL = "all"
 _SHOWN = 8

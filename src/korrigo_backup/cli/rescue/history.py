@@ -16,12 +16,12 @@ from korrigo_backup.cli.printed.history import (
 )
 from korrigo_backup.cli.program.names import say_passed_over
 from korrigo_backup.errors import NotFound, Unreachable, UsageError
-from korrigo_backup.rescue.file_history import file_history
+from korrigo_backup.rescue.history.files import file_history
+from korrigo_backup.rescue.history.rows import HistorySource, row_history
+from korrigo_backup.rescue.history.table_changes import Later, table_changes
+from korrigo_backup.rescue.history.tables import table_history
 from korrigo_backup.rescue.points import dump_named, read_points, read_window, unread_of_django
-from korrigo_backup.rescue.row_history import HistorySource, row_history
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
-from korrigo_backup.rescue.table_changes import Later, table_changes
-from korrigo_backup.rescue.table_history import table_history
 
 if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired

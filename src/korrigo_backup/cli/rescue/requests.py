@@ -178,14 +178,14 @@ ACTIONS = Actions(
 
 
 def _spool(wired: Wired) -> Spool:
-    directory = wired.config.requests.directory
-    if directory is None:
+    spool = wired.requests_spool()
+    if spool is None:
         raise UsageError(
             "no directory of requests is configured",
             hint="set [requests] directory: docs/how-to/bring-back-from-the-admin.md",
             id_="requests.unset",
         )
-    return Spool((wired.directory / directory).absolute())
+    return spool
 
 
 def _host(wired: Wired, spool: Spool) -> RequestHost:
@@ -216,13 +216,13 @@ def _round(wired: Wired, spool: Spool) -> None:
 def _words(record: RequestRecord) -> str:
     number, by = record.id[:_SHOWN], record.by or "an unknown user"
     if record.objects:
-        return f"request {number} by {by} about {on_one_line(first_of(record.objects, 3))}"
+        return f"request {number} by {by} about {on_one_line(first_of(record.objects))}"
     return f"request {number} by {by}"
 
 
 def _row(record: RequestRecord) -> tuple[str, ...]:
     wants = in_language(_WANTS.get(record.wants, record.wants))
     if record.objects:
-        wants = f"{wants} {first_of(record.objects, 3)}"
+        wants = f"{wants} {first_of(record.objects)}"
     received = f"{record.received.astimezone():%Y-%m-%d %H:%M}"
     return (record.id[:_SHOWN], received, record.by, on_one_line(wants), record.state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.catalog import local_now
-from korrigo_backup.cli.output import ask_yes, narrator, say, say_findings
+from korrigo_backup.cli.output import ask_yes, narrator, say, say_findings, say_named
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import PlanShown, say_unchanged
 from korrigo_backup.cli.rescue.whole_restore import of_a_whole_restore
@@ -113,10 +113,7 @@ def say_files_plan(plan: FilesPlan) -> None:
     ):
         if count:
             say(f"  {title:<9} {counted(count, 'file')}")
-            for path in names[:NAMED]:
-                say(f"            {sign} {printable(path)}")
-            if count > NAMED:
-                say(f"            and {count - NAMED} more (--json names 1,000)")
+            say_named([f"            {sign} {printable(path)}" for path in names], count, NAMED)
     if plan.same:
         say(f"  same      {counted(plan.same, 'file')} live as in the backup")
     say("  downtime  none: the site goes on serving, the database is not touched")
@@ -131,7 +128,7 @@ def _say_conflicts(plan: FilesPlan) -> None:
         else:
             say(f"⚠️ {printable(path)}: live with other content, left as it is (--overwrite replaces it)")
     if plan.conflict_count > NAMED:
-        say(f"   and {plan.conflict_count - NAMED} more conflicts: --json names 1,000")
+        say(f"   and {plan.conflict_count - NAMED} more conflicts: --json names 10,000")
 
 
 def undo_files_and_say(wired: Wired, newest: Undoable, *, yes: bool, dry_run: bool) -> None:

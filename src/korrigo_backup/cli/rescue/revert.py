@@ -10,12 +10,14 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.rescue.accepted import Accepted, accepted
 from korrigo_backup.cli.rescue.value_plan import say_value_plan
 from korrigo_backup.cli.undelete import OnConflict
 from korrigo_backup.core.counted import counted
 from korrigo_backup.errors import UsageError
 from korrigo_backup.rescue.points import read_moment
 from korrigo_backup.rescue.steps.conditions import require_condition
+from korrigo_backup.rescue.steps.rounded_values import holds_less
 from korrigo_backup.rescue.values.refusals import require_revertible
 from korrigo_backup.rescue.values.revert import RevertOptions, revert
 from korrigo_backup.run.step import RevertStep
@@ -49,6 +51,7 @@ def command(
         typer.Option(help="A value that was changed again since, or a row that is not taken: leave it, or stop."),
     ] = OnConflict.SKIP,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
+    accept: Accepted = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -70,6 +73,7 @@ def command(
         dry_run=dry_run,
         stop=on_conflict is OnConflict.STOP,
         allow_unsigned=allow_unsigned,
+        accept=accepted(accept),
     )
 
     def confirm(plan: ValuePlan) -> bool:
@@ -85,7 +89,12 @@ def command(
         say_unchanged()
         return
     add_to_document(applied=True)
-    say(f"✅ {counted(plan.count, 'row')} put back, each value as in the backup")
+    rows = counted(plan.count, "row")
+    say(
+        f"✅ {rows} put back, each value as the live columns hold it"
+        if holds_less(plan.findings)
+        else f"✅ {rows} put back, each value as in the backup"
+    )
     if plan.conflict_count:
         say(f"⚠️  {counted(plan.conflict_count, 'value')} left as now: changed again since, or not taken")
     say("   to undo it: korrigo-backup rollback")

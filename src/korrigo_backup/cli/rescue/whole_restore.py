@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from korrigo_backup.errors import UsageError
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from korrigo_backup.restore.restore import RestoreOptions
 
 
@@ -18,3 +22,17 @@ def of_a_whole_restore(options: RestoreOptions) -> str | None:
         "--no-safety-backup": not options.safety_backup,
     }
     return next((name for name, given in typed.items() if given), None)
+
+
+def require_one_scope(
+    tables: Collection[str], files: Collection[str], new_values: Collection[str], *, exact: bool, overwrite: bool
+) -> None:
+    """Raise UsageError for options of tables and of files at once, or without the option that they go with."""
+    if tables and overwrite and not files:
+        raise UsageError("--overwrite goes with --file", hint="leave it out: --exact also removes newer rows")
+    if exact and files and not tables:
+        raise UsageError("--exact goes with --table", hint="leave it out: --overwrite also replaces changed files")
+    if (tables or exact) and (files or overwrite):
+        raise UsageError("--table and --file exclude each other", hint="restore the tables first, then the files")
+    if new_values and not tables:
+        raise UsageError("--new-value goes with --table", hint="korrigo-backup restore --table T --new-value …")

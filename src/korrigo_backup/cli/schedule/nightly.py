@@ -104,7 +104,7 @@ def _erasures(wired: Wired) -> Sequence[Finding]:
     if (spool := wired.erasure_spool()) is None:
         return lost
     from korrigo_backup.cli.rescue.forget import withdraw  # noqa: PLC0415 - only such a site needs it
-    from korrigo_backup.rescue.forget_requests import accept_by_night  # noqa: PLC0415 - as above
+    from korrigo_backup.rescue.forget.requests import accept_by_night  # noqa: PLC0415 - as above
 
     auto = wired.config.erasure.accept == "auto"
     found = accept_by_night(wired.site(), wired.catalog, wired.ledger(), spool, auto=auto, now=local_now())

@@ -9,12 +9,13 @@ from django.http import Http404
 from django.utils.translation import pgettext
 
 from korrigo_backup.djangoapp.look.asking import answer_about, ask, who
-from korrigo_backup.djangoapp.look.pages import compared
+from korrigo_backup.djangoapp.look.computed import list_columns, needed_columns
+from korrigo_backup.djangoapp.look.pages import compared, list_cells, object_of
 from korrigo_backup.djangoapp.look.presented import presented
 from korrigo_backup.djangoapp.look.sent import host_look
-from korrigo_backup.djangoapp.look.tables import SavedTable, asked_columns, live_keys, models_of, uncompared
+from korrigo_backup.djangoapp.look.tables import SavedTable, live_keys, models_of, uncompared
 from korrigo_backup.djangoapp.status.wording import in_language
-from korrigo_backup.requests.model import LookRequest, State
+from korrigo_backup.requests.model import MOST_COLUMNS, LookRequest, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,7 @@ def ask_for_rows(user: Any, found: Spool, backup: Artifact, given: Mapping[str, 
         "table": table.name,
         "page": int(number) if number.isascii() and number.isdigit() and len(number) < len("100000") else 1,
         "words": text,
-        "columns": asked_columns(table, admins),
+        "columns": needed_columns(table, admins.get(table.model), MOST_COLUMNS),
         "column": table.key,
         "key": key,
         "model": table.model._meta.label_lower,  # noqa: SLF001 - Django's documented name
@@ -57,7 +58,7 @@ def ask_for_rows(user: Any, found: Spool, backup: Artifact, given: Mapping[str, 
     return ask(user, found, backup.name, asked, f"asked to look at {words}", given.get("once", ""))
 
 
-def shown(user: Any, found: Spool, backup: Artifact, id_: str) -> dict[str, Any]:
+def shown(user: Any, found: Spool, backup: Artifact, id_: str, admins: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the values of the host's answer. Http404 for none about this backup and a model that the user may see."""
     answer = answer_about(found, backup.name, id_)
     if answer is None or answer.state is State.TAKEN:
@@ -71,12 +72,13 @@ def shown(user: Any, found: Spool, backup: Artifact, id_: str) -> dict[str, Any]
     values = {"asked_table": table, "found": answer.found}
     view = presented(table, answer.found.migrations)
     if answer.found.key:
-        return {**values, **_row(view, answer.found, backup, models_of(user))}
-    return {**values, **_rows(view, answer.found)}
+        return {**values, **_row(view, answer.found, backup, models_of(user), admins)}
+    return {**values, **_rows(view, answer.found, backup, admins.get(table.model))}
 
 
-def _rows(view: Presented, found: SavedPage) -> dict[str, Any]:
-    table = view.table
+def _rows(view: Presented, found: SavedPage, backup: Artifact, admin: Any) -> dict[str, Any]:
+    table, left = view.table, {*found.cut, *uncompared(view.table, backup.kind)}
+    columns = list_columns(view, found.columns, admin)
     place = found.columns.index(table.key) if table.key in found.columns else None
     keys = [str(row[place]) for row in found.rows if row[place] is not None] if place is not None else []
     live = live_keys(table, keys)
@@ -84,12 +86,12 @@ def _rows(view: Presented, found: SavedPage) -> dict[str, Any]:
         "rows": [
             {
                 "key": row[place] if place is not None else None,
-                "cells": [view.words(name, text) or text for name, text in zip(found.columns, row, strict=True)],
+                "cells": list_cells(view, dict(zip(found.columns, row, strict=True)), columns, admin, left),
                 "is_gone": live is not None and place is not None and row[place] not in live,
             }
             for row in found.rows
         ],
-        "heads": [view.label(name) for name in found.columns],
+        "columns": columns,
         "is_alike": view.is_alike,
         "has_state": live is not None,
         "before": found.page - 1 if found.page > 1 else None,
@@ -97,7 +99,10 @@ def _rows(view: Presented, found: SavedPage) -> dict[str, Any]:
     }
 
 
-def _row(view: Presented, found: SavedPage, backup: Artifact, tables: list[SavedTable]) -> dict[str, Any]:
+def _row(
+    view: Presented, found: SavedPage, backup: Artifact, tables: list[SavedTable], admins: Mapping[Any, Any]
+) -> dict[str, Any]:
     saved = dict(zip(found.columns, found.rows[0], strict=True))
     left = {*found.cut, *uncompared(view.table, backup.kind)}
-    return {"object": view.table.object(found.key), "asks": True, **compared(view, found.key, saved, left, tables)}
+    told = {"object": view.table.object(found.key), "asks": True, **object_of(view, saved, admins, left)}
+    return {**told, **compared(view, found.key, saved, left, tables)}

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import Http404
@@ -16,10 +15,11 @@ from django.utils.translation import pgettext
 from korrigo_backup.artifact.kinds import KINDS, has_media
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.djangoapp.location import requests_directory
+from korrigo_backup.djangoapp.look.permitted import is_known, may_ask
 from korrigo_backup.djangoapp.look.sent import host_look, sent, unanswered
 from korrigo_backup.djangoapp.models import Backups
 from korrigo_backup.djangoapp.status.page import NoBackupsError, seen
-from korrigo_backup.djangoapp.status.wording import attention, hint_of_request, in_language, local
+from korrigo_backup.djangoapp.status.wording import for_person, hint_of_request, in_language, local
 from korrigo_backup.errors import KorrigoBackupError, UsageError
 from korrigo_backup.requests.model import ID, BringBackRequest, PlanRequest, State
 from korrigo_backup.requests.spool import Spool
@@ -81,23 +81,6 @@ def _backup(name: str) -> Artifact | None:
 def can_be_looked_into(kind: Kind) -> bool:
     """Return whether backups of a kind hold rows that can be shown: also those of a Django backup."""
     return KINDS[kind].has_dump or KINDS[kind].loaded_by_django
-
-
-def may_ask(user: Any, text: str) -> bool:
-    """Return whether a user may ask for an object: by the permission to add such objects; a superuser for any table."""
-    if user.is_superuser:
-        return True
-    try:
-        named = parse_object(text).model.lower()
-    except UsageError:
-        return False
-    models = [model._meta for model in apps.get_models() if _is_named(model._meta, named)]  # noqa: SLF001
-    return bool(models) and all(user.has_perm(f"{one.app_label}.add_{one.model_name}") for one in models)
-
-
-def _is_named(options: Any, named: str) -> bool:
-    names = (options.label_lower, options.model_name, options.db_table.lower(), f"public.{options.db_table.lower()}")
-    return named.replace('"', "") in names
 
 
 def note(user: Any, name: str, words: str) -> None:
@@ -163,6 +146,11 @@ def ask_for_plan(user: Any, found: Spool, name: str, given: Mapping[str, str]) -
                 pgettext("korrigo_backup", "%(object)s is no object: write app.Model:key, as exams.Exam:12.")
                 % {"object": one}
             ) from None
+        if user.is_superuser and not is_known(one):
+            raise ValueError(
+                pgettext("korrigo_backup", "%(object)s: this site has no model and no table of that name.")
+                % {"object": one}
+            )
         if not may_ask(user, one):
             raise ValueError(
                 pgettext("korrigo_backup", "You may not add %(object)s: ask somebody who may.") % {"object": one}
@@ -266,7 +254,7 @@ def _plan(plan: UndeletePlan) -> dict[str, Any]:
             (f"{one.table}:{','.join(one.key)}" if one.key else one.table, in_language(one.words), one.left)
             for one in plan.conflicts
         ],
-        "findings": [attention(one) for one in plan.findings],
+        "findings": [for_person(one) for one in plan.findings],
     }
 
 

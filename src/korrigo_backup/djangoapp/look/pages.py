@@ -15,11 +15,11 @@ from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.credentials import HIDDEN, is_secret
 from korrigo_backup.djangoapp.location import erasure_directory
+from korrigo_backup.djangoapp.look.computed import OBJECT, ListColumn, computed, computed_details, list_columns
 from korrigo_backup.djangoapp.look.presented import Presented, migrations_of, presented
 from korrigo_backup.djangoapp.look.tables import (
     SavedTable,
     layout_of,
-    listed_columns,
     live_keys,
     live_row,
     tables_of,
@@ -31,15 +31,14 @@ from korrigo_backup.djangoapp.status.wording import in_language, local
 from korrigo_backup.erasure.ledger import NAME
 from korrigo_backup.erasure.marker import is_marked
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.rescue.saved_page import PAGE, LookTooLongError, look_into
+from korrigo_backup.rescue.saved.page import PAGE, LookTooLongError, look_into
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.kinds import Kind
     from korrigo_backup.artifact.manifest import ModelColumns
-    from korrigo_backup.rescue.saved_rows import SavedRow
     from korrigo_backup.status.model import Facts
 
 SHOWN, WHOLE = 80, 20_000
@@ -141,15 +140,16 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
     except KorrigoBackupError as problem:
         return {**values, "trouble": in_language(problem.message)}
     view = presented(table, saved.migrations)
-    columns = listed_columns(table, found.rows[0].columns, admins if view.is_alike else {}) if found.rows else []
+    admin = admins.get(table.model)
+    columns = list_columns(view, found.rows[0].columns, admin) if found.rows else []
+    left = uncompared(table, saved.dump.kind)
     keys = [key for one in found.rows if (key := one.values().get(table.key)) is not None] if table.key else []
     live = live_keys(table, keys)
     return {
         **values,
         "columns": columns,
-        "heads": [view.label(name) for name in columns],
         "is_alike": view.is_alike,
-        "rows": [_line(view, one, columns, live) for one in found.rows],
+        "rows": [_line(view, one.values(), columns, admin, live, left) for one in found.rows],
         "has_state": live is not None,
         "before": number - 1 if number > 1 else None,
         "after": number + 1 if found.has_next else None,
@@ -157,17 +157,41 @@ def rows(saved: Saved, table: SavedTable, query: Mapping[str, str], admins: Mapp
     }
 
 
-def _line(view: Presented, row: SavedRow, columns: list[str], live: set[str] | None) -> dict[str, Any]:
-    values, table = row.values(), view.table
-    key = values.get(table.key) if table.key else None
+def _line(
+    view: Presented,
+    values: Mapping[str, str | None],
+    columns: list[ListColumn],
+    admin: Any,
+    live: set[str] | None,
+    left: Collection[str],
+) -> dict[str, Any]:
+    key = values.get(view.table.key) if view.table.key else None
     return {
         "key": key,
-        "cells": [view.words(name, values.get(name)) or _shown(name, values.get(name), SHOWN) for name in columns],
+        "cells": list_cells(view, values, columns, admin, left),
         "is_gone": live is not None and key is not None and key not in live,
     }
 
 
-def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
+def list_cells(
+    view: Presented,
+    values: Mapping[str, str | None],
+    columns: Sequence[ListColumn],
+    admin: Any,
+    left: Collection[str] = (),
+) -> list[Any]:
+    """Return the cells of a row in a list, None for NULL and for what cannot be computed; `left` are not whole."""
+    asked = [one.entry for one in columns if not one.column]
+    made = iter(computed(view, values, asked, admin, left) if asked else ())
+    return [
+        view.words(one.column, values.get(one.column)) or _shown(one.column, values.get(one.column), SHOWN)
+        if one.column
+        else next(made)
+        for one in columns
+    ]
+
+
+def row(saved: Saved, table: SavedTable, key: str, admins: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the values of the page of a row: each saved value next to the live value. Http404 for no such row."""
     values = {"table": table, "key": key, "object": table.object(key), **heading(saved)}
     try:
@@ -180,7 +204,18 @@ def row(saved: Saved, table: SavedTable, key: str) -> dict[str, Any]:
     if found is None:
         raise Http404(f"the backup has no row {key}")
     view, left = presented(table, saved.migrations), uncompared(table, saved.dump.kind)
-    return {**values, **compared(view, key, found.values(), left, saved.tables)}
+    told = object_of(view, found.values(), admins, left)
+    return {**values, **told, **compared(view, key, found.values(), left, saved.tables)}
+
+
+def object_of(
+    view: Presented, values: Mapping[str, str | None], admins: Mapping[Any, Any], left: Collection[str]
+) -> dict[str, Any]:
+    """Return the object in the words of its model, and what its ModelAdmin computes: heading and value of each."""
+    admin = admins.get(view.table.model)
+    heads = computed_details(view, admin)
+    said, *made = computed(view, values, [OBJECT, *(one.entry for one in heads)], admin, left)
+    return {"said": said, "computed": [(one.head, value) for one, value in zip(heads, made, strict=True)]}
 
 
 def compared(
@@ -229,5 +264,5 @@ def _shown(column: str, text: str | None, most: int) -> str | None:
 
 def _too_long() -> str:
     return str(
-        pgettext("korrigo_backup", "This takes longer than a page may take: type korrigo-backup history on the host.")
+        pgettext("korrigo_backup", "This takes longer than a page may take: the operator of the host can look it up.")
     )

@@ -1,7 +1,7 @@
 """Saved values as the site's models present them: labels of fields, words of choices, links along foreign keys.
 
 Only where the backup has the migrations of the site for the model's app; else columns and values stay as they are. No
-method of a model or a form runs: labels and choices are data of the fields.
+method of a model or a form runs here: labels and choices are data of the fields. `computed` runs them.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.apps import apps
 from django.contrib.sessions.base_session import AbstractBaseSession
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connections, router, transaction
 from django.db.models import BinaryField, QuerySet
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.kinds import Kind
     from korrigo_backup.artifact.manifest import Manifest
-
-_COLUMNS = 7
-"""Columns of a list."""
 
 
 class SavedTable(NamedTuple):
@@ -117,11 +114,6 @@ def models_of(user: Any) -> list[SavedTable]:
     return sorted((one for one in found if one.key and _may_see(user, one)), key=lambda one: one.label)
 
 
-def asked_columns(table: SavedTable, admins: Mapping[Any, Any]) -> list[str]:
-    """Return the columns of a list of rows that are asked for, before it is known which the backup has."""
-    return listed_columns(table, [field.column for field in table.model._meta.concrete_fields], admins)  # noqa: SLF001
-
-
 def _may_see(user: Any, table: SavedTable) -> bool:
     model = table.model
     if holds_credentials(plain_parts(table.name)[1]) or (model and issubclass(model, AbstractBaseSession)):
@@ -132,24 +124,6 @@ def _may_see(user: Any, table: SavedTable) -> bool:
         return False
     options = (model._meta.auto_created or model)._meta  # noqa: SLF001 - Django's own way
     return any(user.has_perm(f"{options.app_label}.{verb}_{options.model_name}") for verb in ("view", "change"))
-
-
-def listed_columns(table: SavedTable, columns: Sequence[str], admins: Mapping[Any, Any]) -> list[str]:
-    """Return the columns of a list: those of the site's ModelAdmin if the backup has them, else the first columns."""
-    admin = admins.get(table.model)
-    chosen = [name for name in (_column(table.model, one) for one in admin.list_display) if name] if admin else []
-    if not chosen or not set(chosen) <= set(columns):
-        chosen = list(columns)
-    first = [table.key] if table.key in columns else []
-    return [*first, *(name for name in chosen if name not in first)][:_COLUMNS]
-
-
-def _column(model: Any, name: Any) -> str | None:
-    """Return the column of an entry of `list_display` that is a field; computed entries are not run on old rows."""
-    try:
-        return str(model._meta.get_field(name).column) if isinstance(name, str) else None  # noqa: SLF001
-    except (FieldDoesNotExist, AttributeError):
-        return None
 
 
 def live_keys(table: SavedTable, keys: Sequence[str]) -> set[str] | None:

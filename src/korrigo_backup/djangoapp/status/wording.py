@@ -11,7 +11,7 @@ from django.utils.translation import get_language, pgettext, to_locale
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.core.language import Language, language
-from korrigo_backup.run.record import Outcome
+from korrigo_backup.run.record import Outcome, Verb
 from korrigo_backup.translation.catalogue import translator
 
 if TYPE_CHECKING:
@@ -101,6 +101,18 @@ def attention(finding: Finding) -> Attention:
     return Attention(finding.id, finding.level.value, in_language(finding.message), hint, has_command)
 
 
+def for_person(finding: Finding) -> Attention:
+    """Return a finding for a person without a shell on the host: no command stands in it."""
+    hint = hint_of_request(finding.hint) if finding.hint else ""
+    return Attention(
+        finding.id,
+        finding.level.value,
+        in_language(finding.message),
+        [Piece(hint, is_command=False)] if hint else [],
+        has_command=True,
+    )
+
+
 def hint_of_request(text: str) -> str:
     """Return a next step for a person without a shell on the host, who can type no command and no option."""
     if _TYPED.search(text):
@@ -112,13 +124,53 @@ def run(record: Record) -> Run:
     """Return a line of the journal as the page shows it."""
     return Run(
         began=local(record.started),
-        what=f"{record.verb} {in_language(record.subject)}".rstrip(),
+        what=_operation(record),
         outcome=record.outcome.value,
         outcome_label=_outcome(record.outcome),
         message=in_language(record.message),
         seconds=record.seconds,
         by=record.by,
     )
+
+
+def _operation(record: Record) -> str:
+    """Return an operation with its subject."""
+    label = verb_label(record.verb)
+    if not record.subject:
+        return label
+    words = {"verb": label, "subject": in_language(record.subject)}
+    return str(pgettext("korrigo_backup", "%(verb)s %(subject)s") % words)
+
+
+def verb_label(verb: str) -> str:
+    """Return the name of an operation of the journal; that of another version stays as it is."""
+    words = {
+        Verb.BACKUP: pgettext("korrigo_backup", "backup"),
+        Verb.NIGHTLY: pgettext("korrigo_backup", "nightly"),
+        Verb.VERIFY: pgettext("korrigo_backup", "verify"),
+        Verb.DRILL: pgettext("korrigo_backup", "drill"),
+        Verb.INCIDENT: pgettext("korrigo_backup", "incident"),
+        Verb.COMPARE: pgettext("korrigo_backup", "compare"),
+        Verb.COPY: pgettext("korrigo_backup", "copy"),
+        Verb.PRUNE_COPIES: pgettext("korrigo_backup", "prune copies"),
+        Verb.POINT: pgettext("korrigo_backup", "point"),
+        Verb.RESTORE: pgettext("korrigo_backup", "restore"),
+        Verb.RESTORE_IN_PLACE: pgettext("korrigo_backup", "restore in place"),
+        Verb.RESTORE_BY_DJANGO: pgettext("korrigo_backup", "restore by Django"),
+        Verb.RESTORE_FILES: pgettext("korrigo_backup", "restore files"),
+        Verb.ROLLBACK: pgettext("korrigo_backup", "rollback"),
+        Verb.REBUILD: pgettext("korrigo_backup", "rebuild"),
+        Verb.UNDELETE: pgettext("korrigo_backup", "undelete"),
+        Verb.REVERT: pgettext("korrigo_backup", "revert"),
+        Verb.RESTORE_TABLE: pgettext("korrigo_backup", "restore of a table"),
+        Verb.FORGET: pgettext("korrigo_backup", "forget"),
+        Verb.DOCTOR: pgettext("korrigo_backup", "doctor"),
+        Verb.CANARY: pgettext("korrigo_backup", "canary"),
+        Verb.BENCH: pgettext("korrigo_backup", "bench"),
+        Verb.KIT: pgettext("korrigo_backup", "kit"),
+        "prune": pgettext("korrigo_backup", "prune"),
+    }
+    return str(words.get(verb, verb))
 
 
 def kind_label(kind: Kind) -> str:

@@ -286,6 +286,7 @@ _CHANGES: dict[str, Callable[..., object]] = {
 }
 _QUESTIONS: dict[str, Callable[..., object]] = {
     "require": MediaTree.require,
+    "require_writable": MediaTree.require_writable,
     "read_only": lambda tree: tree.read_only,
     "facts": lambda tree: asdict(tree.facts()),
     "exists": MediaTree.exists,

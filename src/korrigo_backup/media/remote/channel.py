@@ -48,6 +48,7 @@ _SENT = (
     "media/places",
     "media/put",
     "media/single_files",
+    "media/writable",
     "media/tree",
     "media/remote/frames",
     "media/remote/agent",

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from korrigo_backup.postgres.dump.column_types import column_types, created_table, parents
 from korrigo_backup.postgres.dump.scan import DumpScanner
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
 _COLUMN = re.compile(r'"((?:[^"]|"")+)"|([^\s",]+)')
 _ENCODING = re.compile(rb"SET client_encoding = '([^']+)'")
@@ -36,12 +37,16 @@ class TableRows:
 
 @dataclass(frozen=True)
 class TableText:
-    """As `TableRows`, with the rows as text: blocks of whole rows, each row with its line break, in constant memory."""
+    """As `TableRows`, with the rows as text: blocks of whole rows, each row with its line break, in constant memory.
+
+    `types` are those of the columns, as far as the dump has them.
+    """
 
     table: str
     columns: tuple[str, ...]
     encoding: str
     blocks: Iterator[bytes]
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class _Begin:
     table: str
     columns: bytes
     encoding: str
+    types: dict[str, str]
 
 
 class _End:
@@ -70,7 +76,7 @@ def tables(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iter
 def texts(pieces: Iterable[bytes], source: str, wanted: Container[str]) -> Iterator[TableText]:
     """Yield the `wanted` tables as `tables` does, for a search that splits no rows."""
     for begin, columns, rest in _copies(pieces, source, wanted):
-        yield TableText(begin.table, columns, begin.encoding, whole_lines(rest))
+        yield TableText(begin.table, columns, begin.encoding, whole_lines(rest), begin.types)
 
 
 def layouts(pieces: Iterable[bytes], source: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -137,6 +143,7 @@ class _RowScanner(DumpScanner):
         self._wanted = wanted
         self._taking = False
         self._encoding = "UTF8"
+        self._statements: dict[str, bytes] = {}
         self._taken: list[_Event] = []
 
     def taken(self) -> list[_Event]:
@@ -148,10 +155,20 @@ class _RowScanner(DumpScanner):
         used = super()._understood(statement, buffer, after)
         if found := _ENCODING.fullmatch(statement):
             self._encoding = found[1].decode()
+        elif name := created_table(statement):
+            self._statements[self._qualified(name)] = statement
         elif self._state == self._in_copy and self._table in self._wanted:
             self._taking = True
-            self._taken.append(_Begin(self._table, self._columns, self._encoding))
+            self._taken.append(_Begin(self._table, self._columns, self._encoding, self._types(self._table)))
         return used
+
+    def _types(self, table: str) -> dict[str, str]:
+        """Return the types of a table's columns, those of the tables from which it inherits among them."""
+        statement = self._statements.get(table, b"")
+        types = column_types(statement)
+        for parent in parents(statement):
+            types = self._types(self._qualified(parent)) | types
+        return types
 
     def _in_copy(self, buffer: bytes, position: int, *, final: bool) -> int | None:
         after = super()._in_copy(buffer, position, final=final)

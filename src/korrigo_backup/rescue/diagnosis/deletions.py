@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from korrigo_backup.rescue.diagnosis.offers import TableState
 
@@ -72,3 +72,18 @@ class Deletions:
             found |= new
             waiting += new
         return frozenset(found)
+
+
+def only_replaced(replaced: Iterable[TableState], newer: Sequence[TableState]) -> tuple[TableState, ...]:
+    """Return those tables of a safety backup that have rows which no newer dump has; `newer` are states of such."""
+    return tuple(one for one in replaced if not any(_has_rows_of(other, one) for other in newer))
+
+
+def _has_rows_of(state: TableState, replaced: TableState) -> bool:
+    """Return whether a newer dump has the same missing rows as a safety backup, as far as keys and counts tell."""
+    here, there = state.change, replaced.change
+    if here is None or there is None or state.table != replaced.table or state.moment.after <= replaced.moment.after:
+        return False
+    if there.removed == len(there.removed_keys):
+        return set(there.removed_keys) <= set(here.removed_keys)
+    return (here.removed, here.removed_keys) == (there.removed, there.removed_keys)

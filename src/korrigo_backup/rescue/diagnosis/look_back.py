@@ -19,7 +19,7 @@ from korrigo_backup.rescue.diagnosis.steps import (
     find_large_steps,
     read_steps,
 )
-from korrigo_backup.rescue.table_changes import PASSING
+from korrigo_backup.rescue.history.table_changes import PASSING
 from korrigo_backup.verify.dump_source import open_unread
 
 if TYPE_CHECKING:

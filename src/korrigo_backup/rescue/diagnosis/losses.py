@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.rescue.diagnosis.deletions import holding
+from korrigo_backup.rescue.diagnosis.deletions import holding, only_replaced
 from korrigo_backup.rescue.diagnosis.live_files import file_moments, file_state
 from korrigo_backup.rescue.diagnosis.live_site import rows_since
 from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
-from korrigo_backup.rescue.diagnosis.offers import FileState, TableState
+from korrigo_backup.rescue.diagnosis.offers import FileState, TableState, states_of
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
+from korrigo_backup.rescue.history.row_changes import LIVE
+from korrigo_backup.rescue.history.table_changes import PASSING
+from korrigo_backup.rescue.history.tables import live_tables, saved_tables
 from korrigo_backup.rescue.points import unread_of_django
-from korrigo_backup.rescue.row_changes import LIVE
+from korrigo_backup.rescue.relations import references_by_models
 from korrigo_backup.rescue.source_dumps import newest_replaced, of_the_site
-from korrigo_backup.rescue.table_changes import PASSING
-from korrigo_backup.rescue.table_history import live_tables, saved_tables
 from korrigo_backup.site.erasures import LedgerFiles
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     which a safety backup has rows that are not live: a restore has replaced them. `steps` are those between two dumps
     in which many rows of a table changed or vanished, newest first; `often` tables have many of them, and `ordinary`
     tables changed by few rows at a time. `unseen` names parts that could not be looked at, each with the reason.
-    `references` are the foreign keys of the live database: a table, and the table that its rows refer to.
+    `references` are the foreign keys of the live database, and the relations that the site's models declare besides
+    between tables that have lost rows: a table, and the table that its rows refer to.
     """
 
     dumps: int
@@ -99,12 +101,22 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
         steps=tuple(found.steps),
         often=tuple(sorted(found.often)),
         ordinary=tuple(sorted(found.ordinary)),
-        replaced=_replaced(points, live, present) if present else (),
+        replaced=only_replaced(_replaced(points, live, present), states_of(tables, found.steps)) if present else (),
         files=files,
         file_moments=tuple(one for one in changes_of_files if one.is_loss),
         unseen=tuple(unseen),
-        references=holding(live.taken.references()) if live.taken else (),
+        references=_references(live, lost),
     )
+
+
+def _references(live: LiveSite, lost: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Return which tables are above which; the site's Django is asked only if several tables have lost rows."""
+    if live.taken is None:
+        return ()
+    held = live.taken.references()
+    known = {(table, to) for table, to, _ in held}
+    named = references_by_models(live.site, lost) if len(lost) > 1 else ()
+    return holding([*held, *(one for one in named if one[:2] not in known)])
 
 
 class TableDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,9 +141,10 @@ def diagnose_table(points: Points, live: LiveSite, table: str) -> TableDiagnosis
     problems = tuple(back.problems)
     if seen.present is None:
         return TableDiagnosis(steps=steps, unread=unread, problems=problems)
+    tables = _table_states(points, live, seen.present, changes)
     return TableDiagnosis(
-        tables=_table_states(points, live, seen.present, changes),
-        replaced=_replaced(points, live, seen.present, {table}),
+        tables=tables,
+        replaced=only_replaced(_replaced(points, live, seen.present, {table}), states_of(tables, steps)),
         steps=steps,
         unread=unread,
         problems=problems,

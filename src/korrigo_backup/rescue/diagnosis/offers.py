@@ -13,11 +13,11 @@ import msgspec
 
 from korrigo_backup.compare.differences import Counted, FileChange, RowChange  # noqa: TC001 - msgspec reads them
 from korrigo_backup.core.counted import counted
-from korrigo_backup.rescue.diagnosis.deletions import Deletions
+from korrigo_backup.rescue.diagnosis.deletions import Deletions, only_replaced
 from korrigo_backup.rescue.diagnosis.moments import TableMoment  # noqa: TC001 - msgspec reads it
 from korrigo_backup.rescue.diagnosis.steps import is_many
+from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.objects import written_object
-from korrigo_backup.rescue.row_changes import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -107,8 +107,8 @@ class RescueFacts:
 def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
     """Return the ways back, that which loses least first; `commands` are those of this version."""
     steps = [one for one in facts.steps if one.is_open]
-    states = [*facts.tables, *map(_state_before, steps)]
-    replaced = [one for one in facts.replaced if not any(_has_rows_of(other, one) for other in states)]
+    states = states_of(facts.tables, steps)
+    replaced = only_replaced(facts.replaced, states)
     tops = _tops(states, facts.references)
     found = [made for one, below in tops for made in _of_rows(one, commands, below)]
     found += [
@@ -161,16 +161,6 @@ SERVES = "none, the site serves"
 _SHORT = "while the data are swapped: korrigo-backup plan has the seconds"
 
 
-def _has_rows_of(state: TableState, replaced: TableState) -> bool:
-    """Return whether a newer dump has the same missing rows as a safety backup, as far as keys and counts tell."""
-    here, there = state.change, replaced.change
-    if here is None or there is None or state.table != replaced.table or state.moment.after <= replaced.moment.after:
-        return False
-    if there.removed == len(there.removed_keys):
-        return set(there.removed_keys) <= set(here.removed_keys)
-    return (here.removed, here.removed_keys) == (there.removed, there.removed_keys)
-
-
 def _of_rows(
     state: TableState, commands: Container[str], below: Sequence[str], *, replaced: bool = False
 ) -> list[Offer]:
@@ -209,6 +199,11 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
             command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}",
         )
     ]
+
+
+def states_of(tables: Sequence[TableState], steps: Sequence[TableStep]) -> list[TableState]:
+    """Return tables that differ, and tables against the state before each step that still has missing rows."""
+    return [*tables, *(_state_before(one) for one in steps if one.is_open)]
 
 
 def _state_before(step: TableStep) -> TableState:

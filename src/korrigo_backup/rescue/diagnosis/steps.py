@@ -14,7 +14,7 @@ import msgspec
 
 from korrigo_backup.compare.differences import RowChange  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, TableMoment
-from korrigo_backup.rescue.row_changes import LIVE
+from korrigo_backup.rescue.history.row_changes import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -27,23 +27,23 @@ from korrigo_backup.rescue.diagnosis.offers import (
     offers,
 )
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
-from korrigo_backup.rescue.file_history import FileHistory, file_history, live_file, relative, saved_file
+from korrigo_backup.rescue.history.files import FileHistory, file_history, live_file, relative, saved_file
+from korrigo_backup.rescue.history.row_changes import LIVE, RowEventKind
+from korrigo_backup.rescue.history.rows import HistorySource, RowHistory, row_history
+from korrigo_backup.rescue.history.tables import TableHistory, table_history
 from korrigo_backup.rescue.media_files.saved import near_files
 from korrigo_backup.rescue.objects import parse_object
 from korrigo_backup.rescue.points import before
-from korrigo_backup.rescue.row_changes import LIVE, RowEventKind
-from korrigo_backup.rescue.row_history import HistorySource, RowHistory, row_history
 from korrigo_backup.rescue.source_dumps import of_the_site
-from korrigo_backup.rescue.table_history import TableHistory, table_history
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.rescue.diagnosis.live_site import LiveSite
+    from korrigo_backup.rescue.history.row_changes import RowEvent
     from korrigo_backup.rescue.objects import NamedTable
     from korrigo_backup.rescue.points import Points
-    from korrigo_backup.rescue.row_changes import RowEvent
     from korrigo_backup.rescue.site_tables import NamedRow, SiteTables
 
 

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-SHOWN = 1000
+SHOWN = 10_000
 """Files of each kind that a plan names."""
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class FilesPlan(msgspec.Struct, frozen=True, kw_only=True):
 def left_as_they_are(plan: FilesPlan) -> PartlyDone:
     """Return the error for files that were asked for and were left: of those that are no plain files, if there are."""
     count = plan.irregular_count or plan.conflict_count
-    names = first_of(list(map(printable, plan.conflicts[:count])), _SHOWN, count=count)
+    names = first_of(list(map(printable, plan.conflicts[:count])), count=count)
     if plan.irregular_count:
         words = f"{names}: live as a link, as a directory or behind a link, and left as it is"
         hint = "--overwrite replaces plain files alone: move these away, then run it again"

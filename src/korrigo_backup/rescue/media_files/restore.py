@@ -23,6 +23,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out
 from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
+from korrigo_backup.media.room import require_place
 from korrigo_backup.media.single_files import ABSENT, OTHER, SAME, PutFile, WantedFile
 from korrigo_backup.recovery.put_files import (
     FilesHead,
@@ -33,8 +34,8 @@ from korrigo_backup.recovery.put_files import (
     write_files_record,
 )
 from korrigo_backup.recovery.undelete import DONE, PENDING
-from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import load_files
+from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.media_files.lock import files_lock
 from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are
 from korrigo_backup.rescue.media_files.saved import files_of, has_link, media_named, near_files
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.media.port import Tree
     from korrigo_backup.site.site import Site
-
-_SHOWN = 3
 
 
 def restore_files(
@@ -128,7 +127,7 @@ class _FilesRestore:
         erased = erased_among_files(self._site, ((self._backups[name], paths) for name, paths in by_backup.items()))
         if erased and len(erased) == len(selection.files):
             raise Refused(
-                f"{printable(first_of(sorted(erased), _SHOWN))}: erased on request, and so not brought back",
+                f"{printable(first_of(sorted(erased)))}: erased on request, and so not brought back",
                 hint="korrigo-backup forget --list; only a restore of a backup under a hold brings it back",
                 id_="erasure.file",
             )
@@ -140,6 +139,7 @@ class _FilesRestore:
         hint = "move it away, or leave the file out; the saved files below a link are those of another place"
         self._directories = self._tree.single_files.missing_directories([one.path for one in self._put], hint)
         sizes = [one.size for one in chosen]
+        require_place(self._tree, [one.path for one in chosen], sum(size or 0 for size in sizes))
         return FilesPlan(
             asked=asked,
             sources={name: count for name in self._backups if (count := sum(one.artifact == name for one in chosen))},
@@ -163,7 +163,7 @@ class _FilesRestore:
             signed = [one for one in backups if one.authenticity is Authenticity.AUTHENTIC]
             left = [one.name for one in backups if one not in signed]
             found = (
-                [warning("artifact.unsigned", f"not signed by this site, and passed over: {first_of(left, _SHOWN)}",
+                [warning("artifact.unsigned", f"not signed by this site, and passed over: {first_of(left)}",
                          "name it, with --allow-unsigned")] if left else []
             )  # fmt: skip
             if not signed:
@@ -198,7 +198,7 @@ class _FilesRestore:
     def _absent(self, missing: Sequence[str], backups: Sequence[Artifact]) -> NotFound:
         if other := self._other_backup(missing[0], backups):
             return NotFound(
-                f"{printable(first_of(missing, _SHOWN))}: not found in {listed([one.name for one in backups])}",
+                f"{printable(first_of(missing))}: not found in {listed([one.name for one in backups])}",
                 hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {other.name}",
                 id_="rescue.no_file",
             )
@@ -211,7 +211,7 @@ class _FilesRestore:
         near = near_files(missing[0], backups)
         where = backups[0].name if len(backups) == 1 else f"any of {len(backups)} media backups"
         return NotFound(
-            f"{printable(first_of(missing, _SHOWN))}: not found in {where}",
+            f"{printable(first_of(missing))}: not found in {where}",
             hint=f"did you mean {' or '.join(map(printable, near))}?"
             if near
             else "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'",

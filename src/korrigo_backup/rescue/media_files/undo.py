@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 ONLY_FILES = {"only": "files"}
 """The reason in the journal of a rollback that undoes a restore of files: it is no undo of a whole restore."""
 
-_SHOWN = 3
-
 
 class FilesUndoPlan(msgspec.Struct, frozen=True):
     """The effect of the undo: the files that are removed, and those that are overwritten by their former content.
@@ -81,14 +79,7 @@ def undo_restore_of_files(
                 hint=f"take that back first: korrigo-backup rollback --undo {later.stamp}",
                 id_="undo.touched",
             )
-        with explained("look at the files that were put"):
-            changed = tree_of(site, head).single_files.changed(head.change)
-        if changed:
-            raise Refused(
-                f"changed since the restore of files: {first_of(list(map(printable, changed)), _SHOWN)}",
-                hint="move what was changed away, then run it again; what is gone is no obstacle",
-                id_="files.changed",
-            )
+        _require_undoable(site, head)
         erased = erased_among_files(site, [(CopiedData(head.created), head.replaced.keys())])
         undone = _without(head, erased)
         former = len(undone.replaced)
@@ -110,11 +101,25 @@ def undo_restore_of_files(
                 left = undo_files(site, catalog.directory, undone)
             if left:
                 raise PartlyDone(
-                    f"undone but for files that were changed meanwhile: {first_of(list(map(printable, left)), _SHOWN)}",
+                    f"undone but for files that were changed meanwhile: {first_of(list(map(printable, left)))}",
                     hint=f"korrigo-backup history --file {quote(left[0])} shows how it stood",
                     state="the restore of files is undone, except for these files",
                 )
     return plan
+
+
+def _require_undoable(site: Site, head: FilesHead) -> None:
+    """Raise Refused if a file was changed since it was put, or if this user may not take it away."""
+    tree = tree_of(site, head)
+    with explained("look at the files that were put"):
+        changed = tree.single_files.changed(head.change)
+    if changed:
+        raise Refused(
+            f"changed since the restore of files: {first_of(list(map(printable, changed)))}",
+            hint="move what was changed away, then run it again; what is gone is no obstacle",
+            id_="files.changed",
+        )
+    tree.require_writable([one.path for one in head.files])
 
 
 def _without(head: FilesHead, erased: Collection[str]) -> FilesHead:

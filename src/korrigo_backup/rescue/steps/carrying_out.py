@@ -14,7 +14,7 @@ from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.files import stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
-from korrigo_backup.rescue.steps.overwriting import overwritten_lines
+from korrigo_backup.rescue.steps.overwriting import exchanges, overwritten_lines
 from korrigo_backup.rescue.steps.relinking import relinking
 from korrigo_backup.rescue.steps.transaction import (
     changed_meanwhile,
@@ -80,7 +80,7 @@ class CarryingOut:
             created=datetime.now(UTC),
             media=str(media),
             tables=tuple(
-                RecordedTable(one.live.schema, one.live.table, one.columns, one.key)
+                RecordedTable(one.live.schema, one.live.table, one.recorded, one.key)
                 for one in (*tables, *linked_tables)
             ),
         )
@@ -91,12 +91,13 @@ class CarryingOut:
         paths = self._work.files.paths
         running.listen(UndeleteFiles(len(paths)))
         write_record(place.directory, head)
-        stage = media.stage(place.stamp)
-        try:
-            stage_files(self._work.files, place.points, stage)
-            stage.finish()
-        finally:
-            stage.close()
+        with explained("stage the files beside the media"):
+            stage = media.stage(place.stamp)
+            try:
+                stage_files(self._work.files, place.points, stage)
+                stage.finish()
+            finally:
+                stage.close()
         inodes = media.single_files.staged(place.stamp, sorted(paths))
         files = tuple(PutFile(path, paths[path], inode) for path, inode in zip(sorted(paths), inodes, strict=True))
         hint = "bring the rows back alone with --no-files, and the file by hand"
@@ -107,6 +108,8 @@ class CarryingOut:
     def _insert(self, plan: UndeletePlan, tables: Sequence[StagedTable]) -> list[bytes]:
         """Insert and prove; return the lines of the record for live rows that were linked again."""
         inserted, relinked = 0, list[bytes]()
+        for statement in exchanges(self._work.rows, tables):
+            self._work.session.run(f"{statement}; {FROM_SITE_PATH}")
         for statement in statements(tables, self._work.relations):
             inserted += sum(self._work.session.ask(f"{statement}; {FROM_SITE_PATH}", tuple[int, ...]))
         if inserted != plan.count:

@@ -13,16 +13,16 @@ from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.closure import RowMark
 from korrigo_backup.rescue.erased_rows import tables_to_judge
-from korrigo_backup.rescue.live_tables import downward, upward
+from korrigo_backup.rescue.history.table_changes import MIGRATIONS, PASSING
 from korrigo_backup.rescue.points import database_proof, find_dump
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.relations import downward, upward
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit
 from korrigo_backup.rescue.steps.conditions import run_condition
 from korrigo_backup.rescue.steps.content_types import CONTENT_TYPES
 from korrigo_backup.rescue.steps.roots import key_condition
 from korrigo_backup.rescue.steps.trusted import require_trusted
-from korrigo_backup.rescue.table_changes import MIGRATIONS, PASSING
 from korrigo_backup.run.step import UndeleteStaging
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.points import Points
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedTable
     from korrigo_backup.rescue.steps.roots import Roots
     from korrigo_backup.run.step import Listener

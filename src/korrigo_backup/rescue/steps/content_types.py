@@ -11,7 +11,7 @@ from korrigo_backup.postgres.sql import identifier
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
 
 CONTENT_TYPES = "django_content_type"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from korrigo_backup.rescue.objects import plain_parts
-from korrigo_backup.rescue.steps.rules import qualified
+from korrigo_backup.rescue.objects import plain_parts, qualified
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -12,13 +12,14 @@ from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import OVER
+from korrigo_backup.rescue.steps.exchanging import Changing, freeing, or_freed, prepare
 from korrigo_backup.rescue.steps.roots import key_condition
 from korrigo_backup.rescue.undelete_plan import OverwrittenRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.site_tables import NamedRow
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
@@ -36,7 +37,36 @@ def overwriting(table: StagedTable, condition: str) -> str:
     sets = ", ".join(f"{identifier(name)} = g.{identifier(name)}" for name in _columns(table))
     return (
         f"UPDATE ONLY {table.live.sql} l SET {sets} FROM {table.gone} g, {table.over} o WHERE {table.same('l', 'g')}"
-        f" AND {table.same('o', 'g')} AND {table.content('l')} = {table.content('o')} AND g.{OVER} AND {condition}"
+        f" AND {table.same('o', 'g')} AND {_as_planned(table)} AND g.{OVER} AND {condition}"
+    )
+
+
+def _as_planned(table: StagedTable) -> str:
+    return or_freed(table.number, f"{table.content('l')} = {table.content('o')}")
+
+
+def exchanges(rows: StagedRows, tables: Iterable[StagedTable], *, coming: bool = False) -> list[str]:
+    """Return the statements by which live rows that are overwritten give up the unique values of others of them.
+
+    `coming`: also those of the rows that are inserted.
+    """
+    overwritten = [one for one in tables if one.overwrites]
+    prepare(rows.session, [one.number for one in overwritten])
+    return [statement for one in overwritten for statement in freeing(rows.session, _changing(one, coming=coming))]
+
+
+def _changing(table: StagedTable, *, coming: bool) -> Changing:
+    def new(name: str) -> str:
+        return f"CAST(g.{identifier(name)} AS text)" if name in table.columns else "NULL::text"
+
+    return Changing(
+        table.number,
+        table.live,
+        tuple(_columns(table)),
+        f"FROM ONLY {table.live.sql} l JOIN {table.gone} g ON {table.same('l', 'g')} JOIN {table.over} o"
+        f" ON {table.same('o', 'g')} WHERE g.{PICKED} AND g.{OVER} AND {_as_planned(table)}",
+        new,
+        ((f"FROM {table.gone} g WHERE g.{PICKED} AND NOT g.{OVER}", new),) if coming else (),
     )
 
 

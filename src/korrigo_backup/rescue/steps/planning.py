@@ -14,7 +14,8 @@ from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, Planned
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
     from korrigo_backup.rescue.steps.roots import Roots
 
@@ -24,11 +25,12 @@ _WHY = {RowMark.ROOT: Why.ASKED, RowMark.WITH: Why.WITH, RowMark.NEEDS: Why.NEED
 def planned_table(rows: StagedRows, table: StagedTable) -> PlannedTable:
     """Return the picked rows of a table for the plan."""
     numbers = {mark: rows.count(f"g.{MARK} = {mark}", table) for mark in RowMark}
+    cast = "" if table.has_key else "::text"  # the columns of a table without a key may have no order
+    order = ", ".join(f"g.{identifier(one)}{cast}" for one in table.key)
     query = (
         "SELECT coalesce(json_agg(json_build_array(k, m, n)), '[]') FROM (SELECT"
         f" {table.key_text('g')} AS k, g.{MARK} AS m, {table.name_text('g')} AS n FROM {table.gone} g"
-        f" WHERE g.{PICKED} ORDER BY g.{MARK} DESC, {', '.join(f'g.{identifier(one)}::text' for one in table.key)}"
-        f" LIMIT {SHOWN_ROWS}) x"
+        f" WHERE g.{PICKED} ORDER BY g.{MARK} DESC, {order} LIMIT {SHOWN_ROWS}) x"
     )
     found = rows.session.ask(query, tuple[tuple[tuple[str | None, ...], int, str | None], ...])
     return PlannedTable(

@@ -12,9 +12,10 @@ from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.undelete import read_rows
 from korrigo_backup.rescue.closure import refers_to
-from korrigo_backup.rescue.live_tables import described_relations, downward, read_tables
+from korrigo_backup.rescue.relations import described_relations, downward
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps
 from korrigo_backup.rescue.values.undo_values import UndoValues
 from korrigo_backup.site.erasures import entries_about, ledger_keys
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead
-    from korrigo_backup.rescue.live_tables import RowRelation, TableLayout
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.site.site import Site
 
 OTHERS = "korrigo-backup rollback --undo ID, korrigo-backup list shows the ids"
-
-_SHOWN = 3
 
 
 class RecordedRows:
@@ -42,7 +42,7 @@ class RecordedRows:
         self._session = session
         self._head = head
         self._record = record
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._relations: tuple[RowRelation, ...] = described_relations(site, session, self._live)
         self._values = UndoValues(session, self._table, lambda number: head.tables[number].key)
         self.erased: dict[str, int] = {}
@@ -160,7 +160,7 @@ class RecordedRows:
         lost = self._session.ask(query, list[tuple[str | None, ...]])
         keys = [",".join(value or "" for value in key) for key in lost]
         raise Refused(
-            f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys, _SHOWN)}",
+            f"rows of {live.name} were changed or deleted since the {self._head.verb}: {first_of(keys)}",
             hint=self._way_on,
             id_="undelete.changed",
         )
@@ -185,6 +185,8 @@ class RecordedRows:
             self._require_no_children(number, numbers)
         expected = sum(count for _, count in self._counts())
         expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
+        for statement in self._values.exchanges():
+            self._session.run(f"{statement}; {FROM_SITE_PATH}")
         steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
         if any(steps) and sum(self._session.ask(f"{in_steps(*steps)}; {FROM_SITE_PATH}", tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")

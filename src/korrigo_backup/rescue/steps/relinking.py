@@ -12,7 +12,7 @@ from korrigo_backup.rescue.steps.transaction import content_hash
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
     from korrigo_backup.rescue.undelete_plan import EmptiedLink
 

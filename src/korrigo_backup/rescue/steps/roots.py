@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.core.site_description import Description
-    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.site.site import Site
 
@@ -116,7 +116,7 @@ def _parts(tables: SiteTables, row: NamedRow) -> Iterator[NamedRow]:
     """Yield the live rows of the models from which a row's model inherits: they have its key."""
     for one in ancestors(tables.description, row.table.table, tables.live):
         table = one.table
-        key = [name for name, _ in tables.live[table].key]
+        key = tables.live[table].key
         if len(key) == len(row.values):
             yield NamedRow(NamedTable(table), dict(zip(key, row.key.values(), strict=True)), row.values)
 

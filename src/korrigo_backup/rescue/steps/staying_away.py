@@ -15,10 +15,9 @@ from korrigo_backup.rescue.staged_rows import MARK, ROW
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
 
-_SHOWN = 3
 Place = tuple[str, int]
 """A row of the backup: its table and number."""
 _TYPED = 20
@@ -49,8 +48,7 @@ def rows_staying_away(rows: StagedRows, relations: Sequence[RowRelation], comman
         found.append(
             warning(
                 "undelete.apart",
-                f"deleted rows of {table} refer to these rows, and were not deleted with them:"
-                f" {first_of(objects, _SHOWN)}",
+                f"deleted rows of {table} refer to these rows, and were not deleted with them: {first_of(objects)}",
                 f"they stay away; to bring them back afterwards: {_bringing(command, table, objects)}",
             )
         )
@@ -59,7 +57,7 @@ def rows_staying_away(rows: StagedRows, relations: Sequence[RowRelation], comman
             warning(
                 "undelete.apart",
                 f"these rows were linked with deleted rows of {table}, which were not deleted with them:"
-                f" {first_of(objects, _SHOWN)}",
+                f" {first_of(objects)}",
                 f"these and the links stay away; to bring them back afterwards: {_bringing(command, table, objects)}",
             )
         )

@@ -18,10 +18,8 @@ from korrigo_backup.rescue.staged_rows import MARK, OVER, ROW
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def rows_elsewhere(rows: StagedRows, relations: Sequence[RowRelation]) -> list[F
     return [
         warning(
             "undelete.elsewhere",
-            f"live rows referred to these rows, and refer to others now: {first_of(objects, _SHOWN)}",
+            f"live rows referred to these rows, and refer to others now: {first_of(objects)}",
             f"they stay as they are now; --overwrite {objects[0]} makes a row that of the backup",
         )
         for objects in by_table.values()

@@ -119,7 +119,7 @@ def inserted_lines(tables: Mapping[int, StagedTable]) -> str:
     """Return the query for the lines of the record: one for each inserted row; tables have their number in its head."""
     return " UNION ALL ".join(
         f"SELECT json_build_object('table', {number}, 'key', {one.key_text('g')},"
-        f" 'hash', {content_hash(one.content('g'))}::text) FROM {one.gone} g WHERE g.{PICKED} AND NOT g.{OVER}"
+        f" 'hash', {content_hash(one.recorded_content('g'))}::text) FROM {one.gone} g WHERE g.{PICKED} AND NOT g.{OVER}"
         for number, one in tables.items()
     )
 

@@ -12,19 +12,22 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out, rows_left_out
 from korrigo_backup.errors import UsageError
+from korrigo_backup.media.room import require_place
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.rescue.closure import close
 from korrigo_backup.rescue.conflicts import Conflicts
 from korrigo_backup.rescue.erased_rows import erased_among_picked
-from korrigo_backup.rescue.file_history import relative
 from korrigo_backup.rescue.files import FilesOfRows, find_files
+from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.insertion import picked
-from korrigo_backup.rescue.live_tables import read_foreign_keys, read_tables, with_models
+from korrigo_backup.rescue.relations import read_foreign_keys, with_models
 from korrigo_backup.rescue.staged_rows import StagedRows
 from korrigo_backup.rescue.steps.choice import Choice
 from korrigo_backup.rescue.steps.content_types import require_same_numbers
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
+from korrigo_backup.rescue.steps.rounded_values import NARROWER, picked_values, rounded_values
 from korrigo_backup.rescue.steps.staying_away import TypedUndelete, rows_staying_away, tables_below_needed
 from korrigo_backup.rescue.steps.taken_keys import rows_elsewhere
 from korrigo_backup.rescue.undelete_plan import SHOWN_ROWS, EmptiedLink, UndeletePlan
@@ -52,7 +55,7 @@ class Undeletion:
         self._roots = roots
         self._options = options
         self._listen = listen
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self.relations = with_models(
             session, self._live, read_foreign_keys(session), roots.described.relations if roots.described else ()
         )
@@ -81,9 +84,9 @@ class Undeletion:
             self._options.skip,
             erased,
             bool(self._roots.rows) and self._roots.table is None,
+            self._roots.typed,
         )
-        conflicts.typed += self._roots.typed
-        conflicts.require_free()
+        conflicts.new.require_free()
         counts = conflicts.settle()
         conflicts.require_taken()
         if conflicts.left_out:
@@ -96,6 +99,9 @@ class Undeletion:
         self._findings += self._neighbours(artifact)
         coming = picked(self.rows, counts)
         self._findings += lost_columns(self.session, coming, artifact.name, picked=True)
+        for table in coming:
+            accepted = NARROWER in self._options.accept
+            self._findings += rounded_values(self.session, table, picked_values(table), accepted=accepted)
         tables = tuple(planned_table(self.rows, one) for one in coming)
         return UndeletePlan(
             artifact.name,
@@ -108,7 +114,7 @@ class Undeletion:
             len(self.files.paths),
             tuple(conflicts.found),
             tuple(self._findings),
-            tuple(conflicts.new_values),
+            tuple(conflicts.new.given),
             tuple(overwritten_rows(self.rows)),
             tuple(sorted(self.files.replaced)),
         )
@@ -136,6 +142,9 @@ class Undeletion:
         if gone := erased_among_files(self.site, self.files.saved(points.media)):
             self.files.leave_out(gone)
             self._findings.append(files_left_out(gone))
+        if self.files.paths:
+            media, alone = self.site.required_media(), "the rows alone: --no-files"
+            require_place(media, sorted(self.files.paths), self.files.bytes, otherwise=alone)
         left = self._options.skip
         conflicts.found += [msgspec.structs.replace(one, left=left) for one in self.files.conflicts]
         self._findings += self.files.findings

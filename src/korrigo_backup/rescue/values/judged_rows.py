@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.postgres.sql import identifier, json_numbers, literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import MARK, ROW
+from korrigo_backup.rescue.steps.exchanging import Changing, or_freed
 from korrigo_backup.rescue.values.plan import (
     SHOWN_ROWS,
     PutRow,
@@ -23,7 +24,7 @@ from korrigo_backup.rescue.values.three_way import HERE, ValueVerdict, verdict
 from korrigo_backup.system.timings import phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.staged_rows import StagedTable
@@ -59,6 +60,14 @@ class JudgedTable:
         """The expression of the key of a judged row `j`, as an array of text."""
         return f"ARRAY[{', '.join(f'j.k{n}::text' for n, _ in enumerate(self.staged.key, 1))}]::text[]"
 
+    def put_values(self, column: str) -> list[str]:
+        """Return the conditions on rows `t` of the backup whose value in a column is put back: none if it stays."""
+        if column not in self.columns:
+            return []
+        same = " AND ".join(f"t.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))
+        put = _is_put(self.columns.index(column) + 1)
+        return [f"EXISTS (SELECT FROM {self.judged} j WHERE j.{PICKED} AND {put} AND {same})"]
+
     @property
     def _same(self) -> str:
         return self.is_row("l")
@@ -79,11 +88,30 @@ class JudgedTable:
             f"{identifier(name)} = CASE WHEN {_is_put(n)} THEN j.t{n} ELSE l.{identifier(name)} END"
             for name, n in numbers.items()
         )
-        unchanged = (f"({_is_kept(n)} OR {_is(name, f'j.w{n}')})" for name, n in numbers.items())
         return (
             f"UPDATE ONLY {self.staged.live.sql} l SET {', '.join(sets)} FROM {self.judged} j"
-            f" WHERE j.{PICKED} AND {condition} AND {self._same} AND {' AND '.join(unchanged)}"
+            f" WHERE j.{PICKED} AND {condition} AND {self._same} AND {self._as_planned(numbers)}"
         )
+
+    def _as_planned(self, numbers: Mapping[str, int]) -> str:
+        unchanged = (f"({_is_kept(n)} OR {_is(name, f'j.w{n}')})" for name, n in numbers.items())
+        return or_freed(self.number, " AND ".join(unchanged))
+
+    def changing(self, columns: Sequence[str]) -> Changing:
+        """Return the rows that are picked, as those of which `columns` change."""
+        numbers = {name: self.columns.index(name) + 1 for name in columns}
+
+        def new(name: str) -> str:
+            live = f"CAST(l.{identifier(name)} AS text)"
+            if name not in numbers:
+                return live
+            return f"CASE WHEN {_is_put(numbers[name])} THEN CAST(j.t{numbers[name]} AS text) ELSE {live} END"
+
+        rows = (
+            f"FROM ONLY {self.staged.live.sql} l JOIN {self.judged} j ON {self._same}"
+            f" WHERE j.{PICKED} AND {self._as_planned(numbers)}"
+        )
+        return Changing(self.number, self.staged.live, tuple(columns), rows, new)
 
     def delete(self) -> str:
         """Return the statement that deletes the newer rows, if they are as they were when the plan was made."""
@@ -195,6 +223,18 @@ def put_rows(session: Session, table: JudgedTable) -> tuple[PutRow, ...]:
     )
     found = session.ask(query, tuple[tuple[tuple[str, ...], tuple[PutValue, ...]], ...])
     return tuple(PutRow(key, values) for key, values in found)
+
+
+def count_newer(session: Session, table: JudgedTable) -> int:
+    """Return the number of live rows that the backup does not have."""
+    return session.ask(f"SELECT to_json(count(*)) FROM {table.removed}", int)
+
+
+def first_keys(session: Session, table: JudgedTable, source: str) -> tuple[tuple[str, ...], ...]:
+    """Return the first keys, in their order, of the rows of a temporary table that has the alias `g`."""
+    order = ", ".join(f"g.{identifier(name)}" for name in table.staged.key)
+    keys = f"SELECT {table.staged.key_text('g')} AS k FROM {source} ORDER BY {order} LIMIT {SHOWN_ROWS}"
+    return session.ask(f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x", tuple[tuple[str, ...], ...])
 
 
 def changed_again(

@@ -39,7 +39,7 @@ class ValueConflict(msgspec.Struct, frozen=True, kw_only=True):
     """A value that was changed again since the accident, or a row that the live database does not take.
 
     `left`: the plan goes on without it. `detail` may hold values of rows: it is printed with the plan, and is in no
-    message of an error.
+    message of an error. `required` is the column that has no value, and takes no NULL.
     """
 
     kind: ValueConflictKind
@@ -52,6 +52,7 @@ class ValueConflict(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     left: bool = False
     detail: str = ""
+    required: str = ""
 
     @property
     def words(self) -> str:
@@ -63,7 +64,7 @@ class ValueTable(msgspec.Struct, frozen=True, kw_only=True):
     """A table of the plan: `changed` rows get values back, `inserted` rows come back, `removed` rows go.
 
     `columns` counts the values of each column. Rows that stay away are `missing`, newer rows that stay are `newer`,
-    `newer_values` are those that were changed only after the accident.
+    `newer_values` are those that were changed only after the accident. The first rows of each kind are named.
     """
 
     table: str
@@ -76,10 +77,15 @@ class ValueTable(msgspec.Struct, frozen=True, kw_only=True):
     missing: int = 0
     newer: int = 0
     newer_values: int = 0
+    inserted_keys: tuple[tuple[str, ...], ...] = ()
+    removed_keys: tuple[tuple[str, ...], ...] = ()
 
 
 class ValuePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole plan. `accident` is the backup that shows the changes by the accident, "" if there is none."""
+    """The whole plan. `accident` is the backup that shows the changes by the accident, "" if there is none.
+
+    `new_values` are the values that rows which come back get in columns that the backup lacks, by `TABLE.COLUMN`.
+    """
 
     verb: str
     artifact: str
@@ -91,6 +97,7 @@ class ValuePlan(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[ValueConflict, ...] = ()
     conflict_count: int = 0
     findings: tuple[Finding, ...] = ()
+    new_values: dict[str, str] = {}
 
     @property
     def count(self) -> int:

@@ -12,8 +12,18 @@ from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.closure import PICKED
-from korrigo_backup.rescue.insertion import inserting, lacking, raise_sequences, run_trial, total, try_apart
+from korrigo_backup.rescue.insertion import (
+    NOT_NULL,
+    after,
+    inserting,
+    lacking,
+    raise_sequences,
+    run_trial,
+    total,
+    try_apart,
+)
 from korrigo_backup.rescue.staged_rows import MARK, ROW
+from korrigo_backup.rescue.steps.exchanging import freeing, prepare
 from korrigo_backup.rescue.steps.transaction import (
     changed_meanwhile,
     commit,
@@ -66,7 +76,8 @@ class PutBack:
         """
         found: list[ValueConflict] = []
         while (statement := self._statement()) is not None:
-            trial = run_trial(self.session, [statement], self._proof(), self._apart())
+            first = self._exchanges()
+            trial = run_trial(self.session, [*first, statement], self._proof(), after(first, self._apart()))
             if trial.changed:
                 raise Refused(
                     f"a trigger of the site sets {', '.join(sorted(trial.changed))} when a row changes",
@@ -82,7 +93,12 @@ class PutBack:
                     return [
                         *found,
                         ValueConflict(
-                            kind=ValueConflictKind.REFUSED, table=one.table, key=(), message=one.message, detail=detail
+                            kind=ValueConflictKind.REFUSED,
+                            table=one.table,
+                            key=(),
+                            message=one.message,
+                            detail=detail,
+                            required=one.column if one.code == NOT_NULL else "",
                         ),
                     ]
                 table = by_name[one.table]
@@ -117,6 +133,8 @@ class PutBack:
             for query in self._locks():  # a row that is locked so gets no new child
                 self.session.run(query)
             self.require_removable()
+            for query in self._exchanges():
+                self.session.run(f"{query}; {FROM_SITE_PATH}")
             if sum(self.session.ask(f"{statement}; {FROM_SITE_PATH}", tuple[int, ...])) != plan.count:
                 raise changed_meanwhile()
             self.session.run(CHECK_CONSTRAINTS)
@@ -147,7 +165,7 @@ class PutBack:
             created=datetime.now(UTC),
             transaction=transaction,
             tables=tuple(
-                RecordedTable(one.staged.live.schema, one.staged.live.table, one.staged.columns, one.staged.key)
+                RecordedTable(one.staged.live.schema, one.staged.live.table, one.staged.recorded, one.staged.key)
                 for one in self.tables
             ),
         )
@@ -181,6 +199,16 @@ class PutBack:
     def _updates(self) -> list[tuple[str, str]]:
         columns = {one.number: list(put_columns(self.session, one)) for one in self.tables}
         return [(f"u{one.number}", one.update(columns[one.number])) for one in self.tables if columns[one.number]]
+
+    def _exchanges(self) -> list[str]:
+        """Return the statements that come first: rows give up the unique values that others of them get."""
+        prepare(self.session, [one.number for one in self.tables])
+        return [
+            statement
+            for one in self.tables
+            if (columns := list(put_columns(self.session, one)))
+            for statement in freeing(self.session, one.changing(columns))
+        ]
 
     def _inserts(self) -> list[tuple[str, str]]:
         return [

@@ -9,6 +9,7 @@ from korrigo_backup.core.finding import warning
 from korrigo_backup.errors import NotFound, Refused, UsageError
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.steps.lost_columns import require_no_lost
+from korrigo_backup.rescue.steps.rounded_values import require_held
 from korrigo_backup.rescue.values.plan import ValueConflictKind
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def two_way() -> Finding:
 
 
 def require_revertible(plan: ValuePlan) -> None:
-    """Raise Refused for a plan with conflicts at which the run stops, or without a row."""
+    """Raise Refused for a plan with conflicts or findings at which the run stops, or without a row."""
+    require_held(plan.findings)
     if bad := plan.refused:
         first = bad[0]
         of = f"{first.table}:{','.join(first.key)}" if first.key else first.table

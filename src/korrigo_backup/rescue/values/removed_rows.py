@@ -9,21 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.erasure.copies import mark_copies
 from korrigo_backup.erasure.erased import erased_keys
-from korrigo_backup.erasure.references import read_references, read_tables
+from korrigo_backup.erasure.references import read_references
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.tables import read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from korrigo_backup.artifact.signature import Key
     from korrigo_backup.erasure.entry import Entry
-    from korrigo_backup.erasure.references import LoadedReference, LoadedTable
+    from korrigo_backup.erasure.references import LoadedReference
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
 
 _PLACE = identifier("korrigo_backup_place")
 
@@ -50,8 +49,10 @@ class RemovedRows:
             columns = next(iter(erased.tables[name]))
             if name not in copies:
                 listed = ", ".join(map(identifier, columns))
-                self.session.run(f"CREATE TEMP TABLE named_{place} AS SELECT {listed} FROM {loaded.sql} WITH NO DATA")
-                copies[name] = _as_copy(loaded, f"named_{place}", columns, ())
+                self.session.run(
+                    f"CREATE TEMP TABLE named_{place} AS SELECT {listed} FROM {loaded.own_rows} WITH NO DATA"
+                )
+                copies[name] = loaded.temporary(f"named_{place}", columns)
             naming = [
                 one
                 for one in references
@@ -66,22 +67,20 @@ class RemovedRows:
                 numbers[table.name] = count
         return numbers
 
-    def _copy(self, number: int, live: LoadedTable) -> LoadedTable:
+    def _copy(self, number: int, live: TableLayout) -> TableLayout:
         """Copy the removed rows of a table into a temporary table with its types."""
         table, columns = self.tables[number], self.columns[number]
-        types = dict(zip(table.columns, table.types, strict=True))
         values = ", ".join(
-            f"CAST(u.removed ->> {literal(name)} AS {types[name]}) AS {identifier(name)}" for name in columns
+            f"CAST(u.removed ->> {literal(name)} AS {table.types[name]}) AS {identifier(name)}" for name in columns
         )
         self.session.run(
             f"CREATE TEMP TABLE korrigo_backup_undone_{number} AS SELECT u.key AS {_PLACE}, {values}"
             " FROM pg_temp.korrigo_backup_undo_rows u"
             f" WHERE u.number = {number} AND u.removed IS NOT NULL"
         )
-        nullable = tuple(name for name in live.nullable if name in columns)
-        return _as_copy(live, f"korrigo_backup_undone_{number}", columns, nullable)
+        return live.temporary(f"korrigo_backup_undone_{number}", columns)
 
-    def _add_named(self, copy: LoadedTable, columns: tuple[str, ...], references: Sequence[LoadedReference]) -> None:
+    def _add_named(self, copy: TableLayout, columns: tuple[str, ...], references: Sequence[LoadedReference]) -> None:
         """Add to the copy of a table the keys that removed rows name in it: such a row may have been deleted since."""
         listed, name = ", ".join(map(identifier, columns)), f"pg_temp.{identifier(copy.table)}"
         for one in references:
@@ -90,7 +89,7 @@ class RemovedRows:
             of_type = f" WHERE c.{identifier(one.type_column)} = {one.content_type}" if one.type_column else ""
             keys = ", ".join(f"r.{identifier(column)}" for column in columns)
             self.session.run(
-                f"INSERT INTO {name} ({listed}) SELECT DISTINCT {keys} FROM {one.table.sql} c CROSS JOIN LATERAL"
+                f"INSERT INTO {name} ({listed}) SELECT DISTINCT {keys} FROM {one.table.own_rows} c CROSS JOIN LATERAL"
                 f" jsonb_populate_record(NULL::{name}, jsonb_build_object({values})) r{of_type}"
             )
 
@@ -111,9 +110,3 @@ class RemovedRows:
             " SELECT to_json(count(*)) FROM x",
             int,
         )
-
-
-def _as_copy(live: LoadedTable, name: str, columns: tuple[str, ...], nullable: tuple[str, ...]) -> LoadedTable:
-    return msgspec.structs.replace(
-        live, schema="pg_temp", table=name, parted=False, part=False, columns=columns, nullable=nullable
-    )

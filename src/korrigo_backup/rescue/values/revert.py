@@ -19,16 +19,17 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.erasure.findings import rows_left_out
 from korrigo_backup.errors import Cancelled, Refused, UsageError
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.rescue.live_tables import read_tables
 from korrigo_backup.rescue.points import dump_named, find_dump, read_points
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
 from korrigo_backup.rescue.steps.choice import load_fitting
 from korrigo_backup.rescue.steps.inherited import ancestors
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.rounded_values import NARROWER, rounded_values
 from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import (
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.steps.inherited import Ancestor
     from korrigo_backup.rescue.steps.roots import Roots
@@ -79,6 +80,7 @@ class RevertOptions:
     """The choices of the operator: a table, some of its columns, a condition on the rows of the backup, the backups.
 
     `accident` names the dump that shows the state after the accident. With `stop` a conflict refuses the whole.
+    `accept` are ids of findings at which it does not stop.
     """
 
     table: str
@@ -90,6 +92,7 @@ class RevertOptions:
     dry_run: bool = False
     stop: bool = False
     allow_unsigned: bool = False
+    accept: frozenset[str] = frozenset()
 
 
 def revert(
@@ -142,7 +145,7 @@ class _Revert:
         self._described = roots.described
         self._options = options
         self._listen = listen
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._findings: list[Finding] = []
         self.put_back = PutBack(site, session, [])
 
@@ -170,6 +173,8 @@ class _Revert:
         refused = self.put_back.try_out(*source, skip=not self._options.stop)
         planned = self._planned(table, dump)
         self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
+        accepted = NARROWER in self._options.accept
+        self._findings += rounded_values(self._session, staged, table.put_values, accepted=accepted)
         if accident is None and (planned.changed or refused):
             self._findings.append(two_way())
         if accident and planned.newer_values:

@@ -14,60 +14,63 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
-from korrigo_backup.core.counted import counted
-from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.erasure.findings import erased_finding
 from korrigo_backup.errors import Cancelled, NotFound, Refused
 from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.pending import require_plannable
 from korrigo_backup.recovery.recover import exclusive
-from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
+from korrigo_backup.rescue.closure import PICKED, RowMark
 from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
-from korrigo_backup.rescue.live_tables import described_relations, read_tables
-from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.relations import described_relations
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
 from korrigo_backup.rescue.steps.choice import stage_fitting
 from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lost
+from korrigo_backup.rescue.steps.new_columns import fill_column, require_filled, without_value
+from korrigo_backup.rescue.steps.new_columns import options as new_value_options
 from korrigo_backup.rescue.steps.roots import find_roots
+from korrigo_backup.rescue.steps.rounded_values import NARROWER, picked_values, require_held, rounded_values
 from korrigo_backup.rescue.steps.transaction import RecordPlace
 from korrigo_backup.rescue.steps.trusted import require_trusted
-from korrigo_backup.rescue.values.judged_rows import JudgedTable, judge, put_columns, put_rows
+from korrigo_backup.rescue.values.judged_rows import JudgedTable, count_newer, first_keys, judge, put_columns, put_rows
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
 from korrigo_backup.rescue.values.put_back import PutBack
 from korrigo_backup.rescue.values.staging import choose_rows, comparable_columns, with_key
+from korrigo_backup.rescue.values.table_references import TableReferences
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, RevertStaging, silent
 from korrigo_backup.site.stamps import own_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.core.finding import Finding
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import RowRelation
+    from korrigo_backup.rescue.steps.roots import TypedValue
+    from korrigo_backup.rescue.values.plan import ValueConflict
     from korrigo_backup.site.site import Site
-
-_SHOWN = 3
-"""Keys that are named in a message."""
-
-_OFFERED = 20
-"""Objects that an offered command names one by one."""
 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """The choices of the operator: models or tables; with `exact` newer rows are removed."""
+    """The choices of the operator: models or tables; with `exact` newer rows are removed.
+
+    `new_values`, as `TABLE.COLUMN=VALUE`, are for missing rows, in columns that the backup lacks. `accept` are ids of
+    findings at which it does not stop.
+    """
 
     tables: tuple[str, ...]
     exact: bool = False
+    new_values: tuple[str, ...] = ()
     dry_run: bool = False
     allow_unsigned: bool = False
+    accept: frozenset[str] = frozenset()
 
 
 def restore_tables(
@@ -91,7 +94,8 @@ def restore_tables(
         points = read_points(catalog)
         names = tuple(dict.fromkeys(_live_table(site, catalog, dump, table) for table in options.tables))
         with rescue_session(site.postgres) as session:
-            work = _TableRestore(site, session, options, listen)
+            typed = find_roots(site, points, new_values=options.new_values).typed if options.new_values else ()
+            work = _TableRestore(site, session, options, typed, listen)
             plan = work.plan(dump, names)
             if options.dry_run:
                 return plan
@@ -134,15 +138,20 @@ def _hint(plan: ValuePlan) -> str:
 class _TableRestore:
     """A restore of tables in its session."""
 
-    def __init__(self, site: Site, session: Session, options: TableOptions, listen: Listener) -> None:
+    def __init__(
+        self, site: Site, session: Session, options: TableOptions, typed: Sequence[TypedValue], listen: Listener
+    ) -> None:
         self._site = site
         self._session = session
         self._options = options
+        self._typed = typed
         self._listen = listen
-        self._live = read_tables(session)
+        self._live = read_row_tables(session)
         self._relations = described_relations(site, session, self._live)
         self._rows = StagedRows(session, self._live)
-        self.put_back = PutBack(site, session, [], require_removable=self._require_no_children)
+        self.put_back = PutBack(site, session, [])
+        self._references = TableReferences(session, self._live, self._relations, self._rows, self.put_back)
+        self.put_back.require_removable = self._references.require_no_children
 
     def plan(self, dump: Artifact, names: tuple[str, ...]) -> ValuePlan:
         """Stage and compare the tables, look at their references, try the change, and return the plan."""
@@ -156,17 +165,21 @@ class _TableRestore:
             findings.append(erased_finding(taken_out))
         for name in names:
             self._compare(dump, name)
-        self._require_parents(dump)
-        self._require_no_children()
+        self._references.require_parents(dump)
+        self._references.require_no_children()
+        require_filled(self._typed, self._rows, self.put_back.inserts)
         if refused := self.put_back.try_out("--from", dump.name, skip=False):
             raise Refused(
                 f"the live database does not take a row of {refused[0].table}: {refused[0].message}",
-                hint="mend what is in the way, or choose rows: korrigo-backup undelete --table, korrigo-backup revert",
+                hint=self._choices(refused[0]),
                 detail=refused[0].detail,
                 id_="undelete.conflict",
             )
         compared = [table.staged for table in self.put_back.tables]
         findings += (lost := lost_columns(self._session, compared, dump.name, picked=False))
+        for table in self.put_back.tables:
+            findings += self._rounded(table)
+        require_held(findings)
         planned = tuple(self._planned(table) for table in self.put_back.tables)
         plan = ValuePlan(
             verb=Verb.RESTORE_TABLE,
@@ -175,6 +188,7 @@ class _TableRestore:
             asked=names,
             tables=planned,
             findings=tuple(findings),
+            new_values={f"{one.table}.{one.column}": one.value for one in self._typed},
         )
         if not plan.count:
             require_no_lost(lost)
@@ -185,8 +199,32 @@ class _TableRestore:
             )
         return plan
 
+    def _rounded(self, table: JudgedTable) -> list[Finding]:
+        inserted = picked_values(table.staged)
+
+        def rows(column: str) -> list[str]:
+            return [*inserted(column), *table.put_values(column)]
+
+        return rounded_values(self._session, table.staged, rows, accepted=NARROWER in self._options.accept)
+
+    def _choices(self, refused: ValueConflict) -> str:
+        """Return the next step for a row that the live database does not take."""
+        lacking = [
+            (one.staged.live.name, column)
+            for one in self.put_back.tables
+            if one.staged.live.name in self.put_back.inserts
+            for column in without_value(self._session, one.staged)
+        ]
+        if (refused.table, refused.required) in lacking:
+            return f"the columns are new since the backup: give them a value: {new_value_options(lacking)}"
+        return "mend what is in the way, or choose rows: korrigo-backup undelete --table, korrigo-backup revert"
+
     def _compare(self, dump: Artifact, name: str) -> None:
-        staged = with_key(self._rows, name, dump)
+        with_key(self._rows, name, dump)
+        for new in self._typed:
+            if new.table == name:
+                fill_column(self._rows, new)
+        staged = self._rows.tables[name]
         self._session.run(f"UPDATE {staged.gone} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0")
         table = JudgedTable(staged, comparable_columns(staged))
         choose_rows(self._session, staged, "", dump)
@@ -199,11 +237,8 @@ class _TableRestore:
         self.put_back.tables.append(table)
         if count := self._rows.count(PICKED, staged):
             self.put_back.inserts[name] = count
-        if self._options.exact and (newer := self._newer(table)):
+        if self._options.exact and (newer := count_newer(self._session, table)):
             self.put_back.removes[name] = newer
-
-    def _newer(self, table: JudgedTable) -> int:
-        return self._session.ask(f"SELECT to_json(count(*)) FROM {table.removed}", int)
 
     def _planned(self, table: JudgedTable) -> ValueTable:
         name = table.staged.live.name
@@ -216,85 +251,7 @@ class _TableRestore:
             rows=put_rows(self._session, table),
             inserted=self.put_back.inserts.get(name, 0),
             removed=removed,
-            newer=0 if removed else self._newer(table),
+            newer=0 if removed else count_newer(self._session, table),
+            inserted_keys=first_keys(self._session, table, f"{table.staged.gone} g WHERE g.{PICKED}"),
+            removed_keys=first_keys(self._session, table, f"{table.removed} g") if removed else (),
         )
-
-    def _require_parents(self, dump: Artifact) -> None:
-        """Raise Refused if a row would refer to a row that is neither live nor among those that come back."""
-        for table in self.put_back.tables:
-            for relation in self._relations:
-                columns = set(relation.columns) <= set(table.staged.columns)
-                if relation.table != table.staged.live.name or not columns or not relation.constrained:
-                    continue
-                keys = [key for source in self._rows_to_be(table, relation) for key in self._without(relation, source)]
-                if keys:
-                    objects = " ".join(quote(written_object(relation.to, key)) for key in dict.fromkeys(keys))
-                    named = relation.to_columns == self._live[relation.to].key and len(set(keys)) <= _OFFERED
-                    tables = " or ".join(f"--table {quote(name)}" for name in relation.parts or (relation.to,))
-                    asked = objects if named and not relation.parts else tables
-                    raise Refused(
-                        f"rows of {relation.table} would refer to rows of {relation.to} that are not live:"
-                        f" {first_of([','.join(key) for key in dict.fromkeys(keys)], _SHOWN)}",
-                        hint=f"bring them back first: korrigo-backup undelete {asked} --from {dump.name}",
-                        id_="restore.table_references",
-                    )
-
-    def _rows_to_be(self, table: JudgedTable, relation: RowRelation) -> Iterator[str]:
-        """Yield queries for the rows that come back, and those whose reference is put back, as the backup has them."""
-        yield f"SELECT * FROM {table.staged.gone} WHERE {PICKED}"
-        then = table.staged.same("t", "l")
-        same = " AND ".join(
-            f"CAST(t.{identifier(name)} AS text) IS NOT DISTINCT FROM CAST(l.{identifier(name)} AS text)"
-            for name in relation.columns
-        )
-        yield (
-            f"SELECT t.* FROM {table.staged.then} t JOIN ONLY {table.staged.live.sql} l ON {then} WHERE NOT ({same})"
-        )
-
-    def _without(self, relation: RowRelation, source: str) -> list[tuple[str, ...]]:
-        """Return the keys to which rows refer, and that will not be live.
-
-        A row of a table that is restored with them counts with the values that it gets back.
-        """
-        refers, conditions = refers_to(relation, "c", "p"), [f"c.{identifier(n)} IS NOT NULL" for n in relation.columns]
-        restored = {one.staged.live.name for one in self.put_back.tables}
-        for name in relation.parts or (relation.to,):
-            conditions.append(f"NOT EXISTS (SELECT FROM ONLY {self._live[name].sql} p WHERE {refers})")
-            staged = self._rows.tables.get(name)
-            if staged is not None and set(relation.to_columns) <= set(staged.columns):
-                rows, picked = (staged.then, "") if name in restored else (staged.gone, f"p.{PICKED} AND ")
-                conditions.append(f"NOT EXISTS (SELECT FROM {rows} p WHERE {picked}{refers})")
-        texts = ", ".join(f"c.{identifier(name)}::text" for name in relation.columns)
-        return self._session.ask(
-            f"SELECT coalesce(json_agg(k), '[]') FROM (SELECT DISTINCT ARRAY[{texts}]::text[] AS k FROM ({source}) c"
-            f" WHERE {' AND '.join(conditions)} ORDER BY k LIMIT 1000) x",
-            list[tuple[str, ...]],
-        )
-
-    def _require_no_children(self) -> None:
-        """Raise Refused if a row that stays refers to a newer row that would be removed."""
-        for table in self.put_back.tables:
-            if table.staged.live.name not in self.put_back.removes:
-                continue
-            for relation in self._relations:
-                if relation.to != table.staged.live.name:
-                    continue
-                child = self._live[relation.table]
-                own = next((one for one in self.put_back.tables if one.staged.live.name == relation.table), None)
-                stays = ""
-                if own and set(relation.columns) <= set(own.staged.columns):  # they will refer as in the backup
-                    stays = f" AND NOT EXISTS (SELECT FROM {own.staged.then} t WHERE {own.staged.same('c', 't')})"
-                if own and relation.table in self.put_back.removes:
-                    stays += f" AND NOT EXISTS (SELECT FROM {own.removed} r WHERE {own.staged.same('c', 'r')})"
-                query = (
-                    f"SELECT to_json(count(*)) FROM ONLY {child.sql} c WHERE EXISTS"
-                    f" (SELECT FROM {table.removed} p WHERE {refers_to(relation, 'c', 'p')}){stays}"
-                )
-                if count := self._session.ask(query, int):
-                    raise Refused(
-                        f"newer rows of {relation.to} cannot be removed: {counted(count, 'row')} of {child.name}"
-                        " would be left without them",
-                        hint=f"leave out --exact, or restore both: --table {quote(relation.to)} --table"
-                        f" {quote(child.name)} --exact",
-                        id_="restore.table_references",
-                    )

@@ -15,6 +15,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.objects import written_object
+from korrigo_backup.rescue.steps.exchanging import Changing, freeing, or_freed, prepare
 from korrigo_backup.rescue.values.removed_rows import RemovedRows
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from korrigo_backup.erasure.entry import Entry
     from korrigo_backup.erasure.erased import ErasedKeys
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.rescue.live_tables import TableLayout
-
-_SHOWN = 3
+    from korrigo_backup.postgres.tables import TableLayout
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class UndoValues:
         if keys:
             changed = quote(written_object(self.layout(number).name, found[0]))
             raise Refused(
-                f"rows of {self.layout(number).name} were {words}: {first_of(keys, _SHOWN)}",
+                f"rows of {self.layout(number).name} were {words}: {first_of(keys)}",
                 hint=f"all stays as it is; korrigo-backup history {changed} shows how that row changed",
                 id_="undelete.changed",
             )
@@ -100,10 +99,30 @@ class UndoValues:
             statement = (
                 f"UPDATE ONLY {table.sql} l SET {sets} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
                 f" u.number = {number}"
-                f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_has(columns, 'put')}"
+                f" AND u.former IS NOT NULL AND {self._is_row(number)} AND {_as_put(number, columns)}"
             )
             found.append((f"u{number}", statement))
         return found
+
+    def exchanges(self) -> list[str]:
+        """Return the statements that come first: rows give up the unique values that others of them had before."""
+        numbers = list(self.changed())
+        prepare(self.session, numbers)
+        return [statement for number in numbers for statement in freeing(self.session, self._changing(number))]
+
+    def _changing(self, number: int) -> Changing:
+        table, columns = self.layout(number), self._columns(number, "former")
+
+        def new(name: str) -> str:
+            live = f"CAST(l.{identifier(name)} AS text)"
+            former = f"u.former ->> {literal(name)}"
+            return f"CASE WHEN jsonb_exists(u.former, {literal(name)}) THEN {former} ELSE {live} END"
+
+        rows = (
+            f"FROM ONLY {table.sql} l JOIN pg_temp.korrigo_backup_undo_rows u ON {self._is_row(number)}"
+            f" WHERE u.number = {number} AND u.former IS NOT NULL AND {_as_put(number, columns)}"
+        )
+        return Changing(number, table, columns, rows, new)
 
     def inserts(self) -> list[tuple[str, str]]:
         """Return the statements that insert the removed rows again, each with a name."""
@@ -213,5 +232,9 @@ def _has(columns: tuple[str, ...], recorded: str) -> str:
     )
 
 
+def _as_put(number: int, columns: tuple[str, ...]) -> str:
+    return or_freed(number, _has(columns, "put"))
+
+
 def _type(table: TableLayout, column: str) -> str:
-    return table.types[table.columns.index(column)]
+    return table.types[column]

@@ -31,6 +31,7 @@ from korrigo_backup.restore.django.planning import (
 )
 from korrigo_backup.restore.django.staged import discard, hindrance, stage_copy, staged_name
 from korrigo_backup.restore.django.way_back import take_back_loaded
+from korrigo_backup.restore.unsearched import unsearched_by_django
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import (
     DjangoMediaRestored,
@@ -90,7 +91,8 @@ def open_django(artifact: Artifact, context: RestoreContext) -> Iterator[DjangoL
         django.take_in(served, "--dry-run", *_trust(artifact))
         live = Live.of(checked, manifest)
         reason = hindrance(context.site, described, checked, context.stamp)
-        plan = plan_database(context.site, artifact, manifest, live, [*findings, *checked.warnings], reason=reason)
+        found = [*findings, *checked.warnings, *unsearched_by_django(context, artifact, manifest)]
+        plan = plan_database(context.site, artifact, manifest, live, found, reason=reason)
         backup = DjangoBackup(artifact, manifest, files, django, live, _held(checked, manifest), stack)
         media = plan_media_of(context, artifact, manifest, files) if manifest.includes_media else None
         staged = None if reason else plan_staged(context.site, plan, context.stamp)

@@ -131,7 +131,7 @@ class Copied:
             return []
         alone = taken.ask(_ALONE.format(names=_listed(names)), frozenset[str])
         if bound := sorted(names - alone):
-            raise Dependent(f"rows of {first_of(bound, 3)} have changed since the copy, and others depend on them",
+            raise Dependent(f"rows of {first_of(bound)} have changed since the copy, and others depend on them",
                             hint=_AGAIN)  # fmt: skip
         return [table for table in taken.tables() if table.name in names]
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.erasure.entry import Entry
 
-_SHOWN = 3
-
 
 def not_searched(catalog: Catalog, entries: Sequence[Entry], live: Collection[str]) -> Iterator[Finding]:
     """Yield the finding about backups that may hold rows of entries under another name, by their manifests alone."""
@@ -33,6 +31,6 @@ def not_searched(catalog: Catalog, entries: Sequence[Entry], live: Collection[st
         yield warning(
             "erasure.not_applicable",
             f"{counted(len(names), 'backup')} may hold such rows in a table of another name than"
-            f" {listed(sorted(tables))}: {first_of(names, _SHOWN)}",
+            f" {listed(sorted(tables))}: {first_of(names)}",
             "a restore of them stops and names the option; delete these backups, if the person is to be gone",
         )

@@ -16,14 +16,14 @@ from korrigo_backup.errors import NotFound
 from korrigo_backup.postgres.digest import known_rule
 from korrigo_backup.postgres.rows import OURS
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.audit import read_audit
+from korrigo_backup.rescue.history.audit import read_audit
+from korrigo_backup.rescue.history.row_changes import LIVE, RowState, column_of, is_column, row_events
 from korrigo_backup.rescue.objects import NamedTable, plain_parts
 from korrigo_backup.rescue.points import database_proof
-from korrigo_backup.rescue.row_changes import LIVE, RowState, column_of, is_column, row_events
-from korrigo_backup.rescue.saved_rows import SavedRow, open_saved_rows
+from korrigo_backup.rescue.saved.rows import SavedRow, open_saved_rows
+from korrigo_backup.rescue.saved.withheld import erased_row
 from korrigo_backup.rescue.site_tables import NamedRow
 from korrigo_backup.rescue.steps.inherited import ancestors
-from korrigo_backup.rescue.withheld import erased_row
 from korrigo_backup.site.erasures import erased_from
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.postgres.digest import Snapshot
-    from korrigo_backup.rescue.audit_tables import AuditEntry
+    from korrigo_backup.rescue.history.audit_tables import AuditEntry
+    from korrigo_backup.rescue.history.row_changes import RowEvent
     from korrigo_backup.rescue.points import Points
-    from korrigo_backup.rescue.row_changes import RowEvent
     from korrigo_backup.rescue.site_tables import SiteTables
     from korrigo_backup.site.site import Site
 
@@ -172,7 +172,7 @@ def _live_states(source: HistorySource, tables: SiteTables, row: NamedRow) -> li
     if source.taken is None:
         return []
     live = tables.live.get(row.table.table)
-    found = _live_row(source.taken, row, live.columns, dict(live.key)) if live else None
+    found = _live_row(source.taken, row, live.columns, live.types) if live else None
     return [RowState(source.now, LIVE, found.values() if found else None)]
 
 

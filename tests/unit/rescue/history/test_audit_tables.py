@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from korrigo_backup.rescue.audit_tables import AuditEntry, audit_tables, entry, together
+from korrigo_backup.rescue.history.audit_tables import AuditEntry, audit_tables, entry, together
 
 ADMIN = ("id", "action_time", "object_id", "object_repr", "action_flag", "change_message", "content_type_id", "user_id")
 AUDITLOG = ("id", "object_pk", "object_id", "action", "changes", "timestamp", "actor_id", "content_type_id")

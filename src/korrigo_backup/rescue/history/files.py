@@ -15,7 +15,7 @@ from korrigo_backup.media import listing as archived
 from korrigo_backup.media.saved_files import listing_path
 from korrigo_backup.media.store import listing as stored
 from korrigo_backup.postgres.dump.rows import whole_lines
-from korrigo_backup.rescue.row_changes import LIVE, RowEvent, RowEventKind, RowState, row_events
+from korrigo_backup.rescue.history.row_changes import LIVE, RowEvent, RowEventKind, RowState, row_events
 from korrigo_backup.system.files import CHUNK, explained, open_plain
 from korrigo_backup.system.streams import gunzip
 

@@ -10,10 +10,10 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import on_one_line
 from korrigo_backup.erasure.requests import waiting_finding
 from korrigo_backup.errors import NotFound, UsageError
-from korrigo_backup.rescue.file_history import relative
-from korrigo_backup.rescue.forget import ForgetOptions, record
+from korrigo_backup.rescue.forget.forget import ForgetOptions, record
+from korrigo_backup.rescue.forget.named_rows import named_rows
+from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.objects import written_object
-from korrigo_backup.rescue.steps.named_rows import named_rows
 from korrigo_backup.run.step import Listener, silent
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.postgres.digest import TOGETHER, known_rule
 from korrigo_backup.rescue.diagnosis.moments import PointTables, TableMoment, moments, unknown_between
+from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.points import database_proof
-from korrigo_backup.rescue.row_changes import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

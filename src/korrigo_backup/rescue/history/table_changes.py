@@ -18,9 +18,9 @@ from korrigo_backup.compare.erased import erased_in_dump
 from korrigo_backup.compare.present import DumpRows, LiveRows
 from korrigo_backup.compare.rows import dump_rows, narrow_with_rows
 from korrigo_backup.errors import NotFound
-from korrigo_backup.rescue.row_changes import LIVE, FieldChange, changed_fields
-from korrigo_backup.rescue.saved_rows import SavedRow
-from korrigo_backup.rescue.table_history import saved_tables
+from korrigo_backup.rescue.history.row_changes import LIVE, FieldChange, changed_fields
+from korrigo_backup.rescue.history.tables import saved_tables
+from korrigo_backup.rescue.saved.rows import SavedRow
 from korrigo_backup.verify.dump_source import open_unread
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.erasure.entry import Entry, Link, Subject, rules_hash
-from korrigo_backup.rescue.objects import plain_parts
+from korrigo_backup.rescue.objects import qualified
 from korrigo_backup.site.path_columns import known_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from korrigo_backup.artifact.signature import Key
-    from korrigo_backup.core.site_description import DeclaredRelation, Description, TableName
+    from korrigo_backup.core.site_description import DeclaredRelation, Description
     from korrigo_backup.site.site import Site
 
 
@@ -39,12 +39,3 @@ def _link(one: DeclaredRelation, tables: Collection[str]) -> Link | None:
     return Link(
         table, one.columns, to, one.to_columns, one.on_delete, one.parent_link, one.type_column, one.content_type
     )
-
-
-def qualified(named: TableName, tables: Collection[str]) -> str:
-    """Return the live table of a model; without a schema the one in `public`, else the only one; "" without one."""
-    found = [
-        name for name in tables if plain_parts(name)[1] == named.table and named.schema in {None, plain_parts(name)[0]}
-    ]
-    in_public = next((name for name in found if plain_parts(name)[0] == "public"), "")
-    return in_public or (found[0] if len(found) == 1 else "")

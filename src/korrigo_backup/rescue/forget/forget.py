@@ -26,11 +26,11 @@ from korrigo_backup.erasure.rows import files_of_rows
 from korrigo_backup.errors import Cancelled, ProofFailed, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.site_path import use_role_path
-from korrigo_backup.rescue.file_history import relative, saved_file
+from korrigo_backup.rescue.forget.named_rows import NamedRows, live_again, named_rows, rows_nowhere
+from korrigo_backup.rescue.forget.older_names import not_searched
+from korrigo_backup.rescue.forget.rules import rules_entry
+from korrigo_backup.rescue.history.files import relative, saved_file
 from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.steps.named_rows import NamedRows, live_again, named_rows, rows_nowhere
-from korrigo_backup.rescue.steps.older_names import not_searched
-from korrigo_backup.rescue.steps.rules import rules_entry
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Verb
 from korrigo_backup.run.step import Listener, silent

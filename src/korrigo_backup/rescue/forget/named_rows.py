@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound, ProofFailed, Unreachable, UsageError
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.objects import plain_parts
 from korrigo_backup.rescue.points import read_points
-from korrigo_backup.rescue.saved_rows import open_saved_rows
+from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.site_tables import SiteTables, live_database
 from korrigo_backup.rescue.source_dumps import in_order
 
@@ -94,13 +93,9 @@ def _is_live(taken: Snapshot, tables: SiteTables, row: NamedRow) -> bool:
     live = tables.live.get(row.table.table)
     if live is None:
         return False
-    kinds = dict(live.key)
     condition = " AND ".join(
-        f"{identifier(name)} = {literal(value)}::{kinds[name]}"
-        for (name, _), value in zip(live.key, row.values, strict=True)
+        live.equal(name, identifier(name), f"{literal(value)}::{live.types[name]}")
+        for name, value in zip(live.key, row.values, strict=True)
     )
-    schema, table = plain_parts(live.name)
-    place = f"{identifier(schema)}.{identifier(table)}"
-    return taken.ask(
-        f"{taken.planned(place)} SELECT to_json(EXISTS (SELECT FROM ONLY {place} WHERE {condition}))", bool
-    )
+    query = f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))"
+    return taken.ask(f"{taken.planned(live.sql)} {query}", bool)

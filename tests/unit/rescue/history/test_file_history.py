@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.errors import UsageError
-from korrigo_backup.rescue.file_history import relative
+from korrigo_backup.rescue.history.files import relative
 
 
 @pytest.mark.parametrize("named", ["copies/1.pdf", "./copies/1.pdf", "/srv/media/copies/1.pdf", "copies//1.pdf"])

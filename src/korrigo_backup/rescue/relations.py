@@ -1,4 +1,4 @@
-"""The tables of the live database and the relations between them, as its catalogue has them."""
+"""The relations between the tables of the live database: those of its catalogue, and those of the site's models."""
 
 from __future__ import annotations
 
@@ -9,75 +9,21 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.site_description import Description
-from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.postgres.foreign_keys import Equality, content_types, equal, equalities, foreign_keys
-from korrigo_backup.postgres.sql import identifier
+from korrigo_backup.postgres.foreign_keys import Equality, content_types, foreign_keys
+from korrigo_backup.rescue.objects import qualified
 from korrigo_backup.site.manage import DESCRIBE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from korrigo_backup.core.site_description import DeclaredRelation, TableName
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.site.site import Site
-
-_TABLES = """
-SELECT coalesce(json_agg(json_build_object(
-  'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname), 'schema', n.nspname, 'table', c.relname,
-  'columns', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
-              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-  'types', (SELECT coalesce(json_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum), '[]') FROM pg_attribute a
-            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-  'fixed', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
-            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = 'a'),
-  'texts', (SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]') FROM pg_attribute a
-            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-              AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)),
-  'key', (SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
-          FROM (SELECT i.indkey, i.indnkeyatts FROM pg_index i
-                WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid
-                  AND NOT EXISTS (SELECT FROM unnest(i.indkey) WITH ORDINALITY u (number, place), pg_attribute b
-                                  WHERE u.place <= i.indnkeyatts AND b.attrelid = c.oid AND b.attnum = u.number
-                                    AND NOT b.attnotnull)
-                ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) i,
-               unnest(i.indkey) WITH ORDINALITY k (number, place), pg_attribute a
-          WHERE k.place <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number))), '[]')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-"""
-
 
 _APART = frozenset("nd")
 """ON DELETE SET NULL and SET DEFAULT. With the others no row can be deleted while rows refer to it."""
-
-
-class TableLayout(msgspec.Struct, frozen=True):
-    """A table of the live database: the columns that an INSERT may name, and its key, () if it has none.
-
-    `name` is written as pg_dump writes it. The key is the primary key, else a unique index over columns without NULL.
-    `texts` are the columns of text, `types` those of all `columns`, `fixed` the columns that no UPDATE may name.
-    `equalities` are those of the columns whose equality is not one of pg_catalog.
-    """
-
-    name: str
-    schema: str
-    table: str
-    columns: tuple[str, ...]
-    key: tuple[str, ...]
-    texts: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    fixed: tuple[str, ...] = ()
-    equalities: dict[str, Equality] = {}
-
-    @property
-    def sql(self) -> str:
-        """Its name in a statement."""
-        return f"{identifier(self.schema)}.{identifier(self.table)}"
-
-    def equal(self, column: str, one: str, other: str) -> str:
-        """Return the condition that two expressions are equal as values of a column."""
-        return equal(self.equalities.get(column), one, other)
 
 
 class RowRelation(msgspec.Struct, frozen=True):
@@ -108,13 +54,6 @@ class RowRelation(msgspec.Struct, frozen=True):
     def generic(self) -> bool:
         """Whether a content type says to which table a row refers."""
         return bool(self.type_column)
-
-
-def read_tables(session: Session) -> dict[str, TableLayout]:
-    """Return the tables by name."""
-    found, own = session.ask(_TABLES, tuple[TableLayout, ...]), equalities(session)
-    named = {normal_name(one.name): one for one in found}
-    return {name: replace(one, name=name, equalities=own.get(name, {})) for name, one in named.items()}
 
 
 def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
@@ -242,8 +181,22 @@ def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[
 
 def described_relations(site: Site, session: Session, tables: Mapping[str, TableLayout]) -> tuple[RowRelation, ...]:
     """Return all relations; those that only the site's Django knows are left out where it does not answer."""
-    declared: tuple[DeclaredRelation, ...] = ()
+    return with_models(session, tables, read_foreign_keys(session), _declared_by(site))
+
+
+def references_by_models(site: Site, tables: Collection[str]) -> Iterator[tuple[str, str, bool]]:
+    """Yield what only the site's models say: of some tables one, that to which its rows refer, and "it cascades".
+
+    The database may hold some of them, too. Without an answer of the site's Django there are none.
+    """
+    for one in _declared_by(site):
+        child, parent = qualified(one.table, tables), qualified(one.to, tables)
+        if child and parent:
+            yield child, parent, _cascades(one)
+
+
+def _declared_by(site: Site) -> tuple[DeclaredRelation, ...]:
     if site.django:
         with suppress(KorrigoBackupError):
-            declared = site.django.ask(DESCRIBE, Description).relations
-    return with_models(session, tables, read_foreign_keys(session), declared)
+            return site.django.ask(DESCRIBE, Description).relations
+    return ()

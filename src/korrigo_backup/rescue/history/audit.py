@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.rescue.audit_tables import CONTENT_TYPES, AuditEntry, audit_tables, entry, together
+from korrigo_backup.rescue.history.audit_tables import CONTENT_TYPES, AuditEntry, audit_tables, entry, together
 from korrigo_backup.rescue.objects import plain_parts
-from korrigo_backup.rescue.saved_rows import cell_text, every_row, find_rows, open_saved_rows
+from korrigo_backup.rescue.saved.rows import cell_text, every_row, find_rows, open_saved_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.postgres.digest import Snapshot
     from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.rescue.audit_tables import AuditTable
-    from korrigo_backup.rescue.saved_rows import SavedRow
+    from korrigo_backup.rescue.history.audit_tables import AuditTable
+    from korrigo_backup.rescue.saved.rows import SavedRow
     from korrigo_backup.rescue.site_tables import NamedRow, SiteTables
     from korrigo_backup.site.site import Site
 

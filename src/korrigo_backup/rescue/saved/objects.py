@@ -14,7 +14,7 @@ import msgspec
 from korrigo_backup.artifact import fixture
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.rescue.saved_rows import NULL, SavedRow, cell_of
+from korrigo_backup.rescue.saved.rows import NULL, SavedRow, cell_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

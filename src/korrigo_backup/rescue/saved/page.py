@@ -18,9 +18,9 @@ from korrigo_backup.core.credentials import HIDDEN, is_secret
 from korrigo_backup.core.encodings import to_text
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.dump.rows import encoded
-from korrigo_backup.rescue.saved_objects import SavedObjects, as_copied
-from korrigo_backup.rescue.saved_rows import SavedRow, SavedRows, cell_of, find_rows
-from korrigo_backup.rescue.withheld import erased_row
+from korrigo_backup.rescue.saved.objects import SavedObjects, as_copied
+from korrigo_backup.rescue.saved.rows import SavedRow, SavedRows, cell_of, find_rows
+from korrigo_backup.rescue.saved.withheld import erased_row
 from korrigo_backup.system.files import CHUNK, explained, open_plain, sha256_of_open
 from korrigo_backup.verify.django_artifact import expect, open_member
 from korrigo_backup.verify.dump_source import open_unread
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.manifest import ModelColumns
     from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.rescue.withheld import Scan, WithheldRows
+    from korrigo_backup.rescue.saved.withheld import Scan, WithheldRows
 
     FindWithheld = Callable[[str, Scan], WithheldRows | None]
     Judge = Callable[[SavedRow], SavedRow | None]

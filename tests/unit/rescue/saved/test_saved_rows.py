@@ -3,7 +3,7 @@
 import pytest
 
 from korrigo_backup.postgres.dump.rows import TableText
-from korrigo_backup.rescue.saved_rows import cell_text, find_row
+from korrigo_backup.rescue.saved.rows import cell_text, find_row
 from property_testing import given, st
 
 COLUMNS = ("id", "name", "seat")

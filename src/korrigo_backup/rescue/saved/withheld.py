@@ -14,9 +14,10 @@ import msgspec
 
 from korrigo_backup.erasure.entry import OnDelete, Subject
 from korrigo_backup.erasure.erased import ErasedKeys, erased_keys
-from korrigo_backup.erasure.references import Fate, fate, read_references, read_tables
+from korrigo_backup.erasure.references import Fate, fate, read_references
 from korrigo_backup.errors import Refused, Unreachable
 from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.postgres.tables import read_tables
 from korrigo_backup.site.erasures import entries_about, ledger_keys
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from korrigo_backup.errors import UsageError
-from korrigo_backup.rescue.row_changes import LIVE, FieldChange, RowEventKind, RowState, column_of, row_events
+from korrigo_backup.rescue.history.row_changes import LIVE, FieldChange, RowEventKind, RowState, column_of, row_events
 
 BEGIN = datetime(2026, 5, 1, 3, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Erasures on request, recorded so that no restore brings the rows back."""

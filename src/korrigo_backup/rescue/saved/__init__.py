@@ -1,0 +1,1 @@
+"""Rows of a backup, read without loading it."""

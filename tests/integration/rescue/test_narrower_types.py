@@ -1,0 +1,85 @@
+"""A live column that holds less than the backup: rounded values are named, and stop the rescue unless accepted."""
+
+import pytest
+
+SCHEMA = """
+CREATE TABLE base (note text);
+CREATE TABLE mark (id int PRIMARY KEY, value numeric(4,2), held timestamptz, ratio float8, code varchar(9), n int);
+CREATE TABLE child (id int PRIMARY KEY, weight numeric(6,3)) INHERITS (base);
+INSERT INTO mark SELECT n, n + 0.25, '2026-01-01 10:00+05'::timestamptz, 1.0 / 3, 'ab   ', n FROM generate_series(1, 6) n;
+INSERT INTO mark VALUES (7, 1.5, '2026-01-01 10:00', 0.5, 'ab', 7);
+INSERT INTO child VALUES ('x', 1, 1.005);
+"""
+
+NARROWER = """
+ALTER TABLE mark ALTER value TYPE numeric(4,1), ALTER ratio TYPE real, ALTER code TYPE varchar(3), ALTER n TYPE bigint;
+"""
+
+
+@pytest.fixture
+def school(make_site):
+    """A site with marks, and its backup."""
+    made = make_site(schema=SCHEMA)
+    made.made = made.backup()
+    return made
+
+
+def findings(answer):
+    return sorted(one["message"] for one in answer["plan"]["findings"] if one["id"] == "rescue.narrower_type")
+
+
+def test_an_undelete_stops_at_rounded_values_and_names_each_column(school):
+    school.sql("DELETE FROM mark WHERE id IN (1, 2, 7)" + ";" + NARROWER)
+    before = school.rows()
+    refused = school.json("undelete", "--table", "mark", "--yes", code=4)
+    assert [one.partition(" was ")[0] for one in findings(refused)] == [
+        "public.mark.code", "public.mark.ratio", "public.mark.value",
+    ]  # fmt: skip
+    assert all("2 values would not be as in the backup" in one for one in findings(refused))
+    assert "numeric(4,2) in the backup, and is numeric(4,1)" in findings(refused)[2]
+    assert refused["error"]["id"] == "rescue.narrower_type"
+    assert {one["detail"] for one in refused["plan"]["findings"]} == {"one of them: public.mark:1"}
+    assert school.rows() == before
+    done = school.korrigo("undelete", "--table", "mark", "--accept", "rescue.narrower_type", "--yes")
+    assert "as in the backup\n" not in done.out.split("✅", 1)[1]
+    assert school.sql("SELECT value::text, code FROM mark WHERE id = 1") == [("1.3", "ab ")]
+    school.korrigo("rollback", "--yes")
+    assert school.rows() == before
+
+
+def test_values_that_the_narrower_type_holds_come_back_without_a_word(school):
+    school.sql("DELETE FROM mark WHERE id = 7" + ";" + NARROWER)
+    assert findings(school.json("undelete", "mark:7", "--yes")) == []
+    assert school.sql("SELECT value::text, ratio::text FROM mark WHERE id = 7") == [("1.5", "0.5")]
+
+
+def test_a_time_that_loses_its_zone_is_named(school):
+    school.sql("DELETE FROM mark WHERE id = 1; SET timezone = 'UTC'; ALTER TABLE mark ALTER held TYPE timestamp")
+    (found,) = findings(school.json("undelete", "mark:1", "--yes", code=4))
+    assert "timestamp with time zone" in found
+
+
+def test_an_inherited_column_is_compared_too(school):
+    school.sql("DELETE FROM ONLY child WHERE id = 1; ALTER TABLE child ALTER weight TYPE numeric(6,1)")
+    (found,) = findings(school.json("undelete", "child:1", "--yes", code=4))
+    assert "public.child.weight" in found
+
+
+@pytest.mark.parametrize("verb", ["restore", "revert"])
+def test_a_restored_table_and_a_revert_stop_too(school, verb):
+    command = (
+        ("restore", school.made, "--table", "mark")
+        if verb == "restore"
+        else ("revert", "--table", "mark", "--from", school.made)
+    )
+    school.sql(NARROWER + "UPDATE mark SET value = 9 WHERE id = 3")
+    before = school.rows()
+    error = school.json(*command, "--yes", code=4)["error"]
+    assert error["id"] == "rescue.narrower_type"
+    assert "public.mark.value" in error["message"]
+    assert "1 value would" in error["message"]
+    assert school.rows() == before
+    done = school.korrigo(*command, "--accept", "rescue.narrower_type", "--yes")
+    assert "as the live columns hold it" in done.out
+    assert school.sql("SELECT value::text FROM mark WHERE id = 3") == [("3.3",)]
+    assert "without a stop" in school.korrigo(*command, "--accept", "schema.differs", "--yes", code=2).err

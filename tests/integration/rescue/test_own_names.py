@@ -60,6 +60,7 @@ def test_no_operator_or_function_of_the_sites_schemas_is_called(make_site):
     site = make_site(schema=TRAP + PEOPLE)
     made = carry_all_out(site, "DELETE FROM person WHERE code::text = 'a'", "UPDATE person SET name = 'oops'")
     assert site.sql("SELECT is_called FROM calls") == [(False,)]
+    assert "Anna" in site.korrigo("history", "person:a").out
     site.korrigo("forget", "person:c", "--yes")
     site.korrigo("restore", made, "--yes")
     assert site.sql("SELECT code FROM person ORDER BY code") == [("a",), ("b",)]
@@ -139,6 +140,7 @@ def test_the_code_of_the_site_finds_its_names(make_site):
         ("b", "Bob", "a"),
         ("c", "Cleo", "a"),
     ]
+    assert "Anna" in site.korrigo("history", "person:a").out
     site.korrigo("forget", "person:c", "--yes")
     site.korrigo("restore", made, "--yes")
     assert site.sql("SELECT code FROM person ORDER BY code") == [("a",), ("b",)]

@@ -64,9 +64,8 @@ class JudgedTable:
         """Return the conditions on rows `t` of the backup whose value in a column is put back: none if it stays."""
         if column not in self.columns:
             return []
-        same = " AND ".join(f"t.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))
         put = _is_put(self.columns.index(column) + 1)
-        return [f"EXISTS (SELECT FROM {self.judged} j WHERE j.{PICKED} AND {put} AND {same})"]
+        return [f"EXISTS (SELECT FROM {self.judged} j WHERE j.{PICKED} AND {put} AND {self.is_row('t')})"]
 
     @property
     def _same(self) -> str:

@@ -48,12 +48,16 @@ PENDING, DONE, UNDOING = "pending", "done", "undoing"
 
 
 class RecordedTable(msgspec.Struct, frozen=True):
-    """A table with inserted rows: schema and name, the columns that were inserted, those of the key."""
+    """A table with inserted rows: schema and name, the columns that were inserted, those of the key.
+
+    `made`: triggers of the site inserted these rows, so that the site may have removed them since.
+    """
 
     schema: str
     table: str
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    made: bool = False
 
 
 class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):

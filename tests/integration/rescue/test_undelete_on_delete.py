@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.core.site_description import DatabaseName, DeclaredRelation, Description, TableName
+from korrigo_backup.errors import Refused
 from korrigo_backup.rescue.undelete import UndeleteOptions, undelete
+from korrigo_backup.rescue.undo_undelete import undo_undelete
 
 
 class Described:
@@ -91,6 +95,26 @@ def test_rows_that_a_deletion_had_to_delete_first_come_back_those_that_it_ignore
     assert [site.sql(f"SELECT count(*) FROM {name}")[0][0] for name in ("inv", "log", "part", "low")] == [1, 1, 0, 1]
     [finding] = findings(plan, "undelete.apart")
     assert "public.part:1" in finding.message
+
+
+def test_a_reference_without_a_constraint_that_is_older_than_the_undelete_does_not_hold_its_rollback(make_site):
+    site, dump = saved(
+        make_site,
+        """CREATE TABLE u (id int PRIMARY KEY); CREATE TABLE part (id int PRIMARY KEY, u int);
+        INSERT INTO u VALUES (1); INSERT INTO part VALUES (1, 1);""",
+    )
+    site.sql("DELETE FROM u")
+    relations = [declared("part", "u", "u", "DO_NOTHING")]
+    brought(site, "u:1", source=dump, relations=relations)
+    wired = site.wired()
+    at = replace(wired.site(), django=Described(*relations))
+    site.sql("INSERT INTO part VALUES (2, 1)")
+    with pytest.raises(Refused, match=r"rows of public\.part refer to rows of the undelete now: 1"):
+        undo_undelete(at, wired.catalog, confirm=lambda _: True)
+    site.sql("DELETE FROM part WHERE id = 2")
+    undo_undelete(at, wired.catalog, confirm=lambda _: True)
+    assert site.sql("SELECT * FROM u") == []
+    assert site.sql("SELECT * FROM part") == [(1, 1)]
 
 
 def test_a_many_to_many_row_brings_no_other_object_back(make_site):

@@ -1,7 +1,8 @@
-"""Random graphs of rows, deletions as Django's collector does them, and later edits; written to a site and read back.
+"""Random graphs of rows and later edits, written to a site and read back.
 
 A graph has self references, circles, a many-to-many table with
-a unique pair, inheritance over two levels, a generic relation, references that are emptied, protected and restricted.
+a unique pair, inheritance over two levels, a generic relation, references that are emptied, set to a default,
+protected, restricted and left alone (with and without a constraint), and composite keys that only the database knows.
 A row has the number `id`, by which it is the same row; a place is its table and number.
 """
 
@@ -15,7 +16,7 @@ CREATE TABLE node (id int PRIMARY KEY, name text NOT NULL UNIQUE, above int REFE
 CREATE TABLE base (id int PRIMARY KEY, label text);
 CREATE TABLE child (id int PRIMARY KEY REFERENCES base, node int REFERENCES node);
 CREATE TABLE grand (id int PRIMARY KEY REFERENCES child, word text);
-CREATE TABLE item (id int PRIMARY KEY, node int NOT NULL REFERENCES node, child int REFERENCES child);
+CREATE TABLE item (id int PRIMARY KEY, node int NOT NULL REFERENCES node, child int REFERENCES child, scan text);
 CREATE TABLE node_item (id int PRIMARY KEY, node int NOT NULL REFERENCES node, item int NOT NULL REFERENCES item,
                         UNIQUE (node, item));
 CREATE TABLE guard (id int PRIMARY KEY, item int NOT NULL REFERENCES item, grand int REFERENCES grand, seal text UNIQUE);
@@ -24,6 +25,11 @@ CREATE TABLE righty (id int PRIMARY KEY, lefty int NOT NULL REFERENCES lefty, gu
 ALTER TABLE lefty ADD FOREIGN KEY (righty) REFERENCES righty;
 CREATE TABLE django_content_type (id int PRIMARY KEY, app_label text, model text);
 CREATE TABLE note (id int PRIMARY KEY, kind int NOT NULL, object text NOT NULL);
+CREATE TABLE badge (id int PRIMARY KEY, node int DEFAULT 1 REFERENCES node);
+CREATE TABLE mark (id int PRIMARY KEY, item int REFERENCES item);
+CREATE TABLE trace (id int PRIMARY KEY, item int);
+CREATE TABLE slot (org int, id int, node int REFERENCES node ON DELETE CASCADE, PRIMARY KEY (org, id));
+CREATE TABLE seat (id int PRIMARY KEY, org int, slot int, FOREIGN KEY (org, slot) REFERENCES slot ON DELETE CASCADE);
 INSERT INTO django_content_type VALUES (1, 'app', 'item'), (2, 'app', 'node');
 """
 COLUMNS = {
@@ -31,14 +37,26 @@ COLUMNS = {
     "base": ("id", "label"),
     "child": ("id", "node"),
     "grand": ("id", "word"),
-    "item": ("id", "node", "child"),
+    "item": ("id", "node", "child", "scan"),
     "node_item": ("id", "node", "item"),
     "guard": ("id", "item", "grand", "seal"),
     "lefty": ("id", "item", "righty"),
     "righty": ("id", "lefty", "guard"),
     "note": ("id", "kind", "object"),
+    "badge": ("id", "node"),
+    "mark": ("id", "item"),
+    "trace": ("id", "item"),
+    "slot": ("id", "node"),
+    "seat": ("id", "slot"),
 }
+ORG = {"slot": "id", "seat": "slot"}
+"""The columns that decide the column `org`, the other half of a composite key."""
 CASCADE, SET_NULL, PROTECT, RESTRICT, LINK, GENERIC = "CASCADE", "SET_NULL", "PROTECT", "RESTRICT", "link", "generic"
+SET_DEFAULT, DO_NOTHING, UNHELD, DATABASE = "SET_DEFAULT", "DO_NOTHING", "unheld", "database"
+"""`UNHELD` is DO_NOTHING without a constraint; a relation by `DATABASE` cascades there, and no model has it."""
+APART = {SET_NULL, SET_DEFAULT, UNHELD}
+"""With these an object can be deleted while others refer to it."""
+DEFAULT = 1
 NEW = 100
 """The number of a row that the backup does not have."""
 PAIR = "node_item"
@@ -51,7 +69,9 @@ REFERENCES = [
     ("item", "child", "child", SET_NULL), ("node_item", "node", "node", CASCADE),
     ("node_item", "item", "item", CASCADE), ("guard", "item", "item", PROTECT), ("guard", "grand", "grand", RESTRICT),
     ("lefty", "item", "item", CASCADE), ("lefty", "righty", "righty", CASCADE), ("righty", "lefty", "lefty", CASCADE),
-    ("righty", "guard", "guard", SET_NULL), ("note", "object", "item", GENERIC),
+    ("righty", "guard", "guard", SET_NULL), ("note", "object", "item", GENERIC), ("badge", "node", "node", SET_DEFAULT),
+    ("mark", "item", "item", DO_NOTHING), ("trace", "item", "item", UNHELD), ("slot", "node", "node", DATABASE),
+    ("seat", "slot", "slot", DATABASE),
 ]  # fmt: skip
 REQUIRED = {("item", "node"), ("node_item", "node"), ("node_item", "item"), ("guard", "item"), ("righty", "lefty")}
 UNIQUE = (("node", ("name",)), ("guard", ("seal",)), ("node_item", ("node", "item")))
@@ -73,10 +93,10 @@ class Described:
         relations = [
             DeclaredRelation(
                 TableName(child), (column,), TableName(to), ("id",),
-                parent_link=how == LINK, on_delete=CASCADE if how == LINK else how,
+                parent_link=how == LINK, on_delete={LINK: CASCADE, UNHELD: DO_NOTHING}.get(how, how),
             )
             for child, column, to, how in REFERENCES
-            if how != GENERIC
+            if how not in {GENERIC, DATABASE}
         ]  # fmt: skip
         notes = DeclaredRelation(
             TableName("note"), ("object",), TableName("item"), ("id",), type_column="kind", content_type=("app", "item")
@@ -92,7 +112,7 @@ def graph(rng: Random) -> Rows:
     count = {name: rng.randint(2, 6) for name in COLUMNS}
     count["child"] = min(count["child"], count["base"])
     count["grand"] = min(count["grand"], count["child"])
-    count["guard"] = rng.randint(0, 2)
+    count |= {"guard": rng.randint(0, 2), "mark": rng.randint(0, 2)}
     rows: Rows = {name: {} for name in COLUMNS}
     for table, columns in COLUMNS.items():
         for number in range(1, count[table] + 1):
@@ -102,6 +122,8 @@ def graph(rng: Random) -> Rows:
                     row[column] = _some(rng, range(1, count[to] + 1), required=(table, column) in REQUIRED)
                 elif table == "note":
                     row[column] = rng.randint(1, 2) if column == "kind" else str(rng.randint(1, count["item"]))
+                elif column == "scan":
+                    row[column] = f"scans/{number}.pdf" if rng.random() < 0.7 else None
                 else:
                     row[column] = f"{table} {number}"
             if _fits(rows, table, row):
@@ -136,33 +158,6 @@ def copied(rows):
 
 def places(rows):
     return [(table, number) for table in COLUMNS for number in rows[table]]
-
-
-def deleted(rows, table, key):
-    """Delete an object as Django's collector does: nothing if a row protects it, both ends of a parent link."""
-    gone, waiting = set(), [(table, key)] if key in rows[table] else []
-    kept = set()
-    while waiting:
-        place = waiting.pop()
-        gone.add(place)
-        for child, column, to, how in REFERENCES:
-            if to == place[0]:
-                others = {
-                    (child, number) for number, row in rows[child].items() if referred(row, column, how) == place[1]
-                }
-                if how == PROTECT and others:
-                    return
-                kept |= others if how == RESTRICT else set()
-                waiting += others - gone if how in {CASCADE, LINK, GENERIC} else ()
-            if child == place[0] and how == LINK and (to, place[1]) not in gone:
-                waiting.append((to, place[1]))
-    if kept - gone:
-        return
-    for name, number in gone:
-        del rows[name][number]
-    for child, column, to, _ in (one for one in REFERENCES if one[3] == SET_NULL):
-        for row in rows[child].values():
-            row[column] = None if (to, row[column]) in gone else row[column]
 
 
 def edited(rng, then, live):
@@ -220,7 +215,10 @@ def _remade(rng, live, table, number, former):
     for column in COLUMNS[table]:
         if table == "note" and column != "id":
             row[column] = rng.randint(1, 2) if column == "kind" else str(rng.randint(1, 3))
-        row.setdefault(column, former[column] if former and rng.random() < 0.5 else f"newcomer {table} {number}")
+        former_value = former and rng.random() < 0.5
+        row.setdefault(
+            column, former[column] if former_value else None if column == "scan" else f"newcomer {table} {number}"
+        )
     return row if _fits(live, table, row) else None
 
 
@@ -229,19 +227,41 @@ def write(site, rows):
         connection.execute(f"TRUNCATE {', '.join(COLUMNS)}")
         for table, columns in COLUMNS.items():
             for row in rows[table].values():
-                values = [None if (table, c) in _SET_LATER else row[c] for c in columns]
-                marks = ", ".join(["%s"] * len(values))
-                connection.execute(f"INSERT INTO {table} VALUES ({marks})", values)
+                cells = {c: None if (table, c) in _SET_LATER else row[c] for c in columns} | _org(table, row)
+                marks = ", ".join(["%s"] * len(cells))
+                connection.execute(f"INSERT INTO {table} ({', '.join(cells)}) VALUES ({marks})", [*cells.values()])
         for table, column in sorted(_SET_LATER):
             for row in rows[table].values():
                 connection.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s", [row[column], row["id"]])
 
 
+def defer(site, *, deferred):
+    """Let the server look at references when a transaction ends, as Django makes them, or when a statement ends."""
+    how = "DEFERRABLE INITIALLY DEFERRED" if deferred else "NOT DEFERRABLE"
+    names = site.sql("SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f'")
+    site.sql("; ".join(f"ALTER TABLE {table} ALTER CONSTRAINT {name} {how}" for table, name in names))
+
+
 def read(site):
-    return {
-        table: {
-            row[0]: dict(zip(columns, row, strict=True))
-            for row in site.sql(f"SELECT {', '.join(columns)} FROM {table}")
-        }
-        for table, columns in COLUMNS.items()
-    }
+    return {table: {row["id"]: row for row in _read(site, table, columns)} for table, columns in COLUMNS.items()}
+
+
+def _read(site, table, columns):
+    names = (*columns, "org") if table in ORG else columns
+    for values in site.sql(f"SELECT {', '.join(names)} FROM {table}"):
+        row = dict(zip(names, values, strict=True))
+        org = {"org": row.pop("org")} if table in ORG else {}
+        assert org == _org(table, row)
+        yield row
+
+
+def _org(table, row):
+    """The other half of a composite key or reference; {} for a table that has none."""
+    number = row.get(ORG.get(table))
+    return {"org": None if number is None else number % 2 + 1} if table in ORG else {}
+
+
+def written(place):
+    """A row as a person writes it."""
+    table, number = place
+    return f"{table}:({number % 2 + 1},{number})" if table == "slot" else f"{table}:{number}"

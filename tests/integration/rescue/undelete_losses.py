@@ -3,20 +3,20 @@
 from dataclasses import dataclass, field
 
 from integration.rescue.undelete_graphs import (
+    APART,
     COLUMNS,
+    DO_NOTHING,
     GENERIC,
     LINK,
     PAIR,
     REFERENCES,
-    SET_NULL,
+    UNHELD,
     UNIQUE,
     Place,
     Rows,
     copied,
-    deleted,
     differ,
     edited,
-    graph,
     places,
     referred,
     take_values,
@@ -60,7 +60,7 @@ class Expected:
                     if low not in self.gone - barred or high not in self.gone - barred:
                         continue
                     up, down = self.marks.get(high, 0), self.marks.get(low, 0)
-                    deleted_with = how != SET_NULL or low in self.old
+                    deleted_with = how not in APART or low in self.old
                     wanted_low = up if how == LINK else (2 if up == 2 and deleted_with else 0)
                     wanted_high = down if how == LINK else min(down, 1)
                     if child == PAIR and low not in self.roots:
@@ -106,7 +106,7 @@ class Expected:
             (child, number)
             for child, column, to, how in REFERENCES
             for number, row in self.then[child].items()
-            if (child, number) in rows and how != GENERIC and row[column] is not None
+            if (child, number) in rows and how not in {GENERIC, UNHELD} and row[column] is not None
             if row[column] not in found[to]
         }
         return left | {
@@ -154,7 +154,7 @@ class Expected:
             and live[column] is not None
             and referred(live, column, how) != referred(row, column, how)
             for child, column, to, how in REFERENCES
-            if how not in {LINK, SET_NULL}
+            if how not in {LINK, DO_NOTHING, *APART}
             for number, row in self.then[child].items()
         )
 
@@ -163,14 +163,10 @@ def _above(table):
     return [to for child, _, to, how in REFERENCES if child == table and how == LINK for to in (to, *_above(to))]
 
 
-def loss(rng):
-    """A graph, deletions, in most cases later edits, an object that was deleted, and live rows to overwrite."""
-    then = graph(rng)
-    live, lost = copied(then), list[Place]()
-    while not lost:
-        for place in rng.sample(places(then), 2):
-            deleted(live, *place)
-        lost = [place for place in places(then) if place[1] not in live[place[0]]]
+def loss(rng, then, live):
+    """After the deletions: in most cases later edits, an object that was deleted, and live rows to overwrite."""
+    live = copied(live)
+    lost = [place for place in places(then) if place[1] not in live[place[0]]]
     if rng.random() < 0.7:
         edited(rng, then, live)
     root = max(rng.sample(lost, min(4, len(lost))), key=lambda one: len(Expected(then, live, (one,)).belongs))

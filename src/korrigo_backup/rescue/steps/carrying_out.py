@@ -23,6 +23,7 @@ from korrigo_backup.rescue.steps.transaction import (
     recorded_change,
     transaction_number,
 )
+from korrigo_backup.rescue.steps.trigger_rows import TriggerRows
 from korrigo_backup.run.step import UndeleteFiles, UndeleteInserting
 from korrigo_backup.run.undo import ROLLED_BACK
 from korrigo_backup.system.files import explained
@@ -43,6 +44,7 @@ class CarryingOut:
 
     def __init__(self, work: Undeletion) -> None:
         self._work = work
+        self._made = TriggerRows(work.session, work.rows.live, work.relations)
 
     @phase("insert")
     def carry_out(self, plan: UndeletePlan, place: RecordPlace, running: Running) -> None:
@@ -54,13 +56,16 @@ class CarryingOut:
                 head = self._staged(head, place, running)
             running.listen(UndeleteInserting(plan.count))
             self._work.session.run("BEGIN")
+            self._made.begin()
             relinked = self._insert(plan, tables)
             transaction = transaction_number(self._work.session)
-            head = msgspec.structs.replace(head, transaction=transaction)
+            self._made.find(tables)
+            made = self._made.lines(len(head.tables))
+            head = msgspec.structs.replace(head, transaction=transaction, tables=(*head.tables, *self._made.recorded))
             numbered = dict(enumerate(tables))
             queries = [inserted_lines(numbered), *overwritten_lines(numbered)]
             lines = chain.from_iterable(map(self._work.session.stream, queries))
-            write_record(place.directory, head, chain(relinked, lines))
+            write_record(place.directory, head, chain(relinked, lines, made))
             running.note(transaction=transaction)
             if head.files:
                 with explained("put the files among the media", lambda: ROLLED_BACK):

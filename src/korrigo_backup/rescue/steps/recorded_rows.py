@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -65,6 +66,9 @@ class RecordedRows:
             " FROM pg_temp.korrigo_backup_recorded; ANALYZE pg_temp.korrigo_backup_undo_rows"
         )
         self.erased = self._leave_erased_out()
+        for number, table in enumerate(self._head.tables):
+            if table.made:
+                self._values.drop_gone(number)
         for number, count in self._counts():
             self._find(number, count)
         self._values.require_unchanged(self._head.verb)
@@ -72,7 +76,7 @@ class RecordedRows:
     @property
     def inserted(self) -> dict[str, int]:
         """The number of rows of each table that are deleted again."""
-        return {self._name(number): count for number, count in self._counts()}
+        return dict(sum((Counter({self._name(n): count}) for n, count in self._counts()), Counter[str]()))
 
     @property
     def changed(self) -> dict[str, int]:
@@ -229,16 +233,17 @@ class RecordedRows:
     def _require_no_children(self, number: int, numbers: list[int]) -> None:
         """Raise Refused if rows that the undelete has not inserted refer to a row of it."""
         name = self._name(number)
-        by_name = {self._name(one): one for one in numbers}
         for relation in self._relations:
             if relation.to != name:
                 continue
-            child, own = self._live[relation.table], by_name.get(relation.table)
-            others = (
+            child = self._live[relation.table]
+            others = "".join(
                 f" AND NOT EXISTS (SELECT FROM pg_temp.korrigo_backup_undo_{own} w WHERE {self._same(own, 'c', 'w')})"
-                if own is not None
-                else ""
+                for own in numbers
+                if self._name(own) == relation.table
             )
+            if not relation.constrained:
+                others += self._newer("c")
             numbers_of = (n for n in range(len(self._head.tables)) if self._name(n) == relation.table)
             for one in numbers_of:
                 others += f" AND NOT {self._values.gets_another(one, 'c', relation.columns)}"
@@ -253,6 +258,18 @@ class RecordedRows:
                     id_="undelete.changed",
                 )
 
+    def _newer(self, alias: str) -> str:
+        """Return the condition, with AND, that a row was written since the operation.
+
+        A reference that the database does not hold may be older than it, and then led nowhere: it may do so again.
+        """
+        if not self._head.transaction.isdigit():
+            return ""
+        return f" AND age({alias}.xmin) <= age('{int(self._head.transaction) % _XIDS}'::xid)"
+
+
+_XIDS = 1 << 32
+"""The numbers of transactions that a row can hold."""
 
 _COUNTS = (
     "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"

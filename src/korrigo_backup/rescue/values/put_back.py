@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.steps.transaction import RecordPlace
+    from korrigo_backup.rescue.steps.trigger_rows import TriggerRows
     from korrigo_backup.rescue.values.judged_rows import JudgedTable
     from korrigo_backup.rescue.values.plan import ValuePlan
     from korrigo_backup.run import journal
@@ -61,6 +62,8 @@ class PutBack:
     inserts: dict[str, int] = field(default_factory=dict)
     removes: dict[str, int] = field(default_factory=dict)
     require_removable: Callable[[], None] = lambda: None
+    made: TriggerRows | None = None
+    """The rows that triggers insert when missing rows come back."""
 
     def changed(self) -> dict[str, int]:
         """Return the number of live rows of each table that get values back."""
@@ -130,6 +133,8 @@ class PutBack:
         with recorded_change(self.site, place, place.stamp, "the values and rows are back"):
             running.listen(RevertUpdating(plan.count))
             self.session.run("BEGIN")
+            if self.made:
+                self.made.begin()
             for query in self._locks():  # a row that is locked so gets no new child
                 self.session.run(query)
             self.require_removable()
@@ -148,6 +153,8 @@ class PutBack:
             self.session.run(
                 raise_sequences(one.staged for one in self.tables if one.staged.live.name in self.inserts) + " SELECT 1"
             )
+            if self.made:
+                self.made.find([one.staged for one in self.tables if one.staged.live.name in self.inserts])
             transaction = transaction_number(self.session)
             write_record(place.directory, self._head(plan, place, transaction), self._lines())
             running.note(transaction=transaction)
@@ -167,7 +174,8 @@ class PutBack:
             tables=tuple(
                 RecordedTable(one.staged.live.schema, one.staged.live.table, one.staged.recorded, one.staged.key)
                 for one in self.tables
-            ),
+            )
+            + tuple(self.made.recorded if self.made else ()),
         )
 
     def _lines(self) -> Iterator[bytes]:
@@ -178,6 +186,8 @@ class PutBack:
                 yield from self.session.stream(inserted_lines({number: one.staged}))
             if name in self.removes:
                 yield from self.session.stream(one.removed_lines(number))
+        if self.made:
+            yield from self.made.lines(len(self.tables))
 
     def _statement(self) -> str | None:
         """Return the statement for all rows, None if there are none.

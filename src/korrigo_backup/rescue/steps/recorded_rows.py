@@ -214,18 +214,16 @@ class RecordedRows:
     def _empty_links(self) -> None:
         """Empty the references that the undelete has set, where they are still so."""
         links = self._session.ask(
-            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]') FROM"
-            " pg_temp.korrigo_backup_undo_rows"
-            " WHERE link <> '{}'",
+            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]')"
+            " FROM pg_temp.korrigo_backup_undo_rows WHERE link <> '{}'",
             list[tuple[int, tuple[str, ...]]],
         )
         for number, columns in links:
             table, live = self._head.tables[number], self._layout(number)
             empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
             emptying = (
-                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
-                f" u.number = {number}"
-                f" AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
+                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u"
+                f" WHERE u.number = {number} AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
                 f" AND {_hash(columns, 'l')} = u.hash"
             )
             self._session.run(f"{in_steps([('emptied', emptying)])}; {FROM_SITE_PATH}")

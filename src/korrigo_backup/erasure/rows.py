@@ -8,6 +8,7 @@ the site do not run: an audit table must not get the erased values. The caller b
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import listed
@@ -168,7 +169,8 @@ class MarkedRows:
             raise CannotErase(
                 f"erased rows of {stand[0][0].to.name} cannot be taken out: rows that stay refer to them and protect"
                 f" them: {names}",
-                hint=f"forget those rows, too (korrigo-backup forget {stand[0][0].table.name}:KEY), and run this again",
+                hint=f"forget those rows, too (korrigo-backup forget {quote(stand[0][0].table.name)}:KEY),"
+                " and run this again",
             )
 
     def files(self, columns: PathColumns) -> frozenset[str]:

@@ -150,8 +150,8 @@ class Choice:
             if self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool):
                 raise UsageError(
                     f"{row.name} is not deleted: it is live, and undelete changes no live row",
-                    hint=f"korrigo-backup history {row.name} shows how it changed;"
-                    f" --overwrite {row.name} makes it that of the backup",
+                    hint=f"korrigo-backup history {quote(row.name)} shows how it changed;"
+                    f" --overwrite {quote(row.name)} makes it that of the backup",
                     id_="undelete.live",
                 )
 

@@ -6,6 +6,7 @@ is not overwritten.
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
@@ -104,7 +105,8 @@ def require_overwritten(rows: StagedRows, named: Iterable[NamedRow]) -> None:
         if table is None or not rows.count(f"{PICKED} AND {OVER} AND {key_condition(row, table.live)}", table):
             raise UsageError(
                 f"{row.name} is no live row with other values that belongs to the rows that come back",
-                hint=f"leave out --overwrite {row.name}; korrigo-backup history {row.name} shows how it changed",
+                hint=f"leave out --overwrite {quote(row.name)};"
+                f" korrigo-backup history {quote(row.name)} shows how it changed",
                 id_="undelete.unused",
             )
 

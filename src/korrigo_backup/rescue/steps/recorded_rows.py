@@ -221,10 +221,10 @@ class RecordedRows:
         for number, columns in links:
             table, live = self._head.tables[number], self._layout(number)
             empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
+            link = f"ARRAY[{', '.join(map(literal, columns))}]"
             emptying = (
-                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u"
-                f" WHERE u.number = {number} AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
-                f" AND {_hash(columns, 'l')} = u.hash"
+                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number = {number}"
+                f" AND u.link = {link} AND {_texts(table.key, 'l')} = u.key AND {_hash(columns, 'l')} = u.hash"
             )
             self._session.run(f"{in_steps([('emptied', emptying)])}; {FROM_SITE_PATH}")
 

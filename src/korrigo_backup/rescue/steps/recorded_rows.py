@@ -179,9 +179,8 @@ class RecordedRows:
         numbers = [number for number, _ in self._counts()]
         self._session.run("BEGIN")
         for number in numbers:  # a row that is locked so gets no new child
-            live = self._layout(number)
             self._session.run(
-                f"SELECT FROM ONLY {live.sql} l WHERE EXISTS"
+                f"SELECT FROM ONLY {self._layout(number).sql} l WHERE EXISTS"
                 f" (SELECT FROM pg_temp.korrigo_backup_undo_{number} u WHERE {self._same(number, 'l', 'u')}) FOR UPDATE"
             )
         self._empty_links()
@@ -223,8 +222,9 @@ class RecordedRows:
             empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
             link = f"ARRAY[{', '.join(map(literal, columns))}]"
             emptying = (
-                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number = {number}"
-                f" AND u.link = {link} AND {_texts(table.key, 'l')} = u.key AND {_hash(columns, 'l')} = u.hash"
+                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u"
+                f" WHERE u.number = {number} AND u.link = {link} AND {_texts(table.key, 'l')} = u.key"
+                f" AND {_hash(columns, 'l')} = u.hash"
             )
             self._session.run(f"{in_steps([('emptied', emptying)])}; {FROM_SITE_PATH}")
 

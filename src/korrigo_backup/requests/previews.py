@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from itertools import islice
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import authenticity
@@ -83,7 +84,7 @@ def read_file(site: Site, catalog: Catalog, request: FileRequest) -> tuple[Shown
     digest = hashlib.sha256(content).hexdigest()
     if digest != saved[CONTENT]:
         raise ProofFailed(
-            f"{printable(path)} in {media.name} is not as saved", hint=f"korrigo-backup verify {media.name}"
+            f"{printable(path)} in {media.name} is not as saved", hint=f"korrigo-backup verify {quote(media.name)}"
         )
     return ShownFile(path=url_path(path), size=len(content), sha256=digest), content
 
@@ -100,7 +101,7 @@ def _media(catalog: Catalog, name: str) -> Artifact:
     """Return the media backup of a name, of a restore point its component; raises unless it can be relied on."""
     media = media_named(catalog, name)
     if media.problem:
-        raise Refused(f"{media.name} cannot be relied on", hint=f"korrigo-backup verify {media.name}")
+        raise Refused(f"{media.name} cannot be relied on", hint=f"korrigo-backup verify {quote(media.name)}")
     signs = authenticity(media, allow_unsigned=False)
     if bad := next((one for one in signs if one.level is Level.ERROR), None):
         raise Refused(bad.message, hint=bad.hint, id_=bad.id)

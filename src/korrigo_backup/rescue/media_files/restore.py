@@ -199,13 +199,13 @@ class _FilesRestore:
         if other := self._other_backup(missing[0], backups):
             return NotFound(
                 f"{printable(first_of(missing))}: not found in {listed([one.name for one in backups])}",
-                hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {other.name}",
+                hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {quote(other.name)}",
                 id_="rescue.no_file",
             )
         if linked := next((one for one in backups if has_link(one, missing[0])), None):
             return NotFound(
                 f"{printable(missing[0])} is a symbolic link in {linked.name}: --file brings back files alone",
-                hint=f"a restore of all media brings links back: korrigo-backup restore {linked.name}",
+                hint=f"a restore of all media brings links back: korrigo-backup restore {quote(linked.name)}",
                 id_="rescue.no_file",
             )
         near = near_files(missing[0], backups)

@@ -116,7 +116,7 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
     except Refused as problem:
         problem.hint = (
             "make the table again, empty, then run this again: the commands are in docs/how-to/rescue.md"
-            f" (A dropped table); or restore the whole: korrigo-backup plan {dump.name}"
+            f" (A dropped table); or restore the whole: korrigo-backup plan {quote(dump.name)}"
         )
         problem.id = "restore.table_gone"
         raise

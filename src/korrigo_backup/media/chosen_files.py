@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.media.port import Stage
     from korrigo_backup.media.reuse import LiveFile
-    from korrigo_backup.media.staging import LostFileProperties
+    from korrigo_backup.media.staging import GivenProperties, LostFileProperties
 
 
 class _Nowhere(io.RawIOBase):
@@ -46,18 +46,10 @@ class ChosenFiles:
         directories = () if self.under else {*self.wanted, *self.links}
         self._parents = {"", *(parent for path in directories for parent in parents(path))} if directories else set()
 
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def add_directory(self, path: str, given: GivenProperties) -> None:
         """Make a directory that a wanted file needs."""
         if path in self._parents:
-            self.stage.add_directory(path, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
+            self.stage.add_directory(path, given)
 
     def create(self, path: str) -> IO[bytes]:
         """Open a wanted file, or a file whose content is thrown away."""
@@ -66,18 +58,10 @@ class ChosenFiles:
             return self.stage.create(self.under.get(path, path))
         return _Nowhere()  # type: ignore[return-value] # it is only written to
 
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def settle(self, file: IO[bytes], given: GivenProperties) -> None:
         """Give a wanted file its properties."""
         if not isinstance(file, _Nowhere):
-            self.stage.settle(file, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
+            self.stage.settle(file, given)
 
     def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
         """Take over no live file: those that are live are not wanted."""

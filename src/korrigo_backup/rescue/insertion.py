@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.postgres.site_path import FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import OVER, ROW
@@ -203,7 +204,7 @@ def after(first: Sequence[str], apart: str) -> str:
 
 
 def _executed(statements: Sequence[str]) -> str:
-    return " ".join(f"EXECUTE {literal(one)};" for one in statements)
+    return " ".join(f"EXECUTE {literal(one)}; {FROM_SITE_PATH};" for one in statements)
 
 
 _DECLARE = (
@@ -245,7 +246,7 @@ def try_apart(name: str, rows: str, change: str, passed: str = "") -> str:
     row = _FOUND.format(table=literal(name), row="one.number")
     return (
         f"FOR one IN SELECT {ROW} AS number FROM {rows} ORDER BY 1 LOOP"
-        f" BEGIN EXECUTE {literal(change)} USING one.number;"
+        f" BEGIN EXECUTE {literal(in_steps([('alone', change)]))} USING one.number;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}';"
         f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}'{passed} THEN NULL;"
         f" WHEN OTHERS THEN {_DIAGNOSTICS} found := found || {row}; END;"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
 from korrigo_backup.postgres.session_settings import options
+from korrigo_backup.postgres.site_path import site_path, use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.saved_types import narrowed
 from korrigo_backup.system.timings import phase
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 LOCK_WAIT = "10s"
 """How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""
 
-SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT, "timezone": "UTC"})
-"""The site's own search path stays: its triggers run in this session. The zone, which is Django's own too, is fixed:
-a later session compares the texts of times in a record."""
+SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT, "timezone": "UTC", "lc_monetary": "C"})
+"""The zone, which is Django's own too, and the form of money are fixed: a later session compares the texts of values in
+a record. The search path is the site's own until `use_own_path`."""
 
 ROW, MARK, VIA, LEVEL, OVER = (identifier(f"korrigo_backup_{name}") for name in ("row", "mark", "via", "level", "over"))
 
@@ -98,7 +99,9 @@ class StagedTable:
     def same(self, one: str, other: str) -> str:
         """Return the condition that two aliases are the same row."""
         if self.has_key:
-            return " AND ".join(f"{one}.{name} = {other}.{name}" for name in map(identifier, self.key))
+            return " AND ".join(
+                self.live.equal(name, *(f"{x}.{identifier(name)}" for x in (one, other))) for name in self.key
+            )
         return f"{self.content(one)} = {self.content(other)}"
 
     def content(self, alias: str) -> str:
@@ -237,7 +240,8 @@ class StagedRows:
             f"CREATE TEMP TABLE korrigo_backup_then_{table.number} AS SELECT {table.listed} FROM ONLY"
             f" {live.sql} WITH NO DATA; {more}"
         )
-        self.session.feed(_copy(table, text))
+        with site_path(self.session):  # the checks of domains
+            self.session.feed(_copy(table, text))
         if types:
             values = (f"{identifier(n)} = CAST({table.saved_text(n)} AS {live.types[n]})" for n in types)
             self.session.run(f"UPDATE {table.then} SET {', '.join(values)}")
@@ -252,8 +256,12 @@ class StagedRows:
 
 @contextmanager
 def rescue_session(server: Postgres) -> Iterator[Session]:
-    """Yield a session on the live database that may make temporary tables; NotPermitted if its role may not."""
+    """Yield a session on the live database that may make temporary tables; NotPermitted if its role may not.
+
+    It finds names in pg_catalog alone; `site_path` and `in_steps` run the code of the site with the site's path.
+    """
     with server.session(options=SETTINGS) as session:
+        use_own_path(session)
         if not session.ask(_CHECK_ROLE, bool):
             raise NotPermitted(
                 f"the site's role may not make temporary tables in {server.database}",

@@ -146,7 +146,7 @@ class Choice:
             if (row.table.table, row.values) in over:
                 continue
             live = self._rows.live[row.table.table]
-            condition = key_condition(row)
+            condition = key_condition(row, live)
             if self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool):
                 raise UsageError(
                     f"{row.name} is not deleted: it is live, and undelete changes no live row",
@@ -185,9 +185,9 @@ class Choice:
         count = 0
         for row in self._roots.rows:
             table = self._rows.tables[row.table.table]
-            count += self._marked(table, key_condition(row))
+            count += self._marked(table, key_condition(row, table.live))
         if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
-            count += self._marked(staged, self._roots.where or "true")
+            count += self._fulfilling(staged, self._roots.where) if self._roots.where else self._marked(staged, "true")
         if self._roots.everything:
             for staged in self._rows.tables.values():
                 if staged.has_key and staged.live.table not in PASSING:
@@ -241,11 +241,18 @@ class Choice:
         return count
 
     def _marked(self, table: StagedTable, condition: str) -> int:
-        """RowMark deleted rows by a condition, which may only read."""
-        name = identifier(table.live.table)
-        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0"
+        """Mark deleted rows by a condition of ours; return the number of marked rows."""
+        self._session.run(f"UPDATE {table.gone} SET {_AS_ROOT} WHERE {condition}")
+        return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
+
+    def _fulfilling(self, table: StagedTable, condition: str) -> int:
+        """Mark deleted rows by the condition of the operator, which may only read; return the number of marked rows."""
+        update = f"UPDATE {table.gone} AS {identifier(table.live.table)} SET {_AS_ROOT}"
         run_condition(self._session, update, condition, table.live.name)
         return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
+
+
+_AS_ROOT = f"{MARK} = {RowMark.ROOT}, {LEVEL} = 0"
 
 
 def _drop(rows: StagedRows) -> None:

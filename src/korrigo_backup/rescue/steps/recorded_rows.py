@@ -11,6 +11,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Refused
+from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.undelete import read_rows
@@ -178,9 +179,8 @@ class RecordedRows:
         numbers = [number for number, _ in self._counts()]
         self._session.run("BEGIN")
         for number in numbers:  # a row that is locked so gets no new child
-            live = self._layout(number)
             self._session.run(
-                f"SELECT FROM ONLY {live.sql} l WHERE EXISTS"
+                f"SELECT FROM ONLY {self._layout(number).sql} l WHERE EXISTS"
                 f" (SELECT FROM pg_temp.korrigo_backup_undo_{number} u WHERE {self._same(number, 'l', 'u')}) FOR UPDATE"
             )
         self._empty_links()
@@ -189,11 +189,11 @@ class RecordedRows:
         expected = sum(count for _, count in self._counts())
         expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
         for statement in self._values.exchanges():
-            self._session.run(statement)
+            self._session.run(f"{statement}; {FROM_SITE_PATH}")
         steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
-        if any(steps) and sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
+        if any(steps) and sum(self._session.ask(f"{in_steps(*steps)}; {FROM_SITE_PATH}", tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
-        self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
+        self._session.run(CHECK_CONSTRAINTS)
         self._values.require_as_before(self._head.verb)
         return self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
 
@@ -213,20 +213,20 @@ class RecordedRows:
     def _empty_links(self) -> None:
         """Empty the references that the undelete has set, where they are still so."""
         links = self._session.ask(
-            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]') FROM"
-            " pg_temp.korrigo_backup_undo_rows"
-            " WHERE link <> '{}'",
+            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]')"
+            " FROM pg_temp.korrigo_backup_undo_rows WHERE link <> '{}'",
             list[tuple[int, tuple[str, ...]]],
         )
         for number, columns in links:
             table, live = self._head.tables[number], self._layout(number)
             empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
-            self._session.run(
-                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
-                f" u.number = {number}"
-                f" AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
+            link = f"ARRAY[{', '.join(map(literal, columns))}]"
+            emptying = (
+                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u"
+                f" WHERE u.number = {number} AND u.link = {link} AND {_texts(table.key, 'l')} = u.key"
                 f" AND {_hash(columns, 'l')} = u.hash"
             )
+            self._session.run(f"{in_steps([('emptied', emptying)])}; {FROM_SITE_PATH}")
 
     def _require_no_children(self, number: int, numbers: list[int]) -> None:
         """Raise Refused if rows that the undelete has not inserted refer to a row of it."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.closure import PICKED
@@ -138,10 +139,10 @@ class PutBack:
                 self.session.run(query)
             self.require_removable()
             for query in self._exchanges():
-                self.session.run(query)
-            if sum(self.session.ask(statement, tuple[int, ...])) != plan.count:
+                self.session.run(f"{query}; {FROM_SITE_PATH}")
+            if sum(self.session.ask(f"{statement}; {FROM_SITE_PATH}", tuple[int, ...])) != plan.count:
                 raise changed_meanwhile()
-            self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
+            self.session.run(CHECK_CONSTRAINTS)
             if different := self.session.ask(self._proof(), dict[str, int]):
                 names = ", ".join(f"{count} of {name}" for name, count in different.items())
                 raise ProofFailed(

@@ -15,7 +15,7 @@ from wreckedsite import left, now
 
 ALL = bool(os.environ.get("KORRIGO_TEST_FAULTS"))
 """Whether every effect is visited (`make test-faults`), or some."""
-SOME = 4
+SOME = 3
 
 ROLLBACK = ("rollback", "--yes")
 ROWS = ("rollback", "--to", "safety", "--in-place", "--yes")

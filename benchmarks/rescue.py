@@ -24,7 +24,8 @@ from korrigo_backup.postgres.throwaway import ThrowawayServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
+from sandbox import USER, USER_PASSWORD, Sandbox, connect
+from servers import bindir
 
 SCHEMA = """
 CREATE TABLE exams_exam (id serial PRIMARY KEY, name text NOT NULL, held date);

@@ -27,7 +27,8 @@ def _home(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def server():
     """A real server for the whole run; what a test leaves in it is dropped by its `site`."""
-    from sandbox import USER, USER_PASSWORD, bindir, connect, make_template, quick_server
+    from sandbox import USER, USER_PASSWORD, connect, make_template
+    from servers import bindir, quick_server
 
     with quick_server(bindir()) as running:
         with connect(running) as connection:

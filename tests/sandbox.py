@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,16 +24,12 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.artifact.signature import sign
 from korrigo_backup.backup.backup import BackupOptions, backup_database
 from korrigo_backup.backup.media import backup_media
-from korrigo_backup.postgres.throwaway import ThrowawayServer, embedded_bindir, system_bindir
 from korrigo_backup.restore.restore import RestoreOptions, restore
 from korrigo_backup.run.step import silent
 
 PROJECT = Path(__file__).parents[1]
 KORRIGO = Path(sys.executable).parent / "korrigo-backup"
 TEMPLATE = "template_of_sites"
-MEMORY = Path("/dev/shm")
-ENOUGH_MEMORY = 8 * 2**30
-"""Bytes: a server may write 4 GiB ahead (max_wal_size), and there are two."""
 
 USER = "viatique_user"
 USER_PASSWORD = "s3cr3t-viatique-pa55"
@@ -458,33 +453,6 @@ def kill_all(child):
     child.wait()
 
 
-@contextmanager
-def in_memory():
-    """Let a throw-away server that is made in this block keep its data in memory, if there is enough of it.
-
-    A database has 300 files. To make and to drop one takes a tenth of the processor time that a disk takes.
-    """
-    before = tempfile.tempdir
-    with suppress(OSError):
-        found = os.statvfs(MEMORY)
-        if found.f_bavail * found.f_frsize > ENOUGH_MEMORY and _available_memory() > ENOUGH_MEMORY:
-            tempfile.tempdir = str(MEMORY)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-
-
-def _available_memory():
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-
-
-def quick_server(programs):
-    with in_memory():
-        return ThrowawayServer(programs)
-
-
 def make_template(server):
     """Make a database with the tables and rows of a site, for `Sandbox.create` to copy."""
     with connect(server) as admin:
@@ -492,9 +460,3 @@ def make_template(server):
         with connect(server, TEMPLATE, USER, USER_PASSWORD) as owner:
             owner.execute(SCHEMA)
         admin.execute(f"ALTER DATABASE {TEMPLATE} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
-
-
-def bindir():
-    """PostgreSQL's programs: the machine's where present, else the embedded ones (or when asked for)."""
-    found = None if os.environ.get("KORRIGO_TEST_PG") == "embedded" else system_bindir()
-    return found or embedded_bindir()

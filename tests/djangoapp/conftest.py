@@ -39,7 +39,8 @@ from korrigo_backup.artifact.kinds import Kind  # noqa: E402
 from korrigo_backup.requests.spool import Spool  # noqa: E402
 from korrigo_backup.status.model import Goals  # noqa: E402
 from korrigo_backup.status.published import encode  # noqa: E402
-from sandbox import connect, quick_server  # noqa: E402
+from sandbox import connect  # noqa: E402
+from servers import quick_server  # noqa: E402
 from standings import backup, facts  # noqa: E402
 from testsite import content  # noqa: E402
 

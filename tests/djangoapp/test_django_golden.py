@@ -11,7 +11,7 @@ import pytest
 
 from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
 from korrigo_backup.verify import django_artifact as artifact
-from sandbox import quick_server
+from servers import quick_server
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOLDEN = PROJECT / "tests" / "golden"

@@ -25,10 +25,10 @@ from django.db.models.signals import post_save
 from korrigo_backup.djangoapp import backup
 from korrigo_backup.djangoapp.fixture import dump as dumper
 from korrigo_backup.djangoapp.fixture import pg_lines as pglines
-from korrigo_backup.djangoapp.fixture.fields import duration
 from korrigo_backup.djangoapp.fixture.natural_keys import NaturalKeys
 from korrigo_backup.djangoapp.fixture.rows import RowDecoder, RowEncoder
 from korrigo_backup.djangoapp.fixture.tables import data_models, tables
+from korrigo_backup.djangoapp.fixture.values import duration
 from korrigo_backup.djangoapp.load import load as loader
 from korrigo_backup.media import stable
 from testsite import content

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from korrigo_backup.postgres.throwaway import embedded_bindir, system_bindir
-from sandbox import connect, quick_server
+from sandbox import connect
+from servers import quick_server
 
 SETTINGS = """
 import os

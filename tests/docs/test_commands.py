@@ -10,7 +10,8 @@ from typer.exceptions import TyperException
 
 from docs.console import commands
 from docs.test_documents import PROJECT, text
-from korrigo_backup.cli.main import app, common_first
+from korrigo_backup.cli.main import app
+from korrigo_backup.cli.program.common_options import common_first
 from korrigo_backup.cli.program.verbs import VERBS
 
 RUNBOOK = PROJECT / "docs" / "fr" / "runbook.md"

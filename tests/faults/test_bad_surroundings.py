@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from korrigo_backup.postgres.throwaway import ThrowawayServer
-from sandbox import USER, USER_PASSWORD, bindir, connect, nothing_changes, quoted, until
+from sandbox import USER, USER_PASSWORD, connect, nothing_changes, quoted, until
+from servers import bindir
 
 ROOT = os.geteuid() == 0
 

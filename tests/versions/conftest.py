@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from korrigo_backup.postgres.throwaway import ThrowawayServer
-from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database, in_memory
+from sandbox import USER, USER_PASSWORD, Sandbox, connect, drop_database
+from servers import in_memory
 from shapes import make_roles
 from versions.binaries import Unavailable, client_bindir, server_bindir
 

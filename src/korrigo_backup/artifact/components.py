@@ -94,8 +94,10 @@ def _newest(catalog: Catalog, kind: Kind) -> Artifact | None:
         return None
 
 
-def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
+def authenticity(artifact: Artifact, *, allow_unsigned: bool, bounds: str = "") -> list[Finding]:
     """Return the findings about the signature; an error if it is insufficient and that is not allowed.
+
+    `bounds` says how an artifact that is not signed is loaded, "" for that of a whole restore.
 
     Raises ProofFailed for a manifest whose signature does not fit: it was altered, and no option allows that.
     """
@@ -110,7 +112,8 @@ def authenticity(artifact: Artifact, *, allow_unsigned: bool) -> list[Finding]:
         return [signed, *_renamed(artifact), *_passed_over(artifact)]
     what, hint = _unsigned(artifact)
     if found is Verdict.ALLOWED:
-        return [warning("artifact.unsigned", f"{what}; allowed, and {_loaded(artifact.kind)}"), *_passed_over(artifact)]
+        bounds = bounds or _loaded(artifact.kind)
+        return [warning("artifact.unsigned", f"{what}; allowed, and {bounds}"), *_passed_over(artifact)]
     return [error("artifact.unsigned", what, hint), *_passed_over(artifact)]
 
 

@@ -1,6 +1,6 @@
 """The command `korrigo-backup`: its verbs, and the only boundary where errors become words and exit codes.
 
-One file: a verb is loaded only when it is typed, inside of the boundary.
+A verb is loaded only when it is typed, inside of the boundary.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import shlex
 import signal
 import sys
 import traceback
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -20,8 +19,9 @@ import typer
 from korrigo_backup import __version__
 from korrigo_backup.cli.output import CommandContext, in_language, say_document, timings_text
 from korrigo_backup.cli.program.commands import PROGRAM, WAY, LazyVerbs, Program
+from korrigo_backup.cli.program.common_options import LANG, asked_language, common_first
 from korrigo_backup.cli.program.directory import go_to_site
-from korrigo_backup.cli.program.document import JSON, Document, error_fields, wants_json
+from korrigo_backup.cli.program.document import Document, error_fields, wants_json
 from korrigo_backup.cli.program.last_failure import note_failure
 from korrigo_backup.cli.program.progress import displayed
 from korrigo_backup.cli.program.terminal import coloured
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNKNOWN = "unknown: run korrigo-backup list, and see that the site answers"
 DEBUG_VARIABLE = "KORRIGO_BACKUP_DEBUG"
-_LANG = "--lang"
-_COMMON = frozenset({"--timings", "--quiet", "-q", "--verbose", "-v"})
 _AGAIN = "run it again when you are ready"
 
 app = typer.Typer(
@@ -78,7 +76,7 @@ def options(
     show_timings: Annotated[bool, typer.Option("--timings")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
-    lang: Annotated[Language | None, typer.Option(_LANG)] = None,
+    lang: Annotated[Language | None, typer.Option(LANG)] = None,
     _version_wanted: Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Proven backup and restore for Django, PostgreSQL and media sites."""
@@ -154,7 +152,7 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
     With `--json` its document is printed at the end, with `--timings` where the seconds went, however it ends.
     """
     words = common_first(list(sys.argv[1:] if arguments is None else arguments))
-    CommandContext.language = _asked_language(words) or language(os.environ)
+    CommandContext.language = asked_language(words) or language(os.environ)
     outer, wanted = Document.current, wants_json(words)
     verb = next((word for word in words if word in VERBS), None)
     document = Document(verb) if wanted or outer else None
@@ -170,35 +168,6 @@ def guarded(arguments: Sequence[str] | None = None) -> int:
         if recorder := timings.finish():
             _print(timings_text(recorder))
     return code
-
-
-def common_first(words: Sequence[str]) -> list[str]:
-    """Return a command line with the program's own flags before the verb and `--json` behind it: every verb has all."""
-    end = words.index("--") if "--" in words else len(words)
-    ours, rest = list(words[:end]), list(words[end:])
-    flags, kept = [], []
-    left = iter(ours)
-    for word in left:
-        if word == _LANG:
-            flags += [word, *([value] if (value := next(left, None)) is not None else [])]
-        elif word in _COMMON or word.startswith(f"{_LANG}="):
-            flags.append(word)
-        elif word != JSON:
-            kept.append(word)
-    return [*flags, *kept, *([JSON] if JSON in ours else []), *rest]
-
-
-def _asked_language(words: Sequence[str]) -> Language | None:
-    """Return the language of `--lang`, None without it and for one that does not exist.
-
-    Words after `--` are those of another command.
-    """
-    ours = words[: words.index("--")] if "--" in words else words
-    for word, value in pairwise([*ours, ""]):
-        asked = value if word == _LANG else word.partition("=")[2] if word.startswith(f"{_LANG}=") else None
-        if asked in list(Language):
-            return Language(asked)
-    return None
 
 
 def _guarded(words: Sequence[str]) -> tuple[int, Mapping[str, object] | None]:

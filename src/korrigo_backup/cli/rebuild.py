@@ -10,7 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, Yes, ends_at_plan
 from korrigo_backup.cli.program.names import find_artifact
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.errors import UsageError
@@ -37,7 +37,7 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the result although the services are not healthy.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make the database anew, in an emergency: from the newest backup that is good, from a named backup, or empty.

@@ -17,7 +17,7 @@ from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, sa
 from korrigo_backup.cli.plan import effect, named_or_before, refuse, say_plan
 from korrigo_backup.cli.printed.space import space_lines
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import changes
+from korrigo_backup.cli.program.dry_run import Yes, changes
 from korrigo_backup.cli.program.names import ARTIFACT
 from korrigo_backup.cli.rescue.whole_restore import require_one_scope
 from korrigo_backup.core.finding import Level
@@ -61,7 +61,7 @@ def command(
         str | None, typer.Option("--from", metavar="TARGET", help="Fetch the backup from this target first.")
     ] = None,
     identity: Annotated[str | None, typer.Option(help="With --from: the private key's file, or -.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", callback=changes, help="Show the plan and stop, as `plan` does.")
     ] = False,

@@ -10,7 +10,7 @@ import typer
 from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings, say_services
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, Yes, ends_at_plan
 from korrigo_backup.cli.rescue.restore_files import undo_files_and_say
 from korrigo_backup.cli.restore import Questions, restore_and_say
 from korrigo_backup.core.counted import counted
@@ -68,7 +68,7 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the result although the services are not healthy.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Undo a restore. No data are deleted: the live data are kept and can be brought back with --to after."""

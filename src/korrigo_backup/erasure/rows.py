@@ -8,6 +8,7 @@ the site do not run: an audit table must not get the erased values. The caller b
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import listed
@@ -17,6 +18,7 @@ from korrigo_backup.erasure.references import Fate, read_references
 from korrigo_backup.erasure.triggers import TriggersOff, triggers_off
 from korrigo_backup.errors import ProofFailed, Refused
 from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.postgres.site_path import FROM_SITE_PATH, TO_SITE_PATH, site_path
 from korrigo_backup.postgres.sql import identifier, json_numbers, literal
 from korrigo_backup.postgres.tables import read_tables
 from korrigo_backup.system.timings import phase
@@ -85,8 +87,10 @@ def erase_rows(
         rows = erasing.delete()
     erasing.require_gone()
     erasing.drop()
-    for view in session.ask(_FILLED_VIEWS, list[str]):
-        session.run(f"REFRESH MATERIALIZED VIEW {view}")
+    views = session.ask(_FILLED_VIEWS, list[str])
+    with site_path(session):
+        for view in views:
+            session.run(f"REFRESH MATERIALIZED VIEW {view}")
     return ErasedRows(rows, emptied, files)
 
 
@@ -165,7 +169,8 @@ class MarkedRows:
             raise CannotErase(
                 f"erased rows of {stand[0][0].to.name} cannot be taken out: rows that stay refer to them and protect"
                 f" them: {names}",
-                hint=f"forget those rows, too (korrigo-backup forget {stand[0][0].table.name}:KEY), and run this again",
+                hint=f"forget those rows, too (korrigo-backup forget {quote(stand[0][0].table.name)}:KEY),"
+                " and run this again",
             )
 
     def files(self, columns: PathColumns) -> frozenset[str]:
@@ -218,7 +223,8 @@ class MarkedRows:
                 " WHERE c.tableoid = g.part AND c.ctid = g.at RETURNING 1)"
             )
             counts.append(f"(SELECT count(*) FROM d{number})")
-        query = f"WITH {', '.join(steps)} SELECT {json_numbers(counts)}"
+        query = f"WITH {', '.join(steps)} SELECT CASE WHEN {TO_SITE_PATH} THEN {json_numbers(counts)} END"
+        query = f"{query}; {FROM_SITE_PATH}"
         found = dict(zip(self.marked, self.session.ask(query, list[int]), strict=True))
         return {name: number for name, number in found.items() if number}
 
@@ -257,7 +263,8 @@ class MarkedRows:
         return found
 
     def _count(self, statement: str) -> int:
-        return self.session.ask(f"WITH x AS ({statement}) SELECT to_json(count(*)) FROM x", int)
+        count = f"CASE WHEN {TO_SITE_PATH} THEN (SELECT to_json(count(*)) FROM x) END"
+        return self.session.ask(f"WITH x AS ({statement}) SELECT {count}; {FROM_SITE_PATH}", int)
 
     def _referring(self, one: LoadedReference) -> str:
         """Return the FROM of rows `c` that refer to marked rows `p`."""

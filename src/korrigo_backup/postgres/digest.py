@@ -22,10 +22,11 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.manifest import LargeObjectsProof, SequenceProof, TableProof
 from korrigo_backup.core.encodings import to_text
 from korrigo_backup.core.sqlname import normal_name
-from korrigo_backup.postgres.config_tables import COMPUTES, CONFIG_TABLES
 from korrigo_backup.postgres.foreign_keys import foreign_keys
 from korrigo_backup.postgres.row_hash import row_hash
+from korrigo_backup.postgres.schema_details import COMPUTES, CONFIG_TABLES
 from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.postgres.site_path import ROLE_PATH
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.system.progress import Unit, Work, under_way
 
@@ -104,16 +105,8 @@ FROM (SELECT s.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
 
 _COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
 
-# The role's own search path in this database, of which our sessions take no notice: the nearest setting counts.
-_PATH = """
-SELECT set_config('search_path', coalesce((
-    SELECT substr(entry, length('search_path=') + 1)
-    FROM pg_db_role_setting s, unnest(s.setconfig) entry
-    WHERE entry LIKE 'search\\_path=%'
-      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
-      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-    ORDER BY (s.setrole <> 0) DESC, (s.setdatabase <> 0) DESC LIMIT 1),
-  (SELECT boot_val FROM pg_settings WHERE name = 'search_path')), true);
+_PATH = f"""
+SELECT set_config('search_path', {ROLE_PATH}, true);
 SELECT pg_catalog.to_json(pg_catalog.current_schemas(false));
 SET LOCAL search_path = pg_catalog
 """
@@ -267,6 +260,10 @@ class Snapshot:
     def with_functions(self) -> str:
         """The statement that lets functions find names without a schema, for the rest of a transaction."""
         return f"SET LOCAL search_path = {', '.join(identifier(one) for one in ('pg_catalog', *self.search_path))}"
+
+    def planned(self, place: str) -> str:
+        """Return statements after which a query of a table can be planned: the functions of its indexes are known."""
+        return f"{self.with_functions}; SELECT FROM ONLY {place} LIMIT 0; SET LOCAL search_path = pg_catalog;"
 
     def large_objects(self, *, digest: bool = True) -> LargeObjectsProof:
         """Return number and, if wanted, digest of all large objects; without any, it costs a short query."""

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import normal_name
-from korrigo_backup.postgres.config_tables import COMPUTES, CONFIG_TABLES
+from korrigo_backup.postgres.schema_details import COMPUTES, CONFIG_TABLES
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:

@@ -1,5 +1,10 @@
 """The kinds of the schema fingerprint beyond tables, views and functions: SQL that continues `schema.py`'s list.
 
+Then SQL about tables `c` (pg_class) that need care when their rows are read. An extension marks tables whose rows its
+users write, and pg_dump saves those rows: cron jobs, partition sets (`pg_extension_config_dump` in its script). And the
+planner evaluates the expressions of indexes and statistics in any query of a table, so their functions must find the
+names that they use.
+
 Written for PostgreSQL 13 to 18: a catalogue whose columns differ between them is taken as JSON.
 """
 
@@ -154,3 +159,16 @@ _RIGHTS = """
 
 _ALL = _TYPES + _FUNCTIONS + _RELATIONS + _TEXT + _ELSEWHERE + _COMMENTS + _RIGHTS
 DETAILS = _ALL.format(first=FIRST_NORMAL_OID)
+
+CONFIG_TABLES = f"""
+SELECT x.oid, x.condition, e.extname AS extension
+FROM pg_extension e, unnest(e.extconfig, e.extcondition) AS x(oid, condition)
+WHERE e.oid >= {FIRST_NORMAL_OID}
+"""
+"""Each such table or sequence with SQL that follows its name (`WHERE …`, perhaps empty); PostgreSQL's own have none."""
+
+COMPUTES = """
+EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL))
+OR EXISTS (SELECT FROM pg_statistic_ext x WHERE x.stxrelid = c.oid AND to_jsonb(x) ->> 'stxexprs' IS NOT NULL)
+"""
+"""Whether an index or a statistic of the table has an expression."""

@@ -96,11 +96,11 @@ PRELUDE = (
     "SET ROLE NONE;"
     " SELECT pg_catalog.set_config(n, '0', false) FROM pg_catalog.unnest(ARRAY["
     + ", ".join(map(literal, _UNLIMITED))
-    + "]) n WHERE pg_catalog.current_setting(n, true) <> '0'"
+    + "]) n WHERE pg_catalog.current_setting(n, true) OPERATOR(pg_catalog.<>) '0'"
     + "".join(
         f" UNION ALL SELECT pg_catalog.set_config({literal(name)}, {literal(value)}, false)"
-        f" WHERE pg_catalog.current_setting('is_superuser') = 'on'"
-        f" AND pg_catalog.current_setting({literal(name)}) <> {literal(value)}"
+        f" WHERE pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on'"
+        f" AND pg_catalog.current_setting({literal(name)}) OPERATOR(pg_catalog.<>) {literal(value)}"
         for name, value in _PRIVILEGED.items()
     )
     + " \\g /dev/null\n"

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.postgres.foreign_keys import Equality, equal, equalities
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TableLayout(msgspec.Struct, frozen=True):
     The key is the primary key, else a unique index over columns without NULL. `generated` are the columns that the
     server computes, `types` are those of all columns, `nullable` the columns that may be NULL, `fixed` those that no
     UPDATE may name, `texts` those of text. `parted`: it has partitions; `part`: it is a partition, of the table `root`.
+    `equalities` are those of the columns whose equality is none of pg_catalog's.
     """
 
     name: str
@@ -79,11 +81,16 @@ class TableLayout(msgspec.Struct, frozen=True):
     parted: bool = False
     part: bool = False
     root: str = ""
+    equalities: dict[str, Equality] = {}
 
     @property
     def sql(self) -> str:
         """Its name in a statement."""
         return f"{identifier(self.schema)}.{identifier(self.table)}"
+
+    def equal(self, column: str, one: str, other: str) -> str:
+        """Return the condition that two expressions are equal as values of a column."""
+        return equal(self.equalities.get(column), one, other)
 
     @property
     def own_rows(self) -> str:
@@ -117,9 +124,9 @@ class TableLayout(msgspec.Struct, frozen=True):
 
 def read_tables(session: Session | Snapshot) -> dict[str, TableLayout]:
     """Return the tables by name, those that have partitions among them."""
-    found = session.ask(_TABLES, tuple[TableLayout, ...])
+    found, own = session.ask(_TABLES, tuple[TableLayout, ...]), equalities(session)
     return {
-        name: replace(one, name=name, root=normal_name(one.root) if one.root else "")
+        name: replace(one, name=name, root=normal_name(one.root) if one.root else "", equalities=own.get(name, {}))
         for one in found
         for name in [normal_name(one.name)]
     }

@@ -14,7 +14,7 @@ import os
 import re
 from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 _NAME = re.compile(r"\.undelete-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re.ASCII)
-_HEAD = 64 * 1024 * 1024
-"""Bytes of the longest first line that is read."""
-
 _KEPT = 20
 """Undeletes whose way back is kept."""
 
@@ -48,12 +45,16 @@ PENDING, DONE, UNDOING = "pending", "done", "undoing"
 
 
 class RecordedTable(msgspec.Struct, frozen=True):
-    """A table with inserted rows: schema and name, the columns that were inserted, those of the key."""
+    """A table with inserted rows: schema and name, the columns that were inserted, those of the key.
+
+    `made`: triggers of the site inserted these rows, so that the site may have removed them since.
+    """
 
     schema: str
     table: str
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    made: bool = False
 
 
 class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,16 +166,19 @@ def forget_oldest(site: Site, directory: Path) -> None:
 
 
 def read_head(path: Path) -> UndeleteHead:
-    """Return the first line of a record; ValueError if it is cut, OSError."""
-    with open_plain(path) as file:
-        return msgspec.json.decode(file.readline(_HEAD), type=UndeleteHead)
+    """Return the first line of a record, as long as it is; ValueError if it is cut, OSError.
+
+    It names the files, which the run that wrote it had in memory, too. A record that is not read would be neither
+    finished nor taken back after a kill.
+    """
+    with open_plain(path) as file, os.fdopen(file.fileno(), "rb", closefd=False) as lines:
+        return msgspec.json.decode(lines.readline(), type=UndeleteHead)
 
 
 def read_rows(path: Path) -> Iterator[RecordedRow]:
     """Yield the rows of a record."""
-    with open_plain(path) as file:
-        file.readline(_HEAD)
-        for line in file:
+    with open_plain(path) as file, os.fdopen(file.fileno(), "rb", closefd=False) as lines:
+        for line in islice(lines, 1, None):
             yield msgspec.json.decode(line, type=RecordedRow)
 
 

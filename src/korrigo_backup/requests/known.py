@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import NotFound
@@ -24,7 +25,8 @@ def require_known(catalog: Catalog, name: str) -> None:
         if (sealed := _copy_on(catalog.directory, target, name)) is not None:
             raise NotFound(
                 f"{name} is not in the backup directory; {target} has a {'sealed ' if sealed else ''}copy",
-                hint=f"on the host: korrigo-backup fetch {target} {name}{' --identity FILE' if sealed else ''};"
+                hint=f"on the host: korrigo-backup fetch {quote(target)}"
+                f" {quote(name)}{' --identity FILE' if sealed else ''};"
                 " then ask again",
             )
     raise NotFound(f"this site has no backup {name}", hint="korrigo-backup list shows the backups")

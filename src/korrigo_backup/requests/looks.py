@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,7 +47,7 @@ def look(site: Site, saved: Artifact, request: LookRequest) -> SavedPage:
     long, for a table of credentials and for an erased row, ProofFailed for a damaged backup, UnreadableLedger.
     """
     if saved.problem or saved.header is None or saved.authenticity is Authenticity.FORGED:
-        raise Refused(f"{saved.name} cannot be relied on", hint=f"korrigo-backup verify {saved.name}")
+        raise Refused(f"{saved.name} cannot be relied on", hint=f"korrigo-backup verify {quote(saved.name)}")
     models = _models(site, saved, request)
     table, total = _table(saved, models, request.table)
     if holds_credentials(plain_parts(table)[1]):
@@ -92,7 +93,7 @@ def _migrations(saved: Artifact, model: str) -> tuple[str, ...]:
 def _by_hand(saved: Artifact, table: str) -> str:
     """Return the command that finds a row where a look takes too long."""
     if KINDS[saved.kind].is_dump:
-        return f"on the host: korrigo-backup history {table}:KEY"
+        return f"on the host: korrigo-backup history {quote(table)}:KEY"
     file = saved.manifest.database_backup if saved.manifest else ""
     return f"on the host: grep '\"pk\":KEY,' $BACKUP_DIR/{saved.name}/{file}"
 
@@ -126,7 +127,7 @@ def _table(saved: Artifact, models: Mapping[str, ModelColumns], named: str) -> t
     tables = _tables(saved, models)
     alike = [name for name in tables if named == name or named == plain_parts(name)[1]]
     if len(alike) != 1:
-        raise NotFound(f"the backup has no table {named}", hint=f"korrigo-backup show {saved.name}")
+        raise NotFound(f"the backup has no table {named}", hint=f"korrigo-backup show {quote(saved.name)}")
     return alike[0], tables[alike[0]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from itertools import islice
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import authenticity
@@ -73,7 +74,7 @@ def read_file(site: Site, catalog: Catalog, request: FileRequest) -> tuple[Shown
     except FileNotFoundError:
         raise _without_listing(media) from None
     erased = erased_among_files(site, [(media, [path])])
-    if saved is None or erased:
+    if saved is None or CONTENT not in saved or erased:
         raise NotFound(
             f"{media.name} has no file {printable(path)}, or it was erased on request",
             hint="look for it in the list of the files, or in another backup",
@@ -83,7 +84,7 @@ def read_file(site: Site, catalog: Catalog, request: FileRequest) -> tuple[Shown
     digest = hashlib.sha256(content).hexdigest()
     if digest != saved[CONTENT]:
         raise ProofFailed(
-            f"{printable(path)} in {media.name} is not as saved", hint=f"korrigo-backup verify {media.name}"
+            f"{printable(path)} in {media.name} is not as saved", hint=f"korrigo-backup verify {quote(media.name)}"
         )
     return ShownFile(path=url_path(path), size=len(content), sha256=digest), content
 
@@ -100,7 +101,7 @@ def _media(catalog: Catalog, name: str) -> Artifact:
     """Return the media backup of a name, of a restore point its component; raises unless it can be relied on."""
     media = media_named(catalog, name)
     if media.problem:
-        raise Refused(f"{media.name} cannot be relied on", hint=f"korrigo-backup verify {media.name}")
+        raise Refused(f"{media.name} cannot be relied on", hint=f"korrigo-backup verify {quote(media.name)}")
     signs = authenticity(media, allow_unsigned=False)
     if bad := next((one for one in signs if one.level is Level.ERROR), None):
         raise Refused(bad.message, hint=bad.hint, id_=bad.id)
@@ -109,7 +110,7 @@ def _media(catalog: Catalog, name: str) -> Artifact:
 
 def _with_words(files: Iterator[SavedFile], words: str) -> Iterator[SavedFile]:
     wanted = words.casefold()
-    return (one for one in files if wanted in printable(one.path).casefold())
+    return (one for one in files if one.target is None and wanted in printable(one.path).casefold())
 
 
 def _without_listing(media: Artifact) -> Refused:

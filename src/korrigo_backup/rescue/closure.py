@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
+from korrigo_backup.postgres.foreign_keys import equal
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, OVER, ROW, VIA
 from korrigo_backup.system.timings import phase
@@ -118,11 +119,14 @@ def linking_tables(rows: StagedRows, relations: Sequence[RowRelation]) -> frozen
 
 def refers_to(relation: RowRelation, child: str, parent: str) -> str:
     """Return the condition that a row `child` refers to a row `parent` by a relation."""
-    pairs = zip(map(identifier, relation.columns), map(identifier, relation.to_columns), strict=True)
+    pairs = [*zip(map(identifier, relation.columns), map(identifier, relation.to_columns), strict=True)]
     if relation.generic:
         texts = " AND ".join(f"{child}.{mine}::text = {parent}.{theirs}::text" for mine, theirs in pairs)
         return f"{child}.{identifier(relation.type_column)} = {relation.content_type} AND {texts}"
-    return " AND ".join(f"{child}.{mine} = {parent}.{theirs}" for mine, theirs in pairs)
+    return " AND ".join(
+        equal(equality, f"{parent}.{theirs}", f"{child}.{mine}")
+        for (mine, theirs), equality in zip_longest(pairs, relation.equalities)
+    )
 
 
 def dangling(rows: StagedRows, relations: Sequence[RowRelation]) -> list[tuple[int, str, int]]:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from korrigo_backup.core.sqlname import normal_name
+from korrigo_backup.postgres.site_path import FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.staged_rows import OVER, ROW
@@ -131,7 +132,20 @@ def proof(tables: Sequence[StagedTable]) -> str:
 
 
 def lacking(table: StagedTable) -> str:
-    """Return the query for the number of picked rows that are not live with exactly this content."""
+    """Return the query for the number of picked rows that are not live with exactly this content.
+
+    Without a key equal rows are counted: as many have to be live as in the backup.
+    """
+    if not table.has_key:
+        picked_rows = f"SELECT {table.content('g')} FROM {table.gone} g WHERE g.{PICKED}"
+        saved = table.numbers(f"(SELECT t.* FROM {table.then} t WHERE {table.content('t')} IN ({picked_rows}))")
+        left = table.numbers(f"(SELECT g.* FROM {table.gone} g WHERE NOT g.{PICKED})")
+        live = table.numbers(f"ONLY {table.live.sql}")
+        return (
+            f"SELECT {literal(table.live.name)} AS name, coalesce(sum(lacks), 0)::bigint AS rows FROM (SELECT s.number"
+            f" - coalesce(u.number, 0) - coalesce(l.number, 0) AS lacks FROM ({saved}) s LEFT JOIN ({left}) u"
+            f" USING (content) LEFT JOIN ({live}) l USING (content)) c WHERE lacks > 0"
+        )
     inserted = f"NOT g.{OVER} AND {table.written_content('l')} = {table.written_content('g')}"
     overwritten = f"g.{OVER} AND {table.content('l')} = {table.content('g')}"
     return (
@@ -191,7 +205,7 @@ def after(first: Sequence[str], apart: str) -> str:
 
 
 def _executed(statements: Sequence[str]) -> str:
-    return " ".join(f"EXECUTE {literal(one)};" for one in statements)
+    return " ".join(f"EXECUTE {literal(one)}; {FROM_SITE_PATH};" for one in statements)
 
 
 _DECLARE = (
@@ -233,7 +247,7 @@ def try_apart(name: str, rows: str, change: str, passed: str = "") -> str:
     row = _FOUND.format(table=literal(name), row="one.number")
     return (
         f"FOR one IN SELECT {ROW} AS number FROM {rows} ORDER BY 1 LOOP"
-        f" BEGIN EXECUTE {literal(change)} USING one.number;"
+        f" BEGIN EXECUTE {literal(in_steps([('alone', change)]))} USING one.number;"
         f" RAISE EXCEPTION SQLSTATE '{_TAKEN_BACK}';"
         f" EXCEPTION WHEN SQLSTATE '{_TAKEN_BACK}'{passed} THEN NULL;"
         f" WHEN OTHERS THEN {_DIAGNOSTICS} found := found || {row}; END;"

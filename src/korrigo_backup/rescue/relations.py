@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
+from korrigo_backup.postgres.foreign_keys import Equality, content_types, foreign_keys
 from korrigo_backup.rescue.objects import qualified
 from korrigo_backup.site.manage import DESCRIBE
 
@@ -33,7 +33,7 @@ class RowRelation(msgspec.Struct, frozen=True):
     In a generic relation `columns` hold a key only in rows whose `type_column` is the number `content_type`.
     `cascades`: a deletion deletes the rows that refer, and empties no reference. `apart`: a row can be deleted while
     rows refer to it, so that such a row was deleted on its own. `parts`: if `to` is a partition, all partitions of its
-    table; a row refers to a row of one of them.
+    table; a row refers to a row of one of them. `equalities` compare `to_columns` with `columns`, None as pg_catalog.
     """
 
     name: str
@@ -48,6 +48,7 @@ class RowRelation(msgspec.Struct, frozen=True):
     cascades: bool = True
     apart: bool = False
     parts: tuple[str, ...] = ()
+    equalities: tuple[Equality | None, ...] = ()
 
     @property
     def generic(self) -> bool:
@@ -67,6 +68,7 @@ def read_foreign_keys(session: Session) -> tuple[RowRelation, ...]:
             cascades=one.cascades,
             apart=one.action in _APART,
             parts=one.parts,
+            equalities=one.equalities,
         )
         for one in foreign_keys(session)
         if one.plain
@@ -141,6 +143,10 @@ def _declared(one: DeclaredRelation, child: TableLayout, parent: TableLayout, nu
         content_type=number,
         cascades=_cascades(one),
         apart=_apart(one),
+        equalities=tuple(
+            parent.equalities.get(theirs) or child.equalities.get(mine)
+            for mine, theirs in zip(one.columns, one.to_columns, strict=True)
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import first_of
@@ -130,7 +131,7 @@ class SiteTables:
         if live is None or not live.key:
             raise UsageError(
                 f"the table {table.table} has no key: its rows cannot be named",
-                hint=f"korrigo-backup compare latest -T {table.table} shows which rows differ",
+                hint=f"korrigo-backup compare latest -T {quote(table.table)} shows which rows differ",
             )
         return tuple((column, live.types[column]) for column in live.key)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.kinds import Origin
@@ -63,7 +64,7 @@ def fuller_finding(
                     "undelete.fuller",
                     f"{name} has {counts.get(table, 0)} rows of {table}, and {earlier} had {before[table]}:"
                     " rows that belong to these may be in the earlier one alone",
-                    f"see what it would bring back: --from {earlier} --dry-run",
+                    f"see what it would bring back: --from {quote(earlier)} --dry-run",
                 )
             ]
     return []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
 from korrigo_backup.postgres.session_settings import options
+from korrigo_backup.postgres.site_path import site_path, use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.saved_types import narrowed
 from korrigo_backup.system.timings import phase
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 LOCK_WAIT = "10s"
 """How long a rescue waits for a row or table that another session has locked: the site goes on serving meanwhile."""
 
-SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT, "timezone": "UTC"})
-"""The site's own search path stays: its triggers run in this session. The zone, which is Django's own too, is fixed:
-a later session compares the texts of times in a record."""
+SETTINGS = options({"client_encoding": "UTF8", "lock_timeout": LOCK_WAIT, "timezone": "UTC", "lc_monetary": "C"})
+"""The zone, which is Django's own too, and the form of money are fixed: a later session compares the texts of values in
+a record. The search path is the site's own until `use_own_path`."""
 
 ROW, MARK, VIA, LEVEL, OVER = (identifier(f"korrigo_backup_{name}") for name in ("row", "mark", "via", "level", "over"))
 
@@ -98,12 +99,30 @@ class StagedTable:
     def same(self, one: str, other: str) -> str:
         """Return the condition that two aliases are the same row."""
         if self.has_key:
-            return " AND ".join(f"{one}.{name} = {other}.{name}" for name in map(identifier, self.key))
+            return " AND ".join(
+                self.live.equal(name, *(f"{x}.{identifier(name)}" for x in (one, other))) for name in self.key
+            )
         return f"{self.content(one)} = {self.content(other)}"
 
     def content(self, alias: str) -> str:
         """Return the expression of all columns of a row of the backup, as text."""
         return _row_text(self.columns, alias)
+
+    def numbers(self, rows: str) -> str:
+        """Return the query for the number of equal rows among some rows, by their content."""
+        return f"SELECT {self.content('r')} AS content, count(*) AS number FROM {rows} r GROUP BY 1"
+
+    def still_in(self, later: StagedTable) -> str:
+        """Return the condition that a deleted row `g` is in a later backup; of equal rows those that it has."""
+        if self.has_key:
+            return f"EXISTS (SELECT FROM {later.then} t WHERE {self.same('g', 't')})"
+        content = self.content("n")
+        own = f"SELECT {ROW}, {content} AS content, row_number() OVER (PARTITION BY {content}) AS nth"
+        return (
+            f"g.{ROW} IN (SELECT x.{ROW} FROM ({own} FROM {self.gone} n) x JOIN ({self.numbers(self.then)}) s"
+            f" USING (content) LEFT JOIN ({self.numbers(later.then)}) l USING (content)"
+            " WHERE x.nth > s.number - coalesce(l.number, 0))"
+        )
 
     @property
     def recorded(self) -> tuple[str, ...]:
@@ -181,9 +200,21 @@ class StagedRows:
         self.session.run(
             f"CREATE TEMP TABLE korrigo_backup_gone_{table.number} AS"
             f" SELECT {_OWN_COLUMNS}, {over} AS {OVER}, {', '.join(f't.{identifier(name)}' for name in table.columns)}"
-            f" FROM {table.then} t WHERE {'true' if table.has_key or live.name in self.named else 'false'}"
-            f" AND NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')})"
-            f"{others}; ANALYZE {table.gone}"
+            f" FROM {self._not_live(table)}{others}; ANALYZE {table.gone}"
+        )
+
+    def _not_live(self, table: StagedTable) -> str:
+        """Return the FROM and WHERE of the rows, alias `t`, that are not live; of equal rows those that are too few."""
+        if table.has_key:
+            same = table.same("l", "t")
+            return f"{table.then} t WHERE NOT EXISTS (SELECT FROM ONLY {table.live.sql} l WHERE {same})"
+        if table.live.name not in self.named:
+            return f"{table.then} t WHERE false"
+        nth = f"row_number() OVER (PARTITION BY {table.content('t')}) AS korrigo_backup_nth"
+        live = table.numbers(f"ONLY {table.live.sql}")
+        return (
+            f"(SELECT t.*, {nth} FROM {table.then} t) t LEFT JOIN ({live}) c ON c.content = {table.content('t')}"
+            " WHERE t.korrigo_backup_nth > coalesce(c.number, 0)"
         )
 
     @phase("stage rows")
@@ -209,7 +240,8 @@ class StagedRows:
             f"CREATE TEMP TABLE korrigo_backup_then_{table.number} AS SELECT {table.listed} FROM ONLY"
             f" {live.sql} WITH NO DATA; {more}"
         )
-        self.session.feed(_copy(table, text))
+        with site_path(self.session):  # the checks of domains
+            self.session.feed(_copy(table, text))
         if types:
             values = (f"{identifier(n)} = CAST({table.saved_text(n)} AS {live.types[n]})" for n in types)
             self.session.run(f"UPDATE {table.then} SET {', '.join(values)}")
@@ -224,8 +256,12 @@ class StagedRows:
 
 @contextmanager
 def rescue_session(server: Postgres) -> Iterator[Session]:
-    """Yield a session on the live database that may make temporary tables; NotPermitted if its role may not."""
+    """Yield a session on the live database that may make temporary tables; NotPermitted if its role may not.
+
+    It finds names in pg_catalog alone; `site_path` and `in_steps` run the code of the site with the site's path.
+    """
     with server.session(options=SETTINGS) as session:
+        use_own_path(session)
         if not session.ask(_CHECK_ROLE, bool):
             raise NotPermitted(
                 f"the site's role may not make temporary tables in {server.database}",

@@ -10,6 +10,7 @@ carried out.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact import naming
@@ -80,7 +81,7 @@ def _require_fitting(options: UndeleteOptions) -> None:
         raise UsageError("--at and --since exclude each other", hint="name the time of the backup, or of the deletion")
     if options.objects and options.table:
         raise UsageError(
-            f"--table {options.table} asks for all its deleted rows, {options.objects[0]} for one",
+            f"--table {quote(options.table)} asks for all its deleted rows, {options.objects[0]} for one",
             hint="name the objects without --table, or choose the rows of the table with --where",
         )
     if options.overwrite_files and not options.files:

@@ -21,6 +21,7 @@ from korrigo_backup.erasure.files import named_of_rows
 from korrigo_backup.erasure.findings import erased_finding, files_findings
 from korrigo_backup.erasure.rows import ErasedRows, erase_rows
 from korrigo_backup.errors import ProofFailed
+from korrigo_backup.postgres.site_path import use_role_path
 from korrigo_backup.postgres.tables import count_rows
 from korrigo_backup.site.erasures import LedgerFiles, entries_about, ledger_keys, named_live, path_columns
 from korrigo_backup.system.files import explained
@@ -203,6 +204,7 @@ class Erasing:
         return () if self.held else entries_about(site, data, copied=copied)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
+        use_role_path(session)
         columns, keys = path_columns(site, entries), ledger_keys(site)
         done = ErasedRows()
         if any(one.subject is Subject.ROW for one in entries):

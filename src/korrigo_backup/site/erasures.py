@@ -11,6 +11,7 @@ from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.files import PathColumns, named_of_rows
 from korrigo_backup.errors import Unreachable
 from korrigo_backup.postgres.session_settings import PROVING
+from korrigo_backup.postgres.site_path import use_role_path
 from korrigo_backup.site.path_columns import URL_ROOT
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def named_live(site: Site, erased: ErasedKeys) -> set[str]:
         with site.postgres.session() as session:
             session.run(PROVING)
             session.adapt()
+            use_role_path(session)
             return named_of_rows(session, path_columns(site, entries_about(site, None)), erased)
     except Unreachable:
         return set()

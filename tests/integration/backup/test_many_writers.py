@@ -10,7 +10,8 @@ import pytest
 
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.backup.backup import BackupOptions, dump
-from sandbox import _rows, bindir, until
+from sandbox import _rows, until
+from servers import bindir
 
 CLIENTS = 50
 UPLOADS = "CREATE TABLE upload (id serial PRIMARY KEY, path text NOT NULL)"

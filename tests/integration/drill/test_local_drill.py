@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, nothing_changes, quoted
+from sandbox import SCHEMA, USER_PASSWORD, connect, nothing_changes, quoted
+from servers import bindir
 
 TENANT = "tenant_owner"
 TEACHER = "tenant_teacher"

@@ -14,7 +14,8 @@ import pytest
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres import throwaway
 from korrigo_backup.postgres.throwaway import OTHER_USER, ThrowawayServer, embedded_bindir
-from sandbox import bindir, connect
+from sandbox import connect
+from servers import bindir
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user needs no way around root")
 KEPT = """

@@ -10,7 +10,8 @@ import pytest
 
 from korrigo_backup.postgres import throwaway
 from korrigo_backup.postgres.throwaway import ThrowawayServer
-from sandbox import USER, USER_PASSWORD, Sandbox, bindir
+from sandbox import USER, USER_PASSWORD, Sandbox
+from servers import bindir
 
 TLS = Path(__file__).parents[2] / "tls"
 HBA = "hostssl all all 127.0.0.1/32 scram-sha-256\nhostssl all all ::1/128 scram-sha-256\nlocal all all trust\n"

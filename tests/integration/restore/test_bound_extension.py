@@ -21,7 +21,8 @@ from korrigo_backup.restore.parts import RestoreContext, open_part
 from korrigo_backup.run import journal
 from korrigo_backup.run.record import Outcome, Record
 from korrigo_backup.run.step import silent
-from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
+from sandbox import USER, USER_PASSWORD, Sandbox, connect
+from servers import bindir
 
 NAME = "viatique_cron"
 JOBS = """

@@ -16,7 +16,8 @@ from korrigo_backup.postgres.client import Session
 from korrigo_backup.postgres.throwaway import ThrowawayServer
 from korrigo_backup.restore.django.way_back import obstacle
 from korrigo_backup.restore.restore import RestoreOptions, restore
-from sandbox import SCHEMA, USER_PASSWORD, bindir, connect, kill_all, nothing_changes, quoted, until
+from sandbox import SCHEMA, USER_PASSWORD, connect, kill_all, nothing_changes, quoted, until
+from servers import bindir
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
 
 PLAIN = "plain_owner"

@@ -4,7 +4,8 @@ import pytest
 
 from korrigo_backup.postgres import throwaway
 from korrigo_backup.postgres.throwaway import ThrowawayServer
-from sandbox import USER, USER_PASSWORD, Sandbox, bindir, connect
+from sandbox import USER, USER_PASSWORD, Sandbox, connect
+from servers import bindir
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pyrage
 import pytest
 
 from korrigo_backup.postgres.throwaway import ThrowawayServer
-from sandbox import KORRIGO, PROJECT, USER, USER_PASSWORD, Sandbox, bindir, connect
+from sandbox import KORRIGO, PROJECT, USER, USER_PASSWORD, Sandbox, connect
+from servers import bindir
 from targetservers import RCLONE
 from targetsite import cloud
 

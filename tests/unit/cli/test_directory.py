@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from korrigo_backup.cli.main import _asked_language
 from korrigo_backup.cli.program.commands import LazyVerbs
+from korrigo_backup.cli.program.common_options import asked_language
 from korrigo_backup.cli.program.directory import go_to_site
 
 
@@ -73,5 +73,5 @@ def test_init_and_the_command_of_guard_stay_where_they_were_typed(below, words):
 
 
 def test_the_language_of_a_guarded_command_is_its_own():
-    assert _asked_language(["guard", "--", "deploy", "--lang", "fr"]) is None
-    assert _asked_language(["--lang", "fr", "guard", "--", "deploy"]) == "fr"
+    assert asked_language(["guard", "--", "deploy", "--lang", "fr"]) is None
+    assert asked_language(["--lang", "fr", "guard", "--", "deploy"]) == "fr"

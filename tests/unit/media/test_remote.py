@@ -21,6 +21,7 @@ from korrigo_backup.media.remote.channel import WORDS, text
 from korrigo_backup.media.remote.frames import send_value
 from korrigo_backup.media.remote.tree import RemoteTree
 from korrigo_backup.media.single_files import ABSENT, IRREGULAR, OTHER, SAME, PutChange, PutFile, WantedFile
+from korrigo_backup.media.staging import GivenProperties
 from korrigo_backup.media.tree import RESTORE, MediaTree
 from korrigo_backup.system.run import Command
 from korrigo_backup.system.streams import HashingWriter
@@ -198,7 +199,7 @@ def write(staging, *paths):
     for path in paths:
         with staging.create(path) as file:
             file.write(b"content")
-            staging.settle(file, mode=0o644, mtime_ns=0)
+            staging.settle(file, GivenProperties(0o644, 0))
     staging.finish()
 
 
@@ -314,7 +315,7 @@ def put_change(single, root, stamp, replaced=()):
     for path in ("new/a.pdf", "scans/1.jpg"):
         with stage.create(path) as file:
             file.write(path.encode())
-            stage.settle(file, mode=0o640, mtime_ns=LONG_AGO)
+            stage.settle(file, GivenProperties(0o640, LONG_AGO))
     stage.finish()
     stage.close()
     paths = ["new/a.pdf", *replaced]

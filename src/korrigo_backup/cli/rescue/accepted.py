@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +22,7 @@ def accepted(names: Collection[str] | None) -> frozenset[str]:
     """Return the findings that a person accepts; UsageError for one at which no row verb stops."""
     if others := sorted(set(names or ()) - {NARROWER}):
         raise UsageError(
-            f"--accept {others[0]}: rows come back without a stop at such a finding",
+            f"--accept {quote(others[0])}: rows come back without a stop at such a finding",
             hint=f"leave it out, or --accept {NARROWER}",
         )
     return frozenset(names or ())

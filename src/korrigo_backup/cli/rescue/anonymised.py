@@ -41,7 +41,7 @@ class AnonymiseOptions:
             )
         if self.rules is not None and place not in {PlaceName.BESIDE, PlaceName.STAGING}:
             raise UsageError(
-                f"no anonymised copy is made in --place {place}", hint="use --place beside, or --place staging"
+                f"no anonymised copy is made in --place {quote(place)}", hint="use --place beside, or --place staging"
             )
         if self.to:
             require_new(self.to)

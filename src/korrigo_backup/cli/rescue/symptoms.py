@@ -61,7 +61,8 @@ def _say_steps(symptom: Symptom) -> int:
     if symptom.unread:
         table, last = symptom.unread[-1].table, symptom.unread[-1]
         say(f"⚠️ not compared by rows: {counted(len(symptom.unread), 'older step')} until {minute(last.at)}")
-        say_data(f"   korrigo-backup history --table {quote(table)} --changed --between {last.former} {last.source}")
+        between = f"{quote(last.former)} {quote(last.source)}"
+        say_data(f"   korrigo-backup history --table {quote(table)} --changed --between {between}")
     for words in symptom.problems:
         say(f"⚠️ {words}")
     differing = sum(one.is_open for one in symptom.steps)

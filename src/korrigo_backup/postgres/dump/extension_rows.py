@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.sqlname import normal_name
-from korrigo_backup.postgres.config_tables import CONFIG_TABLES
+from korrigo_backup.postgres.schema_details import CONFIG_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

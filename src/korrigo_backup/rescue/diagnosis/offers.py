@@ -126,7 +126,7 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
                 brings="everything as it was then",
                 loses=f"all that was entered since {facts.since}, but for a rollback",
                 downtime=_SHORT,
-                command=f"korrigo-backup restore {facts.point}",
+                command=f"korrigo-backup restore {quote(facts.point)}",
             )
         )
     unique: dict[str, Offer] = {}
@@ -180,7 +180,7 @@ def _of_rows(
             brings=f"{brings} (also rows of {', '.join(below)})" if below else brings,
             loses=NONE,
             downtime=SERVES,
-            command=f"korrigo-backup undelete {what} --from {state.reference}",
+            command=f"korrigo-backup undelete {what} --from {quote(state.reference)}",
         )
     ]
 
@@ -196,7 +196,7 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
             brings=f"the former values of {counted(change.changed, 'row')} of {state.table}",
             loses="the values that these rows have now; those changed again since are left and named",
             downtime=SERVES,
-            command=f"korrigo-backup revert --table {quote(state.table)} --from {state.reference}",
+            command=f"korrigo-backup revert --table {quote(state.table)} --from {quote(state.reference)}",
         )
     ]
 
@@ -217,7 +217,7 @@ def _of_changed_values(step: TableStep, commands: Container[str]) -> list[Offer]
     if REVERT not in commands or step.live is None or not step.has_changed_rows:
         return []
     rows = min(step.change.changed, step.live.changed)
-    which = f"--from {moment.former} --accident {moment.source}"
+    which = f"--from {quote(moment.former)} --accident {quote(moment.source)}"
     return [
         Offer(
             brings=f"the former values of up to {counted(rows, 'row')} of {moment.table}, which changed"
@@ -243,7 +243,7 @@ def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:
             brings=f"{rows} of {state.table}",
             loses="the values that these rows have now; newer rows stay",
             downtime=SERVES,
-            command=f"korrigo-backup restore --table {quote(state.table)} {state.reference}",
+            command=f"korrigo-backup restore --table {quote(state.table)} {quote(state.reference)}",
         )
     ]
 
@@ -260,7 +260,7 @@ def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
                     brings=counted(missing.count, "missing file"),
                     loses="nothing: no live file is replaced",
                     downtime=SERVES,
-                    command=f"korrigo-backup restore {_named(missing)} {files.reference}",
+                    command=f"korrigo-backup restore {_named(missing)} {quote(files.reference)}",
                 )
             )
         if changed.count:
@@ -269,7 +269,7 @@ def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
                     brings=f"the former content of {counted(changed.count, 'changed file')}",
                     loses="the content that these files have now, kept for a rollback",
                     downtime=SERVES,
-                    command=f"korrigo-backup restore {_named(changed)} --overwrite {files.reference}",
+                    command=f"korrigo-backup restore {_named(changed)} --overwrite {quote(files.reference)}",
                 )
             )
         return found
@@ -281,7 +281,7 @@ def _of_files(files: FileState, commands: Container[str]) -> list[Offer]:
             brings=what,
             loses=f"{counted(files.change.added.count, 'newer file')}, kept for a rollback",
             downtime=_SHORT,
-            command=f"korrigo-backup restore {files.reference}",
+            command=f"korrigo-backup restore {quote(files.reference)}",
         )
     ]
 

@@ -194,7 +194,7 @@ def row_offers(row: NamedRow, history: RowHistory, former: Artifact, commands: C
                 brings=f"{row.name}, and what was deleted with it",
                 loses=NONE,
                 downtime=SERVES,
-                command=f"korrigo-backup undelete {quote(row.name)} --from {former.name}",
+                command=f"korrigo-backup undelete {quote(row.name)} --from {quote(former.name)}",
             ),
         )
     if history.is_live and former.origin is not Origin.SAFETY and REVERT in commands:
@@ -206,7 +206,7 @@ def row_offers(row: NamedRow, history: RowHistory, former: Artifact, commands: C
                 brings=f"the former values of {row.name}",
                 loses="the values that it has now",
                 downtime=SERVES,
-                command=f"korrigo-backup revert --table {table} --where {quote(where)} --from {former.name}",
+                command=f"korrigo-backup revert --table {table} --where {quote(where)} --from {quote(former.name)}",
             ),
         )
     return ()
@@ -273,6 +273,6 @@ def file_offers(history: FileHistory, former: str, commands: Container[str]) -> 
             brings=f"{'the former content of ' if over else ''}{printable(history.file)}",
             loses="the content that it has now, kept for a rollback" if over else "nothing: no live file is replaced",
             downtime=SERVES,
-            command=f"korrigo-backup restore --file {quote(history.file)}{over} {former}",
+            command=f"korrigo-backup restore --file {quote(history.file)}{over} {quote(former)}",
         ),
     )

@@ -25,6 +25,7 @@ from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.erasure.rows import files_of_rows
 from korrigo_backup.errors import Cancelled, ProofFailed, Unreachable, UsageError
 from korrigo_backup.media.tree import MediaTree
+from korrigo_backup.postgres.site_path import use_role_path
 from korrigo_backup.rescue.forget.named_rows import NamedRows, live_again, named_rows, rows_nowhere
 from korrigo_backup.rescue.forget.older_names import not_searched
 from korrigo_backup.rescue.forget.rules import rules_entry
@@ -201,6 +202,7 @@ def _files_of(site: Site, ledger: ErasureLedger, made: Sequence[Entry], key: Key
     with site.postgres.session() as session:
         session.run("BEGIN")
         session.adapt()
+        use_role_path(session)
         try:
             return files_of_rows(session, entries, {**ledger.keyring.by_id, key.id: key}, path_columns(site, entries))
         finally:

@@ -94,7 +94,8 @@ def _is_live(taken: Snapshot, tables: SiteTables, row: NamedRow) -> bool:
     if live is None:
         return False
     condition = " AND ".join(
-        f"{identifier(name)} = {literal(value)}::{live.types[name]}"
+        live.equal(name, identifier(name), f"{literal(value)}::{live.types[name]}")
         for name, value in zip(live.key, row.values, strict=True)
     )
-    return taken.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool)
+    query = f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))"
+    return taken.ask(f"{taken.planned(live.sql)} {query}", bool)

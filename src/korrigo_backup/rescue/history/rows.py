@@ -18,7 +18,7 @@ from korrigo_backup.postgres.rows import OURS
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.history.audit import read_audit
 from korrigo_backup.rescue.history.row_changes import LIVE, RowState, column_of, is_column, row_events
-from korrigo_backup.rescue.objects import NamedTable, plain_parts
+from korrigo_backup.rescue.objects import NamedTable
 from korrigo_backup.rescue.points import database_proof
 from korrigo_backup.rescue.saved.rows import SavedRow, open_saved_rows
 from korrigo_backup.rescue.saved.withheld import erased_row
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.history.audit_tables import AuditEntry
     from korrigo_backup.rescue.history.row_changes import RowEvent
     from korrigo_backup.rescue.points import Points
@@ -172,20 +173,20 @@ def _live_states(source: HistorySource, tables: SiteTables, row: NamedRow) -> li
     if source.taken is None:
         return []
     live = tables.live.get(row.table.table)
-    found = _live_row(source.taken, row, live.columns, live.types) if live else None
+    found = _live_row(source.taken, row, live) if live else None
     return [RowState(source.now, LIVE, found.values() if found else None)]
 
 
-def _live_row(taken: Snapshot, row: NamedRow, columns: tuple[str, ...], kinds: Mapping[str, str]) -> SavedRow | None:
-    schema, plain = plain_parts(row.table.table)
+def _live_row(taken: Snapshot, row: NamedRow, live: TableLayout) -> SavedRow | None:
     condition = " AND ".join(
-        f"{identifier(name)} = {literal(value)}::{kinds[name]}" for name, value in zip(row.key, row.values, strict=True)
+        live.equal(name, identifier(name), f"{literal(value)}::{live.types[name]}")
+        for name, value in zip(row.key, row.values, strict=True)
     )
-    wanted = ", ".join(map(identifier, columns))
+    wanted = ", ".join(map(identifier, live.columns))
     lines = list(
         taken.stream(
-            f"SAVEPOINT rows; {OURS}; COPY (SELECT {wanted} FROM ONLY {identifier(schema)}.{identifier(plain)}"
+            f"SAVEPOINT rows; {OURS}; {taken.planned(live.sql)} COPY (SELECT {wanted} FROM ONLY {live.sql}"
             f" WHERE {condition}) TO STDOUT (ENCODING 'UTF8'); ROLLBACK TO rows; RELEASE rows"
         )
     )
-    return SavedRow(columns, tuple(lines[0].split(b"\t")), "UTF8") if lines else None
+    return SavedRow(live.columns, tuple(lines[0].split(b"\t")), "UTF8") if lines else None

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it encodes
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -112,7 +113,7 @@ def table_changes(first: Artifact, later: Later, table: str, site: Site, *, show
     if found is None:
         raise NotFound(
             f"the table {table} is not in both of {first.name} and {later.name}",
-            hint=f"korrigo-backup history --table {table} shows since when it is there",
+            hint=f"korrigo-backup history --table {quote(table)} shows since when it is there",
             id_="rescue.no_table",
         )
     return TableChanges(

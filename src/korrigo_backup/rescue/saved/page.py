@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
+from shlex import quote
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from korrigo_backup.artifact.kinds import KINDS
@@ -276,7 +277,7 @@ def _rows_file(artifact: Artifact) -> Path:
         return artifact.path
     name = artifact.manifest.database_backup if artifact.manifest else None
     if name is None:
-        raise ProofFailed(f"{artifact.name} has no rows", hint=f"korrigo-backup verify {artifact.name}")
+        raise ProofFailed(f"{artifact.name} has no rows", hint=f"korrigo-backup verify {quote(artifact.name)}")
     return artifact.path / name
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media.single_files import PutFile
+from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.files import stage_files
 from korrigo_backup.rescue.insertion import picked, proof, raise_sequences, statements
@@ -22,6 +23,7 @@ from korrigo_backup.rescue.steps.transaction import (
     recorded_change,
     transaction_number,
 )
+from korrigo_backup.rescue.steps.trigger_rows import TriggerRows
 from korrigo_backup.run.step import UndeleteFiles, UndeleteInserting
 from korrigo_backup.run.undo import ROLLED_BACK
 from korrigo_backup.system.files import explained
@@ -42,6 +44,7 @@ class CarryingOut:
 
     def __init__(self, work: Undeletion) -> None:
         self._work = work
+        self._made = TriggerRows(work.session, work.rows.live, work.relations)
 
     @phase("insert")
     def carry_out(self, plan: UndeletePlan, place: RecordPlace, running: Running) -> None:
@@ -53,13 +56,16 @@ class CarryingOut:
                 head = self._staged(head, place, running)
             running.listen(UndeleteInserting(plan.count))
             self._work.session.run("BEGIN")
+            self._made.begin()
             relinked = self._insert(plan, tables)
             transaction = transaction_number(self._work.session)
-            head = msgspec.structs.replace(head, transaction=transaction)
+            self._made.find(tables)
+            made = self._made.lines(len(head.tables))
+            head = msgspec.structs.replace(head, transaction=transaction, tables=(*head.tables, *self._made.recorded))
             numbered = dict(enumerate(tables))
             queries = [inserted_lines(numbered), *overwritten_lines(numbered)]
             lines = chain.from_iterable(map(self._work.session.stream, queries))
-            write_record(place.directory, head, chain(relinked, lines))
+            write_record(place.directory, head, chain(relinked, lines, made))
             running.note(transaction=transaction)
             if head.files:
                 with explained("put the files among the media", lambda: ROLLED_BACK):
@@ -108,17 +114,17 @@ class CarryingOut:
         """Insert and prove; return the lines of the record for live rows that were linked again."""
         inserted, relinked = 0, list[bytes]()
         for statement in exchanges(self._work.rows, tables):
-            self._work.session.run(statement)
+            self._work.session.run(f"{statement}; {FROM_SITE_PATH}")
         for statement in statements(tables, self._work.relations):
-            inserted += sum(self._work.session.ask(statement, tuple[int, ...]))
+            inserted += sum(self._work.session.ask(f"{statement}; {FROM_SITE_PATH}", tuple[int, ...]))
         if inserted != plan.count:
             raise changed_meanwhile()
         if plan.relink:
             for statement in relinking(self._work.rows, self._work.relations, self._work.links, len(tables)):
-                relinked += list(self._work.session.stream(statement))
+                relinked += list(self._work.session.stream(f"{statement}; {FROM_SITE_PATH}"))
             if len(relinked) != sum(len(link.keys) for link in self._work.links):
                 raise changed_meanwhile()
-        self._work.session.run("SET CONSTRAINTS ALL IMMEDIATE")
+        self._work.session.run(CHECK_CONSTRAINTS)
         if different := self._work.session.ask(proof(tables), dict[str, int]):
             names = ", ".join(f"{count} of {name}" for name, count in different.items())
             raise ProofFailed(

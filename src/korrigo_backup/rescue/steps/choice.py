@@ -146,12 +146,12 @@ class Choice:
             if (row.table.table, row.values) in over:
                 continue
             live = self._rows.live[row.table.table]
-            condition = key_condition(row)
+            condition = key_condition(row, live)
             if self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM ONLY {live.sql} WHERE {condition}))", bool):
                 raise UsageError(
                     f"{row.name} is not deleted: it is live, and undelete changes no live row",
-                    hint=f"korrigo-backup history {row.name} shows how it changed;"
-                    f" --overwrite {row.name} makes it that of the backup",
+                    hint=f"korrigo-backup history {quote(row.name)} shows how it changed;"
+                    f" --overwrite {quote(row.name)} makes it that of the backup",
                     id_="undelete.live",
                 )
 
@@ -185,9 +185,9 @@ class Choice:
         count = 0
         for row in self._roots.rows:
             table = self._rows.tables[row.table.table]
-            count += self._marked(table, key_condition(row))
+            count += self._marked(table, key_condition(row, table.live))
         if self._roots.table and (staged := self._rows.tables.get(self._roots.table.table)):
-            count += self._marked(staged, self._roots.where or "true")
+            count += self._fulfilling(staged, self._roots.where) if self._roots.where else self._marked(staged, "true")
         if self._roots.everything:
             for staged in self._rows.tables.values():
                 if staged.has_key and staged.live.table not in PASSING:
@@ -218,8 +218,9 @@ class Choice:
 
     def _differs(self, table: StagedTable) -> bool:
         """Return whether a table has a row in the backup that is not live as it was."""
-        live = f"SELECT FROM ONLY {table.live.sql} l WHERE {table.content('l')} = {table.content('t')}"
-        return self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM {table.then} t WHERE NOT EXISTS ({live})))", bool)
+        saved, live = table.numbers(table.then), table.numbers(f"ONLY {table.live.sql}")
+        fewer = f"({saved}) s LEFT JOIN ({live}) l USING (content) WHERE s.number > coalesce(l.number, 0)"
+        return self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM {fewer}))", bool)
 
     def _unmark_later(self, points: Points, until: datetime) -> int:
         """Unmark the rows that the first backup after `until` still has; return their number."""
@@ -233,18 +234,25 @@ class Choice:
         count = 0
         for name, table in marked.items():
             if there := rows.tables.get(name):
-                condition = f"{MARK} = 3 AND EXISTS (SELECT FROM {there.then} t WHERE {table.same('g', 't')})"
+                condition = f"{MARK} = 3 AND {table.still_in(there)}"
                 count += self._rows.count(condition, table)
                 self._session.run(f"UPDATE {table.gone} g SET {MARK} = NULL, {LEVEL} = NULL WHERE {condition}")
         _drop(rows)
         return count
 
     def _marked(self, table: StagedTable, condition: str) -> int:
-        """RowMark deleted rows by a condition, which may only read."""
-        name = identifier(table.live.table)
-        update = f"UPDATE {table.gone} AS {name} SET {MARK} = {RowMark.ROOT}, {LEVEL} = 0"
+        """Mark deleted rows by a condition of ours; return the number of marked rows."""
+        self._session.run(f"UPDATE {table.gone} SET {_AS_ROOT} WHERE {condition}")
+        return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
+
+    def _fulfilling(self, table: StagedTable, condition: str) -> int:
+        """Mark deleted rows by the condition of the operator, which may only read; return the number of marked rows."""
+        update = f"UPDATE {table.gone} AS {identifier(table.live.table)} SET {_AS_ROOT}"
         run_condition(self._session, update, condition, table.live.name)
         return self._rows.count(f"g.{MARK} = {RowMark.ROOT}", table)
+
+
+_AS_ROOT = f"{MARK} = {RowMark.ROOT}, {LEVEL} = 0"
 
 
 def _drop(rows: StagedRows) -> None:

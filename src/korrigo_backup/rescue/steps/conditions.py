@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
+from korrigo_backup.postgres.site_path import TO_SITE_PATH
 from korrigo_backup.postgres.sql import literal
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ def run_condition(session: Session, update: str, condition: str, table: str) -> 
     """Run `update`, a statement on a temporary table, for the rows for which the condition of the operator holds.
 
     Raises UsageError for a condition that is no SQL, that writes, or that changes a setting of the session. A text that
-    is no condition by itself, as `id = 1) OR (true`, is none in brackets either.
+    is no condition by itself, as `id = 1) OR (true`, is none in brackets either. Its names are found with the site's
+    path, as in the operator's own session of psql.
     """
     before = session.ask(_SETTINGS, str)
     alone = literal(f"EXPLAIN {update} WHERE {condition}")
     marked = literal(f"{update} WHERE ({condition}\n)")
     try:
-        session.run(f"BEGIN READ ONLY; DO {literal(f'BEGIN EXECUTE {alone}; EXECUTE {marked}; END')}; COMMIT")
+        both = literal(f"BEGIN EXECUTE {alone}; EXECUTE {marked}; END")
+        session.run(f"BEGIN READ ONLY; SELECT {TO_SITE_PATH}; DO {both}; COMMIT")
     except (StatementFailed, NotPermitted) as problem:
         raise UsageError(
             f"the condition is not understood: {problem.message}",

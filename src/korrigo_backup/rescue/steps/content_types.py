@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Refused
@@ -39,6 +40,6 @@ def require_same_numbers(rows: StagedRows, relations: Sequence[RowRelation], art
             raise Refused(
                 f"{label} has another number in {CONTENT_TYPES} than in {artifact}: the rows of {one.table} in the"
                 " backup would be joined to other objects",
-                hint=f"look at the rows of then beside the site: korrigo-backup drill {artifact} --keep",
+                hint=f"look at the rows of then beside the site: korrigo-backup drill {quote(artifact)} --keep",
                 id_="undelete.content_types",
             )

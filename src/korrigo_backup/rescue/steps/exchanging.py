@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.postgres.site_path import TO_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def prepare(session: Session, numbers: Iterable[int]) -> None:
 def freeing(session: Session, changing: Changing) -> list[str]:
     """Return the statements by which rows give up the unique values that other rows are to get.
 
-    They are carried out in the transaction of the change, before it. A row gives none up if no column of it can have
-    another value for a moment.
+    They are carried out in the transaction of the change, before it, and leave it with the site's path
+    (`FROM_SITE_PATH`). A row gives none up if no column of it can have another value for a moment.
     """
     return [
         _freeing(changing, index, column, value)
@@ -142,7 +143,7 @@ def _freeing(changing: Changing, index: UniqueIndex, column: str, value: str) ->
         f" u AS (UPDATE ONLY {live.sql} l SET {identifier(column)} = {value} FROM c WHERE l.ctid = c.place"
         f" AND c.o{mine} IS DISTINCT FROM c.n{mine} AND EXISTS (SELECT FROM d WHERE {same}"
         f" AND d.place IS DISTINCT FROM c.place) RETURNING l.ctid)"
-        f" INSERT INTO {changing.freed} SELECT ctid FROM u"
+        f" INSERT INTO {changing.freed} SELECT NULL::tid WHERE NOT ({TO_SITE_PATH}) UNION ALL SELECT ctid FROM u"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.counted import counted
@@ -37,7 +38,7 @@ def lost_columns(session: Session, tables: Iterable[StagedTable], dump: str, *, 
                     "rescue.column_lost",
                     f"the live table {table.live.name} has no such column any more, so its values stay in the backup:"
                     f" {words}",
-                    f"take its migration back first, or restore the point: korrigo-backup plan {dump}",
+                    f"take its migration back first, or restore the point: korrigo-backup plan {quote(dump)}",
                 )
             )
     return found

@@ -6,6 +6,7 @@ is not overwritten.
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
@@ -19,15 +20,16 @@ from korrigo_backup.rescue.undelete_plan import OverwrittenRow
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.site_tables import NamedRow
     from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable
 
 
-def conditions(named: Iterable[NamedRow]) -> dict[str, str]:
+def conditions(named: Iterable[NamedRow], live: Mapping[str, TableLayout]) -> dict[str, str]:
     """Return the condition of SQL on the named rows of each table."""
     found: dict[str, list[str]] = {}
     for row in named:
-        found.setdefault(row.table.table, []).append(f"({key_condition(row)})")
+        found.setdefault(row.table.table, []).append(f"({key_condition(row, live[row.table.table])})")
     return {table: " OR ".join(those) for table, those in found.items()}
 
 
@@ -100,10 +102,11 @@ def require_overwritten(rows: StagedRows, named: Iterable[NamedRow]) -> None:
     """Raise UsageError for a named row that is in the way of no row that comes back."""
     for row in named:
         table = rows.tables.get(row.table.table)
-        if table is None or not rows.count(f"{PICKED} AND {OVER} AND {key_condition(row)}", table):
+        if table is None or not rows.count(f"{PICKED} AND {OVER} AND {key_condition(row, table.live)}", table):
             raise UsageError(
                 f"{row.name} is no live row with other values that belongs to the rows that come back",
-                hint=f"leave out --overwrite {row.name}; korrigo-backup history {row.name} shows how it changed",
+                hint=f"leave out --overwrite {quote(row.name)};"
+                f" korrigo-backup history {quote(row.name)} shows how it changed",
                 id_="undelete.unused",
             )
 

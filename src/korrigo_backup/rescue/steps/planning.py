@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.finding import Finding, warning
@@ -71,7 +72,7 @@ def changed_parents(rows: StagedRows, relations: Sequence[RowRelation]) -> list[
             "undelete.parent_changed",
             f"rows of {name} to which these rows refer have changed since:"
             f" {', '.join(sorted(set().union(*changed.values())))}",
-            f"they stay as they are now; --overwrite {min(changed)} makes a row that of the backup",
+            f"they stay as they are now; --overwrite {quote(min(changed))} makes a row that of the backup",
         )
         for name, changed in found.items()
     ]

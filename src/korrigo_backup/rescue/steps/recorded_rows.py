@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +11,7 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Refused
+from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.undelete import read_rows
@@ -64,6 +66,9 @@ class RecordedRows:
             " FROM pg_temp.korrigo_backup_recorded; ANALYZE pg_temp.korrigo_backup_undo_rows"
         )
         self.erased = self._leave_erased_out()
+        for number, table in enumerate(self._head.tables):
+            if table.made:
+                self._values.drop_gone(number)
         for number, count in self._counts():
             self._find(number, count)
         self._values.require_unchanged(self._head.verb)
@@ -71,7 +76,7 @@ class RecordedRows:
     @property
     def inserted(self) -> dict[str, int]:
         """The number of rows of each table that are deleted again."""
-        return {self._name(number): count for number, count in self._counts()}
+        return dict(sum((Counter({self._name(n): count}) for n, count in self._counts()), Counter[str]()))
 
     @property
     def changed(self) -> dict[str, int]:
@@ -174,9 +179,8 @@ class RecordedRows:
         numbers = [number for number, _ in self._counts()]
         self._session.run("BEGIN")
         for number in numbers:  # a row that is locked so gets no new child
-            live = self._layout(number)
             self._session.run(
-                f"SELECT FROM ONLY {live.sql} l WHERE EXISTS"
+                f"SELECT FROM ONLY {self._layout(number).sql} l WHERE EXISTS"
                 f" (SELECT FROM pg_temp.korrigo_backup_undo_{number} u WHERE {self._same(number, 'l', 'u')}) FOR UPDATE"
             )
         self._empty_links()
@@ -185,11 +189,11 @@ class RecordedRows:
         expected = sum(count for _, count in self._counts())
         expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
         for statement in self._values.exchanges():
-            self._session.run(statement)
+            self._session.run(f"{statement}; {FROM_SITE_PATH}")
         steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
-        if any(steps) and sum(self._session.ask(in_steps(*steps), tuple[int, ...])) != expected:
+        if any(steps) and sum(self._session.ask(f"{in_steps(*steps)}; {FROM_SITE_PATH}", tuple[int, ...])) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
-        self._session.run("SET CONSTRAINTS ALL IMMEDIATE")
+        self._session.run(CHECK_CONSTRAINTS)
         self._values.require_as_before(self._head.verb)
         return self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
 
@@ -209,33 +213,32 @@ class RecordedRows:
     def _empty_links(self) -> None:
         """Empty the references that the undelete has set, where they are still so."""
         links = self._session.ask(
-            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]') FROM"
-            " pg_temp.korrigo_backup_undo_rows"
-            " WHERE link <> '{}'",
+            "SELECT coalesce(json_agg(DISTINCT jsonb_build_array(number, link)), '[]')"
+            " FROM pg_temp.korrigo_backup_undo_rows WHERE link <> '{}'",
             list[tuple[int, tuple[str, ...]]],
         )
         for number, columns in links:
             table, live = self._head.tables[number], self._layout(number)
             empty = ", ".join(f"{identifier(name)} = NULL" for name in columns)
-            self._session.run(
-                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u WHERE"
-                f" u.number = {number}"
-                f" AND u.link = ARRAY[{', '.join(map(literal, columns))}] AND {_texts(table.key, 'l')} = u.key"
+            link = f"ARRAY[{', '.join(map(literal, columns))}]"
+            emptying = (
+                f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u"
+                f" WHERE u.number = {number} AND u.link = {link} AND {_texts(table.key, 'l')} = u.key"
                 f" AND {_hash(columns, 'l')} = u.hash"
             )
+            self._session.run(f"{in_steps([('emptied', emptying)])}; {FROM_SITE_PATH}")
 
     def _require_no_children(self, number: int, numbers: list[int]) -> None:
         """Raise Refused if rows that the undelete has not inserted refer to a row of it."""
         name = self._name(number)
-        by_name = {self._name(one): one for one in numbers}
         for relation in self._relations:
             if relation.to != name:
                 continue
-            child, own = self._live[relation.table], by_name.get(relation.table)
-            others = (
+            child = self._live[relation.table]
+            others = "".join(
                 f" AND NOT EXISTS (SELECT FROM pg_temp.korrigo_backup_undo_{own} w WHERE {self._same(own, 'c', 'w')})"
-                if own is not None
-                else ""
+                for own in numbers
+                if self._name(own) == relation.table
             )
             if not relation.constrained:
                 others += self._newer("c")

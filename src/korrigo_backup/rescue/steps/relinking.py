@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from korrigo_backup.postgres.site_path import lines_with_site_path
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import linked
 from korrigo_backup.rescue.steps.transaction import content_hash
@@ -31,9 +32,9 @@ def relinking(
         content = f"ROW({', '.join(f'u.{identifier(name)}' for name in relation.columns)})::text"
         names = ", ".join(map(literal, relation.columns))
         empty = " AND ".join(f"u.{identifier(name)} IS NULL" for name in relation.columns)
-        yield (
+        yield lines_with_site_path(
             f"UPDATE ONLY {child.live.sql} u SET {values} FROM {child.then} t WHERE {child.same('u', 't')} AND {empty}"
-            f" AND {child.key_text('u')} IN (SELECT {child.key_text('l')} FROM {linked(relation, child, parent)})"
-            f" RETURNING json_build_object('table', {number}, 'key', {child.key_text('u')},"
-            f" 'hash', {content_hash(content)}::text, 'link', json_build_array({names}))"
+            f" AND {child.key_text('u')} IN (SELECT {child.key_text('l')} FROM {linked(relation, child, parent)})",
+            f"json_build_object('table', {number}, 'key', {child.key_text('u')},"
+            f" 'hash', {content_hash(content)}::text, 'link', json_build_array({names}))",
         )

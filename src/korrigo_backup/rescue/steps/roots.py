@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from korrigo_backup.core.site_description import Description
+    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.site.site import Site
 
@@ -135,6 +136,7 @@ def _typed(tables: SiteTables, text: str) -> TypedValue:
     return TypedValue(table, column, value)
 
 
-def key_condition(row: NamedRow) -> str:
-    """Return the condition of SQL that holds for a row alone."""
-    return " AND ".join(f"{identifier(k)} = {literal(v)}" for k, v in zip(row.key, row.values, strict=True))
+def key_condition(row: NamedRow, live: TableLayout) -> str:
+    """Return the condition of SQL that holds for a row of a live table alone, or of its copy."""
+    pairs = zip(row.key, row.values, strict=True)
+    return " AND ".join(live.equal(name, identifier(name), literal(value)) for name, value in pairs)

@@ -6,6 +6,7 @@ Nobody can tell by the data whether such a row is another one, made with the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import first_of
@@ -87,7 +88,7 @@ def rows_elsewhere(rows: StagedRows, relations: Sequence[RowRelation]) -> list[F
         warning(
             "undelete.elsewhere",
             f"live rows referred to these rows, and refer to others now: {first_of(objects)}",
-            f"they stay as they are now; --overwrite {objects[0]} makes a row that of the backup",
+            f"they stay as they are now; --overwrite {quote(objects[0])} makes a row that of the backup",
         )
         for objects in by_table.values()
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Interrupted, KorrigoBackupError, PartlyDone, Refused, Unreachable
+from korrigo_backup.postgres.site_path import TO_SITE_PATH
 from korrigo_backup.postgres.sql import json_numbers
 from korrigo_backup.recovery.django import committed
 from korrigo_backup.recovery.undelete import (
@@ -103,14 +104,15 @@ def in_steps(*steps: Sequence[tuple[str, str]]) -> str:
     """Return one statement that carries out changes, each with a name, and counts the rows of each.
 
     Each change ends with a condition. Those of a step wait for all of the steps before. The server looks at foreign
-    keys when the statement ends.
+    keys when the statement ends. Triggers run with the site's search path, which holds afterwards, too: the caller
+    leaves it (`FROM_SITE_PATH`).
     """
     parts: list[tuple[str, str]] = []
     for step in steps:
         waits = "".join(f" AND (SELECT count(*) FROM {name}) >= 0" for name, _ in parts)
         parts += [(name, f"{name} AS ({change}{waits} RETURNING 1)") for name, change in step]
     counts = json_numbers(f"(SELECT count(*) FROM {name})" for name, _ in parts)
-    return f"WITH {', '.join(part for _, part in parts)} SELECT {counts}"
+    return f"WITH {', '.join(part for _, part in parts)} SELECT CASE WHEN {TO_SITE_PATH} THEN {counts} END"
 
 
 def inserted_lines(tables: Mapping[int, StagedTable]) -> str:

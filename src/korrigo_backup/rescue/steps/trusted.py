@@ -6,6 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import authenticity
+from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.core.finding import Finding, Level
 from korrigo_backup.errors import Refused
 from korrigo_backup.restore.planning import of_this_site
@@ -29,7 +30,12 @@ def require_trusted(site: Site, backup: Artifact, *, allow_unsigned: bool) -> li
             f" to look at that backup: korrigo-backup drill {quote(backup.name)}",
             id_=bad.id,
         )
-    found = authenticity(backup, allow_unsigned=allow_unsigned)
+    bounds = (
+        "its rows are put in with the rights of the site's role"
+        if KINDS[backup.kind].is_dump
+        else "its files are put among the media as they are"
+    )
+    found = authenticity(backup, allow_unsigned=allow_unsigned, bounds=bounds)
     if bad := next((one for one in found if one.level is Level.ERROR), None):
         raise Refused(bad.message, hint=bad.hint, id_=bad.id)
     return [one for one in found if one.level is not Level.OK]

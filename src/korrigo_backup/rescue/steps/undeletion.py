@@ -60,7 +60,10 @@ class Undeletion:
             session, self._live, read_foreign_keys(session), roots.described.relations if roots.described else ()
         )
         self.rows = StagedRows(
-            session, self._live, named=roots.tables, overwritable=conditions((*roots.overwrite, *roots.parts))
+            session,
+            self._live,
+            named=roots.tables,
+            overwritable=conditions((*roots.overwrite, *roots.parts), self._live),
         )
         self._findings: list[Finding] = not_described(roots, self._live)
         self.links: list[EmptiedLink] = []

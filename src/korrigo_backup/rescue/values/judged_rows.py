@@ -64,13 +64,18 @@ class JudgedTable:
         """Return the conditions on rows `t` of the backup whose value in a column is put back: none if it stays."""
         if column not in self.columns:
             return []
-        same = " AND ".join(f"t.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))
         put = _is_put(self.columns.index(column) + 1)
-        return [f"EXISTS (SELECT FROM {self.judged} j WHERE j.{PICKED} AND {put} AND {same})"]
+        return [f"EXISTS (SELECT FROM {self.judged} j WHERE j.{PICKED} AND {put} AND {self.is_row('t')})"]
 
     @property
     def _same(self) -> str:
-        return " AND ".join(f"l.{identifier(name)} = j.k{n}" for n, name in enumerate(self.staged.key, 1))
+        return self.is_row("l")
+
+    def is_row(self, alias: str) -> str:
+        """Return the condition that a row of the table, by its alias, is the judged row `j`."""
+        live = self.staged.live
+        names = enumerate(self.staged.key, 1)
+        return " AND ".join(live.equal(name, f"{alias}.{identifier(name)}", f"j.k{n}") for n, name in names)
 
     def update(self, columns: Sequence[str], condition: str = "true") -> str:
         """Return the statement that puts the values of `columns` back in the rows that are picked.
@@ -240,12 +245,11 @@ def changed_again(
         f" substr(j.v, {n}, 1))"
         for n, name in enumerate(table.columns, 1)
     )
-    key = " AND ".join(f"a.{identifier(name)} = j.k{n}" for n, name in enumerate(table.staged.key, 1))
     query = (
         "SELECT coalesce(json_agg(json_build_object('kind', 'changed_again', 'table', "
         f"{literal(table.staged.live.name)}, 'key', k, 'column', c, 'then', t, 'after', a, 'now', w, 'left',"
         f" {str(left).lower()})), '[]') FROM (SELECT {table.key_text} AS k, y.* FROM {table.judged} j"
-        f" LEFT JOIN {after.then} a ON {key}, LATERAL (VALUES {values}) y(n, c, w, t, a, s)"
+        f" LEFT JOIN {after.then} a ON {table.is_row('a')}, LATERAL (VALUES {values}) y(n, c, w, t, a, s)"
         f" WHERE s = '{ValueVerdict.AGAIN}' ORDER BY {_by_key(table)}, n LIMIT {SHOWN_ROWS}) z"
     )
     return count_verdicts(session, table, ValueVerdict.AGAIN), session.ask(query, tuple[ValueConflict, ...])

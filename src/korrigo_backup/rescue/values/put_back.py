@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead, write_record
 from korrigo_backup.rescue.closure import PICKED
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.rescue.steps.transaction import RecordPlace
+    from korrigo_backup.rescue.steps.trigger_rows import TriggerRows
     from korrigo_backup.rescue.values.judged_rows import JudgedTable
     from korrigo_backup.rescue.values.plan import ValuePlan
     from korrigo_backup.run import journal
@@ -60,6 +62,8 @@ class PutBack:
     inserts: dict[str, int] = field(default_factory=dict)
     removes: dict[str, int] = field(default_factory=dict)
     require_removable: Callable[[], None] = lambda: None
+    made: TriggerRows | None = None
+    """The rows that triggers insert when missing rows come back."""
 
     def changed(self) -> dict[str, int]:
         """Return the number of live rows of each table that get values back."""
@@ -129,14 +133,16 @@ class PutBack:
         with recorded_change(self.site, place, place.stamp, "the values and rows are back"):
             running.listen(RevertUpdating(plan.count))
             self.session.run("BEGIN")
+            if self.made:
+                self.made.begin()
             for query in self._locks():  # a row that is locked so gets no new child
                 self.session.run(query)
             self.require_removable()
             for query in self._exchanges():
-                self.session.run(query)
-            if sum(self.session.ask(statement, tuple[int, ...])) != plan.count:
+                self.session.run(f"{query}; {FROM_SITE_PATH}")
+            if sum(self.session.ask(f"{statement}; {FROM_SITE_PATH}", tuple[int, ...])) != plan.count:
                 raise changed_meanwhile()
-            self.session.run("SET CONSTRAINTS ALL IMMEDIATE")
+            self.session.run(CHECK_CONSTRAINTS)
             if different := self.session.ask(self._proof(), dict[str, int]):
                 names = ", ".join(f"{count} of {name}" for name, count in different.items())
                 raise ProofFailed(
@@ -147,6 +153,8 @@ class PutBack:
             self.session.run(
                 raise_sequences(one.staged for one in self.tables if one.staged.live.name in self.inserts) + " SELECT 1"
             )
+            if self.made:
+                self.made.find([one.staged for one in self.tables if one.staged.live.name in self.inserts])
             transaction = transaction_number(self.session)
             write_record(place.directory, self._head(plan, place, transaction), self._lines())
             running.note(transaction=transaction)
@@ -166,7 +174,8 @@ class PutBack:
             tables=tuple(
                 RecordedTable(one.staged.live.schema, one.staged.live.table, one.staged.recorded, one.staged.key)
                 for one in self.tables
-            ),
+            )
+            + tuple(self.made.recorded if self.made else ()),
         )
 
     def _lines(self) -> Iterator[bytes]:
@@ -177,6 +186,8 @@ class PutBack:
                 yield from self.session.stream(inserted_lines({number: one.staged}))
             if name in self.removes:
                 yield from self.session.stream(one.removed_lines(number))
+        if self.made:
+            yield from self.made.lines(len(self.tables))
 
     def _statement(self) -> str | None:
         """Return the statement for all rows, None if there are none.

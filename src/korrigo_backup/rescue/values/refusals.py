@@ -54,9 +54,9 @@ def require_revertible(plan: ValuePlan) -> None:
         require_no_lost(plan.findings)
         raise NotFound(
             "no value is left to put back: the live rows have the values of the backup, or newer ones",
-            hint=f"if the newer ones are the accident: --from {plan.accident}"
+            hint=f"if the newer ones are the accident: --from {quote(plan.accident)}"
             if plan.accident and any(one.newer_values for one in plan.tables)
-            else f"korrigo-backup history --table {plan.tables[0].table} shows when it changed",
+            else f"korrigo-backup history --table {quote(plan.tables[0].table)} shows when it changed",
             id_="revert.nothing",
         )
 
@@ -66,9 +66,9 @@ def inherited_column(options: RevertOptions, column: str, table: str, above: Anc
     key, own = (", ".join(map(identifier, names)) for names in (above.key, above.own))
     where = f" WHERE {options.where}" if options.where else ""
     rows = quote(f"{key} IN (SELECT {own} FROM {table}{where})")
-    accident = f" --accident {options.accident}" if options.accident else ""
+    accident = f" --accident {quote(options.accident)}" if options.accident else ""
     return UsageError(
         f"{column} is a column of {above.table}, from whose model that of {table} inherits",
         hint=f"korrigo-backup revert --table {quote(above.table)} --column {quote(column)} --where {rows}"
-        f" --from {dump.name}{accident}",
+        f" --from {quote(dump.name)}{accident}",
     )

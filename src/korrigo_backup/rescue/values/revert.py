@@ -112,7 +112,8 @@ def revert(
     if options.source is None and options.at is None:
         raise UsageError(
             "the backup with the former values is not named",
-            hint=f"--from ARTIFACT or --at TIME; korrigo-backup history --table {options.table} shows when it changed",
+            hint="--from ARTIFACT or --at TIME;"
+            f" korrigo-backup history --table {quote(options.table)} shows when it changed",
         )
     with exclusive(site, catalog, "revert", listen=listen, dry_run=options.dry_run) as (site, recovered):  # noqa: PLR1704 - now held
         if options.dry_run:
@@ -182,7 +183,7 @@ class _Revert:
                 warning(
                     "revert.newer",
                     f"newer than {accident.name}, and left: {counted(planned.newer_values, 'value')} of {live.name}",
-                    f"if that was the accident: --from {accident.name}",
+                    f"if that was the accident: --from {quote(accident.name)}",
                 )
             )
         return ValuePlan(
@@ -275,7 +276,7 @@ class _Revert:
                 warning(
                     "revert.deleted",
                     f"{counted(gone, 'row')} of {name} in the backup and not live: a revert brings no row back",
-                    f"korrigo-backup undelete --table {quote(name)} --from {dump.name}",
+                    f"korrigo-backup undelete --table {quote(name)} --from {quote(dump.name)}",
                 )
             )
         return ValueTable(

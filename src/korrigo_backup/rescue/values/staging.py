@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import listed
@@ -59,12 +60,13 @@ def changed_in(dumps: list[Artifact], table: str) -> list[str]:
 def several_steps(table: str, dump: Artifact, changed: list[Artifact]) -> Refused:
     """Return the error for a table that changed more than once since a dump, with the choices."""
     names = [dump.name, *(one.name for one in changed)]
-    choices = [f"--from {former} --accident {name}" for former, name in pairwise(names)]
-    choices.append(f"--from {names[-1]}, if it happened after the newest backup")
+    choices = [f"--from {quote(former)} --accident {quote(name)}" for former, name in pairwise(names)]
+    choices.append(f"--from {quote(names[-1])}, if it happened after the newest backup")
     return Refused(
         f"{table} changed in more than one step since {dump.name}, and only one of them is the accident:"
         f" {listed([f'until {one.name}' for one in changed])}",
-        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])}); korrigo-backup history --table {table} shows them",
+        hint=f"name the step ({'; '.join(choices[-_SHOWN_STEPS:])});"
+        f" korrigo-backup history --table {quote(table)} shows them",
         id_="revert.steps",
     )
 
@@ -91,13 +93,13 @@ def with_key(rows: StagedRows, name: str, dump: Artifact) -> StagedTable:
     if staged is None:
         raise NotFound(
             f"{dump.name} has no table {name}",
-            hint=f"korrigo-backup history --table {name} shows since when it is there",
+            hint=f"korrigo-backup history --table {quote(name)} shows since when it is there",
             id_="rescue.no_table",
         )
     if not staged.has_key:
         raise Refused(
             f"the table {name} has no key that is in the backup, too: which row is which cannot be told",
-            hint=f"korrigo-backup plan {dump.name} shows the restore of the whole",
+            hint=f"korrigo-backup plan {quote(dump.name)} shows the restore of the whole",
             id_="revert.no_key",
         )
     return staged

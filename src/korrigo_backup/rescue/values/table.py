@@ -33,6 +33,7 @@ from korrigo_backup.rescue.steps.new_columns import options as new_value_options
 from korrigo_backup.rescue.steps.roots import find_roots
 from korrigo_backup.rescue.steps.rounded_values import NARROWER, picked_values, require_held, rounded_values
 from korrigo_backup.rescue.steps.transaction import RecordPlace
+from korrigo_backup.rescue.steps.trigger_rows import TriggerRows
 from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.rescue.values.judged_rows import JudgedTable, count_newer, first_keys, judge, put_columns, put_rows
 from korrigo_backup.rescue.values.plan import ValuePlan, ValueTable
@@ -115,7 +116,7 @@ def _live_table(site: Site, catalog: Catalog, dump: Artifact, table: str) -> str
     except Refused as problem:
         problem.hint = (
             "make the table again, empty, then run this again: the commands are in docs/how-to/rescue.md"
-            f" (A dropped table); or restore the whole: korrigo-backup plan {dump.name}"
+            f" (A dropped table); or restore the whole: korrigo-backup plan {quote(dump.name)}"
         )
         problem.id = "restore.table_gone"
         raise
@@ -151,6 +152,7 @@ class _TableRestore:
         self._rows = StagedRows(session, self._live)
         self.put_back = PutBack(site, session, [])
         self._references = TableReferences(session, self._live, self._relations, self._rows, self.put_back)
+        self.put_back.made = TriggerRows(session, self._live, self._relations)
         self.put_back.require_removable = self._references.require_no_children
 
     def plan(self, dump: Artifact, names: tuple[str, ...]) -> ValuePlan:

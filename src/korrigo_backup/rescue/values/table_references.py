@@ -57,11 +57,11 @@ class TableReferences:
                     objects = " ".join(quote(written_object(relation.to, key)) for key in dict.fromkeys(keys))
                     named = relation.to_columns == self._live[relation.to].key and len(set(keys)) <= _OFFERED
                     tables = " or ".join(f"--table {quote(name)}" for name in relation.parts or (relation.to,))
-                    asked = objects if named and not relation.parts else tables
+                    quoted_names = objects if named and not relation.parts else tables
                     raise Refused(
                         f"rows of {relation.table} would refer to rows of {relation.to} that are not live:"
                         f" {first_of([','.join(key) for key in dict.fromkeys(keys)])}",
-                        hint=f"bring them back first: korrigo-backup undelete {asked} --from {dump.name}",
+                        hint=f"bring them back first: korrigo-backup undelete {quoted_names} --from {quote(dump.name)}",
                         id_="restore.table_references",
                     )
 

@@ -129,9 +129,8 @@ def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[R
 
     A server that cannot say how an undelete ended keeps no backup from being made. Each is tried, also if one fails.
     """
-    done: list[RecoveryAction] = []
-    restore_of_files = ("finish the interrupted restore of files", finish_files)
-    for doing, finish in (restore_of_files, ("finish the interrupted undelete", undelete.finish)):
+    done, of_files = list[RecoveryAction](), ("finish the interrupted restore of files", finish_files)
+    for doing, finish in (of_files, ("finish the interrupted undelete", undelete.finish)):
         try:
             with explained(doing):
                 actions = finish(site, catalog.directory)

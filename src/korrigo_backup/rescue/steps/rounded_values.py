@@ -92,7 +92,7 @@ def _misfits(
 
     if _has_zone(saved) != _has_zone(live):  # nobody can tell which zone is meant
         return count("NULL", values[1])
-    if saved == "boolean":  # a dump has t and f, which the site's own texts are not
+    if saved == "boolean":  # the texts t and f
         return count("NULL", values[1])
     _define_same(session, saved, live)
     return count(*values)

@@ -11,8 +11,9 @@ from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings, say_services
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, Yes, ends_at_plan
+from korrigo_backup.cli.program.questions import Questions
 from korrigo_backup.cli.rescue.restore_files import undo_files_and_say
-from korrigo_backup.cli.restore import Questions, restore_and_say
+from korrigo_backup.cli.restore import restore_and_say
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import NotFound, Refused, UsageError

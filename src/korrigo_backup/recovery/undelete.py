@@ -10,11 +10,12 @@ After a dead run the server decides: it remembers how a transaction ended.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from contextlib import suppress
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\.undelete-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re.ASCII)
 _HEAD = 64 * 1024 * 1024
 """Bytes of the longest first line that is read."""
+
+_TOGETHER = 1000
+"""Rows of a record that are read at once."""
 
 _KEPT = 20
 """Undeletes whose way back is kept."""
@@ -170,16 +174,23 @@ def forget_oldest(site: Site, directory: Path) -> None:
 
 def read_head(path: Path) -> UndeleteHead:
     """Return the first line of a record; ValueError if it is cut, OSError."""
-    with open_plain(path) as file:
+    with open_plain(path) as plain, io.BufferedReader(plain) as file:  # type: ignore[type-var]
         return msgspec.json.decode(file.readline(_HEAD), type=UndeleteHead)
 
 
 def read_rows(path: Path) -> Iterator[RecordedRow]:
     """Yield the rows of a record."""
-    with open_plain(path) as file:
+    with open_plain(path) as plain, io.BufferedReader(plain) as file:  # type: ignore[type-var]
         file.readline(_HEAD)
         for line in file:
             yield msgspec.json.decode(line, type=RecordedRow)
+
+
+def row_lines(path: Path) -> Iterator[bytes]:
+    """Yield the rows of a record again as lines, many at once."""
+    rows = read_rows(path)
+    while some := [msgspec.json.encode(row) + b"\n" for row in islice(rows, _TOGETHER)]:
+        yield b"".join(some)
 
 
 def records(directory: Path, site: str, state: str, database: str | None = None) -> list[UndeleteHead]:

@@ -156,8 +156,9 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     `root` is the beginning of every path in the archive. `notes` names files that were left out, `unstable` files that
     went on changing while they were read. `properties` is True if owners, modes, attributes and links are in the
     archive; `owners` counts files and directories by `uid:gid`. `outside` are the symbolic links that lead out of the
-    tree, `mounts` the mount points below its root; `file_system` is the file system of the root. With `store` the files
-    are in the media store, and the artifact is their listing.
+    tree, `links` the targets of an archive's symbolic links by their paths: None for a listing, for more than a
+    thousand, and in archives of former versions. `mounts` are the mount points below its root; `file_system` is that of
+    the root. With `store` the files are in the media store, and the artifact is their listing.
     """
 
     files: int
@@ -169,6 +170,7 @@ class MediaProof(msgspec.Struct, frozen=True, kw_only=True):
     properties: bool = False
     owners: dict[str, int] = {}
     outside: tuple[MediaLink, ...] = ()
+    links: dict[str, str] | None = None
     mounts: tuple[str, ...] = ()
     file_system: str = ""
     store: StoreProof | None = None

@@ -82,12 +82,16 @@ def _required(site: Site, catalog: Catalog, wish: BackupOptions, *, now: datetim
             raise
         database = dump(site, catalog, wish, now=now, listen=running.listen)
         running.bytes = database.size
-        raise PartlyDone(
-            f"the backup of the database is good, that of the media failed: {problem.message}",
-            hint=problem.hint,
-            state=f"the backup {database.path} is good; there is no restore point",
-            id_=problem.id,
-        ) from None
+        raise _media_failed(problem, database) from None
+
+
+def _media_failed(problem: KorrigoBackupError, database: Artifact) -> PartlyDone:
+    return PartlyDone(
+        f"the backup of the database is good, that of the media failed: {problem.message}",
+        hint=problem.hint,
+        state=f"the backup {database.path} is good; there is no restore point",
+        id_=problem.id,
+    )
 
 
 def _take(
@@ -101,12 +105,7 @@ def _take(
         try:
             media = archive(site, tree, catalog, now=now, origin=wish.origin, listen=listen, accept=wish.accept)
         except KorrigoBackupError as problem:
-            raise PartlyDone(
-                f"the backup of the database is good, that of the media failed: {problem.message}",
-                hint=problem.hint,
-                state=f"the backup {database.path} is good; there is no restore point",
-                id_=problem.id,
-            ) from None
+            raise _media_failed(problem, database) from None
         with saved_files(media.path, site.archive_root) as files:
             sizes = ((path, digest == _EMPTY) for digest, path in files)
             found = compare(named.columns, named.paths(), sizes)

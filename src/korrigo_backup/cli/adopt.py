@@ -9,7 +9,7 @@ import typer
 
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, Yes, ends_at_plan
 from korrigo_backup.compare.identity import adopt, adoptable, former_names
 from korrigo_backup.compose.elsewhere import require_here
 from korrigo_backup.errors import Refused
@@ -29,7 +29,7 @@ def command(
     new_key: Annotated[
         bool, typer.Option("--new-key", help="The former key is lost: sign with the present key, or with a new key.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Go on with the backups in BACKUP_DIR after a change of server, a renamed database or a lost key.

@@ -10,9 +10,10 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_made, say_services
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, ends_at_plan
+from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, Yes, ends_at_plan
 from korrigo_backup.cli.program.names import find_artifact
-from korrigo_backup.cli.restore import Questions, restore_and_say
+from korrigo_backup.cli.program.questions import Questions
+from korrigo_backup.cli.restore import restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import RebuildOptions, RebuildPlan, newest_good, rebuild
 from korrigo_backup.restore.restore import RestoreOptions
@@ -37,7 +38,7 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the result although the services are not healthy.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make the database anew, in an emergency: from the newest backup that is good, from a named backup, or empty.

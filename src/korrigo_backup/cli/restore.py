@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,8 +16,9 @@ from korrigo_backup.cli.output import CommandContext, ask, ask_yes, narrator, sa
 from korrigo_backup.cli.plan import effect, named_or_before, refuse, say_plan
 from korrigo_backup.cli.printed.space import space_lines
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import changes
+from korrigo_backup.cli.program.dry_run import Yes, changes
 from korrigo_backup.cli.program.names import ARTIFACT
+from korrigo_backup.cli.program.questions import Questions
 from korrigo_backup.cli.rescue.whole_restore import require_one_scope
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
@@ -45,14 +45,6 @@ QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. C
 """The runbook's words (5.3.3). The present data become the previous copy, as the plan above the question shows."""
 
 
-@dataclass(frozen=True)
-class Questions:
-    """How the operator is asked: `yes` is the answer to the last question, `answers` are given for the checklist."""
-
-    yes: bool
-    answers: Mapping[str, str] = field(default_factory=dict)
-
-
 def command(
     context: typer.Context,
     artifact: Annotated[str | None, typer.Argument(help=ARTIFACT)] = None,
@@ -61,7 +53,7 @@ def command(
         str | None, typer.Option("--from", metavar="TARGET", help="Fetch the backup from this target first.")
     ] = None,
     identity: Annotated[str | None, typer.Option(help="With --from: the private key's file, or -.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", callback=changes, help="Show the plan and stop, as `plan` does.")
     ] = False,

@@ -10,7 +10,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings, say_named
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.dry_run import DryRun, Yes, say_unchanged
 from korrigo_backup.cli.rescue.accepted import Accepted, accepted
 from korrigo_backup.cli.rescue.value_plan import short
 from korrigo_backup.core.counted import counted
@@ -81,7 +81,7 @@ def command(
     ] = True,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     accept: Accepted = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Bring deleted rows back, with all that was deleted with them and all that they need, while the site serves.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from heapq import merge
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from korrigo_backup.compare.compare import require_new
@@ -14,12 +16,14 @@ from korrigo_backup.compare.differences import Comparison, Counted, FileChange
 from korrigo_backup.core.paths import order, printable
 from korrigo_backup.errors import NotFound, ProofFailed, UsageError
 from korrigo_backup.media import listing as members
+from korrigo_backup.media.saved_files import links_of_archive, listing_path
+from korrigo_backup.media.store import listing as stored
 from korrigo_backup.system.files import create_private, explained, open_plain, write_all
 from korrigo_backup.system.progress import Unit, Work, under_way
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from korrigo_backup.artifact.artifact import Artifact
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     """SHA-256 and path below the media root."""
 
 
+NO_LINKS: Mapping[str, str] = MappingProxyType({})
+
 UNREAD = "-"
 """Stands for the content of a live file that is not read: it counts as the saved content."""
 
@@ -43,7 +49,7 @@ def compare_archive(site: Site, artifact: Artifact, *, shown: int, erased: Conta
     """
     tree = site.required_media()
     with open_media(artifact) as source:
-        return _compared(artifact.name, tree, _listed(artifact, source), shown, erased)
+        return _compared(artifact.name, tree, _listed(artifact, source), shown, erased, saved_links(artifact))
 
 
 def compare_archives(
@@ -54,8 +60,10 @@ def compare_archives(
     Files of `hidden`, which were erased on request, are counted and not named.
     """
     with open_media(first, unpacked=False) as then, open_media(later, unpacked=False) as now:
-        listed = ((path, digest) for digest, path in _listed(later, now))
-        files = _changes(_listed(first, then), listed, _ShownPaths(shown, hidden))
+        saved, listed = _listed(first, then), _listed(later, now)
+        if not (names_no_links(first) or names_no_links(later)):
+            saved, listed = with_links(saved, saved_links(first)), with_links(listed, saved_links(later))
+        files = _changes(saved, ((path, digest) for digest, path in listed), _ShownPaths(shown, hidden))
     return Comparison(saved=first.name, now=later.name, files=files)
 
 
@@ -85,7 +93,8 @@ def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
 def compare_previous_copy(site: Site, kept: Tree, *, shown: int) -> Comparison:
     """Compare the previous copy of a media tree with the live tree."""
     saved = ((digest, path) for path, digest in kept.digests())
-    return _compared(str(kept.root), site.required_media(), saved, shown)
+    links = {path: target for path, target, _ in kept.links()}
+    return _compared(str(kept.root), site.required_media(), saved, shown, links=links)
 
 
 def save_listing(site: Site, file: Path) -> int:
@@ -107,12 +116,39 @@ def file_changes(
     shown: int,
     knows: Callable[[TreeEntry], str | None] | None = None,
     erased: Container[str] = frozenset(),
+    links: Mapping[str, str] = NO_LINKS,
 ) -> FileChange:
     """Return which files of `tree` differ from the saved files, which are ordered by the parts of their paths.
 
-    `knows` returns the SHA-256 of a file that need not be read, or UNREAD if it counts as saved.
+    `knows` returns the SHA-256 of a file that need not be read, or UNREAD if it counts as saved. Of the live symbolic
+    links those are looked at that are among the saved `links`.
     """
-    return _changes(saved, _shown(tree.digests(knows)), _ShownPaths(shown), erased)
+    live = _shown(tree.digests(knows))
+    if links:
+        there = {path: target for path, target, _ in tree.links() if path in links}
+        saved = with_links(saved, links)
+        live = ((path, digest) for digest, path in with_links(((digest, path) for path, digest in live), there))
+    return _changes(saved, live, _ShownPaths(shown), erased)
+
+
+def with_links(files: Iterable[Saved], links: Mapping[str, str]) -> Iterator[Saved]:
+    """Yield files with symbolic links among them, in the order of their paths: a link has its target for a SHA-256."""
+    made = ((f"-> {links[path]}", path) for path in sorted(links, key=order))
+    return merge(files, made, key=lambda one: order(one[1]))
+
+
+def saved_links(backup: Artifact) -> Mapping[str, str]:
+    """Return the targets of the symbolic links of a media backup by their paths, as listing or manifest names them."""
+    if not backup.is_listing:
+        return links_of_archive(backup)
+    with open_plain(listing_path(backup.path)) as raw:
+        return {one.path: one.target for one in stored.read(raw, backup.name) if one.target is not None}
+
+
+def names_no_links(backup: Artifact) -> bool:
+    """Return whether the symbolic links of a media backup are in its archive alone: it is of a former version."""
+    media = backup.manifest.media if backup.manifest else None
+    return not backup.is_listing and media is not None and media.properties and media.links is None
 
 
 def _shown(files: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -172,10 +208,15 @@ class _Names:
 
 
 def _compared(
-    name: str, tree: Tree, saved: Iterable[Saved], shown: int, erased: Container[str] = frozenset()
+    name: str,
+    tree: Tree,
+    saved: Iterable[Saved],
+    shown: int,
+    erased: Container[str] = frozenset(),
+    links: Mapping[str, str] = NO_LINKS,
 ) -> Comparison:
     with explained(f"read the media tree {tree.root}"):
-        files = file_changes(saved, tree, shown=shown, erased=erased)
+        files = file_changes(saved, tree, shown=shown, erased=erased, links=links)
     return Comparison(saved=name, now=f"media tree {tree.root}", files=files)
 
 

@@ -189,8 +189,8 @@ class BackupsAdmin(admin.ModelAdmin):
         shown = asked_rows.shown(request.user, spool, artifact, id_, self._admins())
         if found := shown.get("found"):
             asking.note(request.user, name, f"looked at {found.table}, {found.key or f'page {found.page}'}")
-        values = {"title": shown.get("object") or _INSIDE, "backup": artifact, "id": id_, "made": asking.made(artifact)}
-        values |= self._ways_back(request, artifact)
+        values = {"title": shown.get("object") or _INSIDE, "backup": artifact, "made": asking.made(artifact)}
+        values |= {"ask_page": "admin:korrigo_backup_backups_ask", **self._ways_back(request, artifact)}
         if shown.get("object") and self._may_preview(request) and has_media(artifact.kind):
             values["files"] = files.of_row(shown["asked_table"], shown.get("fields", ()))
         return self._answer(request, "row" if shown.get("object") else "asked", {**values, **shown})
@@ -219,8 +219,9 @@ class BackupsAdmin(admin.ModelAdmin):
         artifact, shown = asking.require_media(name), files.shown(asking.require_spool(), name, id_)
         if found := shown.get("found"):
             asking.note(request.user, name, f"looked at names of files, page {found.page}")
-        values = {"title": pgettext_lazy("korrigo_backup", "Files"), "backup": artifact, "id": id_}
-        return self._answer(request, "file", {**values, "made": asking.made(artifact), **shown})
+        values = {"title": pgettext_lazy("korrigo_backup", "Files"), "backup": artifact, "made": asking.made(artifact)}
+        values |= {"id": id_, "ask_page": "admin:korrigo_backup_backups_files"}
+        return self._answer(request, "file", {**values, **shown})
 
     @method_decorator(require_safe)
     def content_view(self, request: Any, name: str, id_: str) -> Any:
@@ -294,5 +295,6 @@ class BackupsAdmin(admin.ModelAdmin):
     def _answer(self, request: Any, template: str, content: dict[str, Any]) -> Any:
         request.current_app = self.admin_site.name  # so that the links of the template stay on this site
         context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media, **content}
+        context["here"] = request.path
         context["once"] = token_hex(16)  # a form that is sent twice is one request to the host
         return TemplateResponse(request, f"admin/korrigo_backup/backups/{template}.html", context)

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import tarfile
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Protocol, TypedDict
+from typing import IO, TYPE_CHECKING, Protocol
 
 from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.media import listing as members
 from korrigo_backup.media.counts import NOTES, MediaCounts
 from korrigo_backup.media.stable import unsettled
+from korrigo_backup.media.staging import GivenProperties
 from korrigo_backup.media.tar_header import SECOND, TarHeader, mtime_ns, packed, written_time
 from korrigo_backup.system import progress
 from korrigo_backup.system.blocks import Effort
@@ -273,15 +274,6 @@ class Reading:
     repeated: Mapping[str, int] = field(default_factory=dict)
 
 
-class GivenProperties(TypedDict):
-    """The properties that a restored file, directory or link gets."""
-
-    mode: int
-    mtime_ns: int
-    owner: tuple[int, int] | None
-    extended: Mapping[str, bytes]
-
-
 class _ArchiveReader:
     def __init__(
         self, source: str, tape: Tape, reading: Reading, listed: Iterator[tuple[str, str]] | None, work: Work
@@ -318,11 +310,11 @@ class _ArchiveReader:
             self._hard_link(info, path, staging)
         elif info.isdir():
             if staging and (path or self._reading.owners):
-                staging.add_directory(path, **self._given(info, directory=True))
+                staging.add_directory(path, self._given(info, directory=True))
         elif info.issym() and (self._reading.trusted or stays_inside(path, info.linkname)):
             if staging:
                 given = self._given(info)
-                staging.add_link(path, info.linkname, mtime_ns=given["mtime_ns"], owner=given["owner"])
+                staging.add_link(path, info.linkname, mtime_ns=given.mtime_ns, owner=given.owner)
         elif len(self.notes) < NOTES:
             what = "link that leads out of the tree" if info.issym() else "not a file or directory"
             self.notes.append(f"{what}, left out: {printable(path)}")
@@ -356,7 +348,7 @@ class _ArchiveReader:
         else:
             with staging.create(path) as file:
                 digest = _copy(content, file)
-                staging.settle(file, **self._given(info))
+                staging.settle(file, self._given(info))
         self._require_listed(digest, info)
         if _LINKED in info.pax_headers:
             self._digests[path] = digest
@@ -418,7 +410,7 @@ def given_properties(
     if not trusted:
         mode &= 0o3777 if directory else 0o777
         extended = {name: value for name, value in extended.items() if name.startswith(_HARMLESS)}
-    return {"mode": mode & 0o7777, "mtime_ns": mtime_ns, "owner": owner, "extended": extended}
+    return GivenProperties(mode & 0o7777, mtime_ns, owner, extended)
 
 
 def plain(name: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.media.port import Stage
     from korrigo_backup.media.reuse import LiveFile
-    from korrigo_backup.media.staging import LostFileProperties
+    from korrigo_backup.media.staging import GivenProperties, LostFileProperties
 
 
 class _Nowhere(io.RawIOBase):
@@ -30,32 +30,26 @@ class _Nowhere(io.RawIOBase):
 class ChosenFiles:
     """A stage that takes only the files of `wanted` and their directories; see `port.Stage`.
 
-    `second_names` has wanted second names of files (hard links) whose first name is not wanted. With `under` a file is
-    staged under another name, and its directory is there.
+    `links` has the target of each wanted symbolic link. `second_names` has wanted second
+    names of files (hard links) whose first name is not wanted. With `under` a file is staged under another name, and
+    its directory is there.
     """
 
     stage: Stage
     wanted: frozenset[str]
     under: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
     second_names: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        directories = () if self.under else self.wanted
+        directories = () if self.under else {*self.wanted, *self.links}
         self._parents = {"", *(parent for path in directories for parent in parents(path))} if directories else set()
 
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def add_directory(self, path: str, given: GivenProperties) -> None:
         """Make a directory that a wanted file needs."""
         if path in self._parents:
-            self.stage.add_directory(path, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
+            self.stage.add_directory(path, given)
 
     def create(self, path: str) -> IO[bytes]:
         """Open a wanted file, or a file whose content is thrown away."""
@@ -64,18 +58,10 @@ class ChosenFiles:
             return self.stage.create(self.under.get(path, path))
         return _Nowhere()  # type: ignore[return-value] # it is only written to
 
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def settle(self, file: IO[bytes], given: GivenProperties) -> None:
         """Give a wanted file its properties."""
         if not isinstance(file, _Nowhere):
-            self.stage.settle(file, mode=mode, mtime_ns=mtime_ns, owner=owner, extended=extended)
+            self.stage.settle(file, given)
 
     def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
         """Take over no live file: those that are live are not wanted."""
@@ -91,7 +77,10 @@ class ChosenFiles:
             self.second_names.setdefault(existing, []).append(path)
 
     def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
-        """Make no symbolic link."""
+        """Make a wanted symbolic link."""
+        if self.links.get(path) == target:
+            self.taken.add(path)
+            self.stage.add_link(path, target, mtime_ns=mtime_ns, owner=owner)
 
     def carry_link(self, path: str, target: str) -> None:
         """Make no symbolic link."""

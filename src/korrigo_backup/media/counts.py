@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.manifest import MediaLink, MediaProof
-from korrigo_backup.core.paths import printable
+from korrigo_backup.core.paths import printable, readable
 
 if TYPE_CHECKING:
     from korrigo_backup.artifact.manifest import StoreProof
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 NOTES = 50
 """Odd entries named in a manifest; a tree full of sockets is a finding, not a list."""
+
+_LINKS = 1000
+"""Links that a manifest can name; of more it names none."""
 
 _OUTSIDE = 1000
 """Links out of the tree that are named in a manifest."""
@@ -29,6 +32,8 @@ class MediaCounts:
     unstable: list[str] = field(default_factory=list)
     owners: dict[str, int] = field(default_factory=dict)
     outside: list[MediaLink] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    link_count: int = 0
 
     def add_file(self, size: int) -> None:
         """Count a file and its content, of `size` bytes."""
@@ -50,7 +55,13 @@ class MediaCounts:
             self.notes.append(text)
 
     def note_link(self, entry: TreeEntry, target: str) -> None:
-        """Note a symbolic link to `target` if it leads out of the tree."""
+        """Note a symbolic link to `target`; by its target, too, if that leads out of the tree.
+
+        The manifest holds UTF-8: other names are left out of `links`.
+        """
+        self.link_count += 1
+        if len(self.links) < _LINKS and readable(entry.path + target) == entry.path + target:
+            self.links[entry.path] = target
         if entry.leads_out and len(self.outside) < _OUTSIDE:
             self.outside.append(MediaLink(printable(entry.path), printable(target)))
 
@@ -69,5 +80,6 @@ class MediaCounts:
             properties=properties,
             owners=self.owners,
             outside=tuple(self.outside),
+            links=self.links if store is None and self.link_count <= _LINKS else None,
             store=store,
         )

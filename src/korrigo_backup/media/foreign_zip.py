@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed, UsageError
 from korrigo_backup.media.archive import CheckedArchive, Content, Found, plain
+from korrigo_backup.media.staging import GivenProperties
 from korrigo_backup.media.zip_archive import copy_content, modified, named
 from korrigo_backup.system.streams import HashingReader
 
@@ -65,11 +66,11 @@ def load(archive: IO[bytes], source: str, *, root: str, staging: Stage) -> Conte
             mtime = modified(info)
             target = _target(opened, info)
             if info.is_dir():
-                staging.add_directory(path, mode=mode or _DEFAULT_DIRECTORY, mtime_ns=mtime)
+                staging.add_directory(path, GivenProperties(mode or _DEFAULT_DIRECTORY, mtime))
             elif target is None:
                 with opened.open(info) as content, staging.create(path) as file:
                     _, length = copy_content(content, file)
-                    staging.settle(file, mode=mode or _DEFAULT_FILE, mtime_ns=mtime)
+                    staging.settle(file, GivenProperties(mode or _DEFAULT_FILE, mtime))
                 files, size = files + 1, size + length
             elif stays_inside(path, target):
                 staging.add_link(path, target, mtime_ns=mtime)

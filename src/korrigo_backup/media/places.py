@@ -42,6 +42,13 @@ class FilePlace:
         with os.fdopen(os.open(self.name, READ, dir_fd=self.directory), "rb", buffering=0) as file:
             return sha256_of_open(file)[0]
 
+    def target(self) -> str | None:
+        """Return the target of a symbolic link, None if it is none."""
+        try:
+            return os.readlink(self.name, dir_fd=self.directory)
+        except OSError:
+            return None
+
     def unlink(self) -> None:
         """Remove the file."""
         os.unlink(self.name, dir_fd=self.directory)

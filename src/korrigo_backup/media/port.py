@@ -7,13 +7,13 @@ from typing import IO, TYPE_CHECKING, Protocol
 from korrigo_backup.media.tree import RESTORE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from korrigo_backup.media.reuse import LiveFile
     from korrigo_backup.media.single_files import SingleFiles
     from korrigo_backup.media.stable import Steady
-    from korrigo_backup.media.staging import LostFileProperties
+    from korrigo_backup.media.staging import GivenProperties, LostFileProperties
     from korrigo_backup.media.tree import Move, TreeFacts
     from korrigo_backup.media.walk import TreeEntry
 
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 class Stage(Protocol):
     """A tree being staged next to the live tree; see `staging.Staging`."""
 
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def add_directory(self, path: str, given: GivenProperties) -> None:
         """Make a directory; `finish` sets its properties. The empty path is the root."""
         ...
 
@@ -37,15 +29,7 @@ class Stage(Protocol):
         """Open a new file for writing; FileExistsError for a second file of that path, at once or by `finish`."""
         ...
 
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def settle(self, file: IO[bytes], given: GivenProperties) -> None:
         """Give a written file its mode, time, owner and attributes."""
         ...
 

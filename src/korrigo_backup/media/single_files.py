@@ -33,7 +33,7 @@ or behind a link."""
 class WantedFile:
     """A file of a backup: its path below the root, SHA-256, bytes and time if they are known.
 
-    Without `read` a live file is not read if it has this size and time.
+    Without `read` a live file is not read if it has this size and time. `target` is that of a symbolic link.
     """
 
     path: str
@@ -41,15 +41,20 @@ class WantedFile:
     size: int | None = None
     mtime_ns: int | None = None
     read: bool = True
+    target: str | None = None
 
 
 @dataclass(frozen=True)
 class PutFile:
-    """A file that is put among the media: its path below the root, its SHA-256, the inode of its content."""
+    """A file that is put among the media: its path below the root, its SHA-256, the inode of its content.
+
+    `target` is that of a symbolic link, which has no SHA-256.
+    """
 
     path: str
     sha256: str
     inode: int
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,9 @@ class LocalFiles:
         live = self._root / file.path
         if not os.path.lexists(live):
             return ABSENT, 0
+        if file.target is not None:
+            is_same = not self._is_behind_link(file.path) and live.is_symlink() and str(live.readlink()) == file.target
+            return (SAME if is_same else IRREGULAR), 0
         if live.is_symlink() or not live.is_file() or self._is_behind_link(file.path):
             return IRREGULAR, 0
         with explained(f"read {live}"):
@@ -138,7 +146,7 @@ class LocalFiles:
     def staged(self, stamp: str, paths: Sequence[str]) -> list[int]:
         """Return the inodes of staged files."""
         stage = self._beside("stage", stamp)
-        return [(stage / path).stat().st_ino for path in paths]
+        return [(stage / path).lstat().st_ino for path in paths]
 
     def put(self, change: PutChange) -> None:
         """Move staged files to their places.
@@ -251,6 +259,9 @@ def _taken_away(live: FilePlace, file: PutFile, inode: int | None, former: FileP
 
 
 def _is_put(live: FilePlace, file: PutFile) -> bool:
+    if file.target is not None:
+        info = live.info()
+        return info is not None and info.st_ino == file.inode and live.target() == file.target
     return live.inode() == file.inode and live.sha256() == file.sha256
 
 

@@ -63,8 +63,8 @@ class LostFileProperties:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """The properties for a file, directory or link.
+class GivenProperties:
+    """The properties that a restored file, directory or link gets.
 
     `owner` is None if the archive does not record it (then the root's).
     """
@@ -109,9 +109,9 @@ class Staging:
         forget_default_acl(self._root)
         with suppress(OSError):
             os.fchmod(self._root, DIRECTORY_MODE)  # without the setgid bit that it may have inherited
-        self._directories: list[tuple[str, _Given]] = []
-        self._links: list[tuple[str, str, _Given | None]] = []
-        self._of_root: _Given | None = None
+        self._directories: list[tuple[str, GivenProperties]] = []
+        self._links: list[tuple[str, str, GivenProperties | None]] = []
+        self._of_root: GivenProperties | None = None
         self._absent = absent
         self._lost = LostFileProperties()
         self._clones = True
@@ -119,20 +119,11 @@ class Staging:
         self._parts: tuple[str, ...] = ()
         self._open: list[int] = [self._root]
 
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def add_directory(self, path: str, given: GivenProperties) -> None:
         """Make a directory; its mode, time, owner and attributes are set by `finish`, when its content is there.
 
         The empty path is the root, which gets them only where there was none before.
         """
-        given = _Given(mode, mtime_ns, owner, extended or {})
         if not path:
             self._of_root = given
             return
@@ -148,15 +139,7 @@ class Staging:
         file.path = path
         return file
 
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def settle(self, file: IO[bytes], given: GivenProperties) -> None:
         """Give a written file its mode, time, owner and attributes.
 
         Where no owner was recorded it gets that of the live root, and of the mode the permission bits alone.
@@ -166,7 +149,7 @@ class Staging:
             path = file.path
             if file.has_hole:
                 file.truncate()
-        self._give(file.fileno(), path, _Given(mode, mtime_ns, owner, extended or {}))
+        self._give(file.fileno(), path, given)
 
     def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
         """Take over those live files that are unchanged; return for each whether that was done.
@@ -210,7 +193,8 @@ class Staging:
                 if same:
                     owner = (info.st_uid, info.st_gid)
                     extended = read_extended(source)
-                    self._give(copy.fileno(), file.path, _Given(info.st_mode, info.st_mtime_ns, owner, extended))
+                    given = GivenProperties(info.st_mode, info.st_mtime_ns, owner, extended)
+                    self._give(copy.fileno(), file.path, given)
         if not same:  # damaged on the disk, changed a moment ago, or no clones here: it is written from the store
             os.unlink(parts[-1], dir_fd=self._enter(parts[:-1]))
         return same
@@ -237,7 +221,7 @@ class Staging:
     def add_link(self, path: str, target: str, *, mtime_ns: int, owner: tuple[int, int] | None = None) -> None:
         """Note a symbolic link to be made when all files are there, so that no file is written through it."""
         safe_parts(path)
-        self._links.append((path, target, _Given(_PLAIN, mtime_ns, owner)))
+        self._links.append((path, target, GivenProperties(_PLAIN, mtime_ns, owner)))
 
     def carry_link(self, path: str, target: str) -> None:
         """Make a symbolic link of the live tree here, too, unless something else has its path."""
@@ -263,7 +247,7 @@ class Staging:
         fsync_directory(self._final.parent)
         return self._lost
 
-    def _give(self, descriptor: int, path: str, given: _Given, *, directory: bool = False) -> None:
+    def _give(self, descriptor: int, path: str, given: GivenProperties, *, directory: bool = False) -> None:
         """Give owner, mode, attributes and time, in this order: a new owner takes setuid bits and capabilities away."""
         owner = given.owner or self._default
         mode = given.mode & (_ALL if given.owner else _PLAIN)
@@ -297,14 +281,14 @@ class Staging:
                 return False
         return True
 
-    def _give_root(self, given: _Given) -> None:
+    def _give_root(self, given: GivenProperties) -> None:
         descriptor = os.open(self._final.parent, READ | os.O_DIRECTORY)
         try:
             self._give(descriptor, ".", given, directory=True)
         finally:
             os.close(descriptor)
 
-    def _make_link(self, path: str, target: str, given: _Given | None) -> None:
+    def _make_link(self, path: str, target: str, given: GivenProperties | None) -> None:
         """Make a link; `given` is None for a link of the live tree, which gives way to an entry of the same path."""
         parts = safe_parts(path)
         try:
@@ -337,7 +321,7 @@ class Staging:
                 view = memoryview(piece)
                 while view:
                     view = view[file.write(view) :]
-            self.settle(file, mode=info.st_mode, mtime_ns=info.st_mtime_ns, owner=(info.st_uid, info.st_gid))
+            self.settle(file, GivenProperties(info.st_mode, info.st_mtime_ns, (info.st_uid, info.st_gid)))
 
     def close(self) -> None:
         """Close the open descriptors; the tree stays as it is."""

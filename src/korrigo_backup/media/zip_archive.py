@@ -30,7 +30,7 @@ from korrigo_backup.media import listing as members
 from korrigo_backup.media.archive import CheckedArchive, saving
 from korrigo_backup.media.counts import MediaCounts
 from korrigo_backup.media.stable import open_stable, unsettled
-from korrigo_backup.media.staging import safe_parts
+from korrigo_backup.media.staging import GivenProperties, safe_parts
 from korrigo_backup.media.tar_header import SECOND
 from korrigo_backup.system.files import CHUNK, write_all
 from korrigo_backup.system.progress import Unit, Work, reading, under_way
@@ -329,7 +329,7 @@ class _Reader:
     def _read(self, member: _Member, staging: Staging | None) -> None:
         if member.is_directory:
             if staging:
-                staging.add_directory(member.path, mode=member.mode, mtime_ns=member.mtime_ns)
+                staging.add_directory(member.path, GivenProperties(member.mode, member.mtime_ns))
             return
         with self._zip.open(member.info) as content:
             if staging is None:
@@ -337,7 +337,7 @@ class _Reader:
             else:
                 with staging.create(member.path) as file:
                     digest, size = copy_content(content, file)
-                    staging.settle(file, mode=member.mode, mtime_ns=member.mtime_ns)
+                    staging.settle(file, GivenProperties(member.mode, member.mtime_ns))
         if size != member.info.file_size:
             raise _wrong(self._source, f"{printable(member.path)} has another length than the archive names")
         if self._listed and next(self._listed, None) != (digest, member.path):

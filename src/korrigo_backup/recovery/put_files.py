@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 _NAME = re.compile(r"\.files-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re.ASCII)
-_LARGEST = 256 * 1024 * 1024
-"""Bytes of the largest record that is read."""
-
 _KEPT = 20
 """Restores of files whose way back is kept."""
 
@@ -79,13 +76,16 @@ def write_files_record(directory: Path, head: FilesHead, state: str = PENDING) -
 
 
 def file_records(directory: Path, site: str, state: str) -> list[FilesHead]:
-    """Return a site's records in a state, oldest first, without unreadable records."""
+    """Return a site's records in a state, oldest first, without unreadable records.
+
+    A record is read as long as it is: the run that wrote it had its files in memory, too.
+    """
     found = []
     for name in sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []:
         match = _NAME.fullmatch(name)
         if match and match[2] == state:
             with suppress(OSError, ValueError), open_plain(directory / name) as file:
-                head = msgspec.convert(json.loads(file.read(_LARGEST)), FilesHead)
+                head = msgspec.convert(json.loads(file.read()), FilesHead)
                 if head.site == site:
                     found.append(head)
     return found

@@ -10,7 +10,6 @@ After a dead run the server decides: it remembers how a transaction ended.
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from contextlib import suppress
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 _NAME = re.compile(r"\.undelete-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re.ASCII)
-_HEAD = 64 * 1024 * 1024
-"""Bytes of the longest first line that is read."""
-
 _TOGETHER = 1000
 """Rows of a record that are read at once."""
 
@@ -173,16 +169,19 @@ def forget_oldest(site: Site, directory: Path) -> None:
 
 
 def read_head(path: Path) -> UndeleteHead:
-    """Return the first line of a record; ValueError if it is cut, OSError."""
-    with open_plain(path) as plain, io.BufferedReader(plain) as file:  # type: ignore[type-var]
-        return msgspec.json.decode(file.readline(_HEAD), type=UndeleteHead)
+    """Return the first line of a record, as long as it is; ValueError if it is cut, OSError.
+
+    It names the files, which the run that wrote it had in memory, too. A record that is not read would be neither
+    finished nor taken back after a kill.
+    """
+    with open_plain(path) as file, os.fdopen(file.fileno(), "rb", closefd=False) as lines:
+        return msgspec.json.decode(lines.readline(), type=UndeleteHead)
 
 
 def read_rows(path: Path) -> Iterator[RecordedRow]:
     """Yield the rows of a record."""
-    with open_plain(path) as plain, io.BufferedReader(plain) as file:  # type: ignore[type-var]
-        file.readline(_HEAD)
-        for line in file:
+    with open_plain(path) as file, os.fdopen(file.fileno(), "rb", closefd=False) as lines:
+        for line in islice(lines, 1, None):
             yield msgspec.json.decode(line, type=RecordedRow)
 
 

@@ -6,6 +6,7 @@ brings them back: the journal tells which data are live, so nothing is written f
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from korrigo_backup.recovery.actions import Undoable
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 _REPLACING = RESTORES | {Verb.REBUILD}
 _CHANGED = frozenset({Outcome.DONE, Outcome.PARTLY})
 _ONLY = "only"
+
+_BITS = 2**26
+"""Bits that tell which rows an operation may have touched: 8 MiB, and one row in 60 by chance after a million rows."""
+
+_COMPARED = 50_000
+"""Rows that are compared at once, in memory."""
+
+_Row = tuple[str | None, ...]
 
 
 def standings(operations: Iterable[Record]) -> Iterator[tuple[Record, Record | None]]:
@@ -96,24 +105,56 @@ def _at(times: list[tuple[datetime | None, str]], moment: datetime) -> str:
 
 
 def touched_since(directory: Path, site: str, of: Undoable) -> Undoable | None:
-    """Return the newest later operation that has touched rows or files of another, None if there is none."""
-    rows, files = _touched(directory, site, of)
-    for later in undoable(directory, site):
-        if later.created > of.created:
-            other_rows, other_files = _touched(directory, site, later)
-            if rows & other_rows or files & other_files:
-                return later
-    return None
+    """Return the newest later operation that has touched rows or files of another, None if there is none.
+
+    The rows are read from the records, in constant memory: they may be millions.
+    """
+    later = [one for one in undoable(directory, site) if one.created > of.created]
+    if not later:
+        return None
+    mine = _Touched(directory, site, of)
+    return next((one for one in later if mine.meets(_Touched(directory, site, one))), None)
 
 
-def _touched(directory: Path, site: str, of: Undoable) -> tuple[set[tuple[str | None, ...]], set[str]]:
-    """Return the rows of an operation, each as its table and key, and the paths of its files."""
-    if of.verb == Verb.RESTORE_FILES:
-        files = next((one.files for one in file_records(directory, site, DONE) if one.stamp == of.stamp), ())
-        return set(), {file.path for file in files}
-    head = next((one for one in records(directory, site, DONE) if one.stamp == of.stamp), None)
-    if head is None:
-        return set(), set()
-    tables = [(one.schema, one.table) for one in head.tables]
-    read: Iterator[RecordedRow] = read_rows(record_path(directory, of.stamp, DONE))
-    return {(*tables[row.table], *row.key) for row in read}, {file.path for file in head.files}
+class _Touched:
+    """The rows of an operation, each as its table and key, and the paths of its files."""
+
+    def __init__(self, directory: Path, site: str, of: Undoable) -> None:
+        self._record = record_path(directory, of.stamp, DONE)
+        self._tables: list[tuple[str, str]] = []
+        self._filter = bytearray()
+        self.files: set[str] = set()
+        if of.verb == Verb.RESTORE_FILES:
+            found = next((one.files for one in file_records(directory, site, DONE) if one.stamp == of.stamp), ())
+            self.files = {file.path for file in found}
+        elif head := next((one for one in records(directory, site, DONE) if one.stamp == of.stamp), None):
+            self._tables = [(one.schema, one.table) for one in head.tables]
+            self.files = {file.path for file in head.files}
+
+    def rows(self) -> Iterator[_Row]:
+        """Yield the rows, read from the record."""
+        if self._tables:
+            read: Iterator[RecordedRow] = read_rows(self._record)
+            yield from ((*self._tables[row.table], *row.key) for row in read)
+
+    def meets(self, other: _Touched) -> bool:
+        """Return whether both have a row or a file."""
+        if self.files & other.files:
+            return True
+        if not set(self._tables) & set(other._tables):
+            return False
+        possible = (row for row in other.rows() if self._may_have(row))
+        while some := set(islice(possible, _COMPARED)):
+            if any(row in some for row in self.rows()):
+                return True
+        return False
+
+    def _may_have(self, row: _Row) -> bool:
+        """Return whether a row is among the rows, or has by chance the place of one in a table of bits."""
+        if not self._filter:
+            self._filter = bytearray(_BITS // 8)
+            for one in self.rows():
+                place = hash(one) % _BITS
+                self._filter[place >> 3] |= 1 << (place & 7)
+        place = hash(row) % _BITS
+        return bool(self._filter[place >> 3] >> (place & 7) & 1)

@@ -10,10 +10,11 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.media.staging import LostFileProperties
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from typing import IO
 
     from korrigo_backup.media.reuse import LiveFile
+    from korrigo_backup.media.staging import GivenProperties
 
 LARGEST_FILE = 16 * 1024 * 1024
 """Bytes of a file that is shown."""
@@ -30,32 +31,16 @@ class WholeFileError(Exception):
 class OneFile:
     """The stage of one file; see `port.Stage`. Raises WholeFileError with the file, Refused if it is too large."""
 
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def add_directory(self, path: str, given: GivenProperties) -> None:
         """Make no directory."""
 
     def create(self, _path: str) -> IO[bytes]:
         """Open the file in memory."""
         return _Bounded()
 
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def settle(self, file: IO[bytes], given: GivenProperties) -> None:
         """End the reading."""
-        del mode, mtime_ns, owner, extended
+        del given
         file.seek(0)
         raise WholeFileError(file.read())
 

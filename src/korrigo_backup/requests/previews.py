@@ -74,7 +74,7 @@ def read_file(site: Site, catalog: Catalog, request: FileRequest) -> tuple[Shown
     except FileNotFoundError:
         raise _without_listing(media) from None
     erased = erased_among_files(site, [(media, [path])])
-    if saved is None or erased:
+    if saved is None or CONTENT not in saved or erased:
         raise NotFound(
             f"{media.name} has no file {printable(path)}, or it was erased on request",
             hint="look for it in the list of the files, or in another backup",
@@ -110,7 +110,7 @@ def _media(catalog: Catalog, name: str) -> Artifact:
 
 def _with_words(files: Iterator[SavedFile], words: str) -> Iterator[SavedFile]:
     wanted = words.casefold()
-    return (one for one in files if wanted in printable(one.path).casefold())
+    return (one for one in files if one.target is None and wanted in printable(one.path).casefold())
 
 
 def _without_listing(media: Artifact) -> Refused:

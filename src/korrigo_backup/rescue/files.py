@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.signature import Authenticity
@@ -28,7 +29,7 @@ from korrigo_backup.system.timings import phase
 from korrigo_backup.verify.media_source import open_media
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.core.site_description import Description
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from korrigo_backup.site.path_columns import KnownColumns
     from korrigo_backup.site.site import Site
     from korrigo_backup.verify.media_source import MediaSource
+
+
+NO_LINKS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -141,7 +145,7 @@ def find_files(
 def _saved(artifact: Artifact) -> Iterator[SavedFile]:
     if artifact.authenticity is not Authenticity.AUTHENTIC or artifact.manifest is None:
         return  # its listing may be anybody's
-    yield from files_of(artifact)
+    yield from (one for one in files_of(artifact) if one.target is None)
 
 
 def _sort(found: FilesOfRows, artifact: Artifact, file: WantedFile, live: str) -> None:
@@ -203,22 +207,25 @@ def stage_files(files: FilesOfRows, points: Points, stage: Stage) -> None:
             load_files(artifact, frozenset(wanted), stage)
 
 
-def load_files(artifact: Artifact, wanted: frozenset[str], stage: Stage) -> None:
-    """Write files of a media backup into a stage, each proven while it is written; raises ProofFailed."""
-    chosen, trusted = ChosenFiles(stage, wanted), artifact.authenticity is Authenticity.AUTHENTIC
+def load_files(artifact: Artifact, wanted: frozenset[str], stage: Stage, links: Mapping[str, str] = NO_LINKS) -> None:
+    """Write files of a media backup into a stage, each proven while it is written; raises ProofFailed.
+
+    `links` are the symbolic links that are made there, with their targets.
+    """
+    chosen, trusted = ChosenFiles(stage, wanted, links=links), artifact.authenticity is Authenticity.AUTHENTIC
     with open_media(artifact, unpacked=False) as source:
         if source.store:
             entries = (
                 replace(entry, same_as=None)  # its first name may stay where it is
                 for entry in listing.read(source.archive, source.name)
-                if entry.path in wanted or entry.word == listing.DIRECTORY
+                if entry.path in wanted or entry.path in links or entry.word == listing.DIRECTORY
             )
             load_stored(entries, source.store, chosen, trusted=trusted)
         else:
             source.load(chosen, trusted=trusted)
             if chosen.second_names:
                 _load_second_names(source, chosen, trusted=trusted)
-    if left := wanted - chosen.taken:
+    if left := {*wanted, *links} - chosen.taken:
         raise ProofFailed(
             f"{artifact.name} lacks files of its listing: {first_of(sorted(map(printable, left)))}",
             hint="use another backup: korrigo-backup list",

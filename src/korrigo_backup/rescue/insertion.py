@@ -132,7 +132,20 @@ def proof(tables: Sequence[StagedTable]) -> str:
 
 
 def lacking(table: StagedTable) -> str:
-    """Return the query for the number of picked rows that are not live with exactly this content."""
+    """Return the query for the number of picked rows that are not live with exactly this content.
+
+    Without a key equal rows are counted: as many have to be live as in the backup.
+    """
+    if not table.has_key:
+        picked_rows = f"SELECT {table.content('g')} FROM {table.gone} g WHERE g.{PICKED}"
+        saved = table.numbers(f"(SELECT t.* FROM {table.then} t WHERE {table.content('t')} IN ({picked_rows}))")
+        left = table.numbers(f"(SELECT g.* FROM {table.gone} g WHERE NOT g.{PICKED})")
+        live = table.numbers(f"ONLY {table.live.sql}")
+        return (
+            f"SELECT {literal(table.live.name)} AS name, coalesce(sum(lacks), 0)::bigint AS rows FROM (SELECT s.number"
+            f" - coalesce(u.number, 0) - coalesce(l.number, 0) AS lacks FROM ({saved}) s LEFT JOIN ({left}) u"
+            f" USING (content) LEFT JOIN ({live}) l USING (content)) c WHERE lacks > 0"
+        )
     inserted = f"NOT g.{OVER} AND {table.written_content('l')} = {table.written_content('g')}"
     overwritten = f"g.{OVER} AND {table.content('l')} = {table.content('g')}"
     return (

@@ -108,6 +108,22 @@ class StagedTable:
         """Return the expression of all columns of a row of the backup, as text."""
         return _row_text(self.columns, alias)
 
+    def numbers(self, rows: str) -> str:
+        """Return the query for the number of equal rows among some rows, by their content."""
+        return f"SELECT {self.content('r')} AS content, count(*) AS number FROM {rows} r GROUP BY 1"
+
+    def still_in(self, later: StagedTable) -> str:
+        """Return the condition that a deleted row `g` is in a later backup; of equal rows those that it has."""
+        if self.has_key:
+            return f"EXISTS (SELECT FROM {later.then} t WHERE {self.same('g', 't')})"
+        content = self.content("n")
+        own = f"SELECT {ROW}, {content} AS content, row_number() OVER (PARTITION BY {content}) AS nth"
+        return (
+            f"g.{ROW} IN (SELECT x.{ROW} FROM ({own} FROM {self.gone} n) x JOIN ({self.numbers(self.then)}) s"
+            f" USING (content) LEFT JOIN ({self.numbers(later.then)}) l USING (content)"
+            " WHERE x.nth > s.number - coalesce(l.number, 0))"
+        )
+
     @property
     def recorded(self) -> tuple[str, ...]:
         """The columns by whose content the undo knows a row again; without a key they are the key, too."""
@@ -184,9 +200,21 @@ class StagedRows:
         self.session.run(
             f"CREATE TEMP TABLE korrigo_backup_gone_{table.number} AS"
             f" SELECT {_OWN_COLUMNS}, {over} AS {OVER}, {', '.join(f't.{identifier(name)}' for name in table.columns)}"
-            f" FROM {table.then} t WHERE {'true' if table.has_key or live.name in self.named else 'false'}"
-            f" AND NOT EXISTS (SELECT FROM ONLY {live.sql} l WHERE {table.same('l', 't')})"
-            f"{others}; ANALYZE {table.gone}"
+            f" FROM {self._not_live(table)}{others}; ANALYZE {table.gone}"
+        )
+
+    def _not_live(self, table: StagedTable) -> str:
+        """Return the FROM and WHERE of the rows, alias `t`, that are not live; of equal rows those that are too few."""
+        if table.has_key:
+            same = table.same("l", "t")
+            return f"{table.then} t WHERE NOT EXISTS (SELECT FROM ONLY {table.live.sql} l WHERE {same})"
+        if table.live.name not in self.named:
+            return f"{table.then} t WHERE false"
+        nth = f"row_number() OVER (PARTITION BY {table.content('t')}) AS korrigo_backup_nth"
+        live = table.numbers(f"ONLY {table.live.sql}")
+        return (
+            f"(SELECT t.*, {nth} FROM {table.then} t) t LEFT JOIN ({live}) c ON c.content = {table.content('t')}"
+            " WHERE t.korrigo_backup_nth > coalesce(c.number, 0)"
         )
 
     @phase("stage rows")

@@ -18,7 +18,7 @@ from korrigo_backup.config.model import defaults
 from korrigo_backup.core.finding import Finding, error, ok, warning
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.setup.compose_roles import database_candidates
-from korrigo_backup.setup.discover_compose import Files, NamedServices, Values, composed
+from korrigo_backup.setup.discover_compose import Discovered, Files, NamedServices, Values, composed
 from korrigo_backup.setup.server_units import stop_and_start
 from korrigo_backup.site.django_settings import SiteSettings, find_manage, try_ask
 from korrigo_backup.system.dotenv import read_dotenv
@@ -53,19 +53,6 @@ _OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.o
 
 _SOCKET = "/var/run/postgresql"
 """Where libpq looks when Django's HOST is empty, on Debian."""
-
-
-@dataclass(frozen=True)
-class Discovered:
-    """The settings, by section and key; the findings, in words; whether the site's database can be reached.
-
-    `candidates` are the possible database services if no rule decides between them.
-    """
-
-    values: Values = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    reached: bool = False
-    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,7 +193,7 @@ def _composed(directory: Path, files: tuple[Path, ...], read: _Read, named: Name
                            " containers, this command goes through Docker Compose"))  # fmt: skip
     if read.env_file_given:
         values["compose"]["env_file"] = ".env"  # Compose looks next to its first file
-    return Discovered(values, tuple(findings), found.reached, found.candidates)
+    return replace(found, values=values, findings=tuple(findings))
 
 
 def _direct(directory: Path, environment: Mapping[str, str]) -> Discovered:

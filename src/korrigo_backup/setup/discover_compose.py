@@ -44,8 +44,8 @@ class NamedServices:
 
 
 @dataclass(frozen=True)
-class Composed:
-    """The result: the values to set, the findings, whether there is a database, and the open question.
+class Discovered:
+    """The settings, by section and key; the findings, in words; whether the site's database can be reached.
 
     `candidates` are the possible database services if no rule decides between them.
     """
@@ -70,7 +70,7 @@ def composed(
     environment: Mapping[str, str],
     named: NamedServices,
     running: Callable[[str], Mapping[str, str] | None],
-) -> Composed:
+) -> Discovered:
     """Return the settings of the project. `running` returns the environment of a service's container, None without one.
 
     Raises UsageError if a named service is not in the project.
@@ -107,7 +107,7 @@ def composed(
             findings += _writers(services, choice.service, backend, values)
     if profiles := _profiles((choice.service, backend), environment):
         values["compose"]["profiles"] = list(profiles)
-    return Composed(values, tuple(findings), choice.service is not None and not choice.open, candidates)
+    return Discovered(values, tuple(findings), choice.service is not None and not choice.open, candidates)
 
 
 def _whole(one: ServiceText, home: Path, environment: Mapping[str, str]) -> ServiceText:

@@ -17,7 +17,7 @@ from korrigo_backup.core.dotenv import written
 from korrigo_backup.core.finding import Finding, ok, warning
 from korrigo_backup.core.variables import VARIABLES
 from korrigo_backup.errors import UsageError
-from korrigo_backup.setup.discover import Discovered, discover
+from korrigo_backup.setup.discover import discover
 from korrigo_backup.setup.discover_compose import NamedServices
 from korrigo_backup.system.files import explained, fsync_directory, write_private
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from korrigo_backup.artifact.catalog import Catalog
-    from korrigo_backup.setup.discover_compose import Values
+    from korrigo_backup.setup.discover_compose import Discovered, Values
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from korrigo_backup.system import screen, timings
 from korrigo_backup.system.progress import Work, under_way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "SSH_AUTH_SOCK")
@@ -156,13 +156,10 @@ class Process:
 
     def end(self) -> None:
         """End the process if it still runs: SIGTERM, then SIGKILL after a grace time."""
-        timer = threading.Timer(_GRACE, self.abort)  # closing a pipe without a reader can block forever
-        timer.daemon = True
-        timer.start()
-        for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                _close_quietly(pipe)
-        timer.cancel()
+        with called_after(_GRACE, self.abort):  # closing a pipe without a reader can block forever
+            for pipe in (self._child.stdin, self._child.stdout):
+                if pipe is not None:
+                    _close_quietly(pipe)
         if self._child.poll() is None:
             self.abort()
         self.wait()
@@ -213,7 +210,14 @@ def ended_with_us(command: Command) -> Command:
 @contextmanager
 def ended_after(seconds: float, process: Process) -> Iterator[None]:
     """Ask `process` to end when the block takes longer than `seconds`."""
-    timer = threading.Timer(seconds, process.terminate)
+    with called_after(seconds, process.terminate):
+        yield
+
+
+@contextmanager
+def called_after(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Call `act`, in a thread of its own, when the block takes longer than `seconds`."""
+    timer = threading.Timer(seconds, act)
     timer.daemon = True
     timer.start()
     try:

@@ -131,13 +131,52 @@ def test_what_no_backup_has_is_named_with_near_names(library):
     library.korrigo("restore", "--file", "x", "--in-place", code=2)
 
 
-def test_a_link_is_named_as_that_with_the_way_back(library):
-    (library.media / "scans/link").symlink_to("1.pdf")
-    newest = library.backup_media().name
+def lose_links(library, *links):
+    """Back links up and remove them; return the tree of before."""
+    for path, target in links:
+        (library.media / path).symlink_to(target)
+    library.backup_media()
+    before = library.tree()
+    for path, _ in links:
+        (library.media / path).unlink()
+    return before
+
+
+def test_lost_links_are_counted_known_and_come_back_as_they_were(library):
+    library.backup()
+    before = lose_links(library, ("scans/link é", "1.pdf"), ("out", "/nowhere/at all"))
+    newest = max(library.backups.glob("media_backup_*.gz")).name
+    lost = library.tree()
+    assert library.json("compare", newest, code=9)["files"]["removed"] == {"count": 2, "first": ["out", "scans/link é"]}
+    found = library.json("rescue", "--only-data")
+    assert found["losses"]["files"]["change"]["removed"]["count"] == 2
+    assert "target" in library.korrigo("history", "--file", "scans/link é").out
+    events = library.json("history", "--file", "out")["events"]
+    assert [one["kind"] for one in events] == ["first seen", "gone"]
+    plan = library.json("restore", "--file", "scans/l*", "--file", "out", "--yes")["plan"]
+    assert plan["put"] == ["out", "scans/link é"]
+    assert library.tree() == before
+    assert library.json("compare", newest)["files"]["removed"]["count"] == 0
+    assert "2 files live as in the backup" in library.korrigo("restore", *options("out", "scans/link é")).out
+    library.korrigo("rollback", "--yes")
+    assert (library.tree(), left_over(library)) == (lost, [])
+
+
+def test_a_link_that_leads_elsewhere_now_is_changed_and_stays(library):
+    before = lose_links(library, ("scans/link", "1.pdf"))
+    (library.media / "scans/link").symlink_to("3.pdf")
+    newest = max(library.backups.glob("media_backup_*.gz")).name
+    assert library.json("compare", newest, code=9)["files"]["changed"] == {"count": 1, "first": ["scans/link"]}
+    library.korrigo("restore", "--file", "scans/link", "--overwrite", "--yes", code=3)
+    assert (library.media / "scans/link").readlink().name == "3.pdf"
     (library.media / "scans/link").unlink()
-    err = library.korrigo("restore", "--file", "scans/link", "--yes", code=6).err
-    if newest.endswith(".files.gz"):
-        assert f"scans/link is a symbolic link in {newest}" in err
+    library.korrigo("restore", "--file", "scans/link", "--yes")
+    (library.media / "scans/link").unlink()
+    (library.media / "scans/link").symlink_to("4.pdf")
+    assert "changed since" in library.korrigo("rollback", "--yes", code=4).err
+    (library.media / "scans/link").unlink()
+    library.korrigo("rollback", "--yes")
+    assert library.tree() == {path: one for path, one in before.items() if path != b"scans/link"}
 
 
 def test_nothing_is_put_through_a_link(library, tmp_path):

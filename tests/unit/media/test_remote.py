@@ -21,6 +21,7 @@ from korrigo_backup.media.remote.channel import WORDS, text
 from korrigo_backup.media.remote.frames import send_value
 from korrigo_backup.media.remote.tree import RemoteTree
 from korrigo_backup.media.single_files import ABSENT, IRREGULAR, OTHER, SAME, PutChange, PutFile, WantedFile
+from korrigo_backup.media.staging import GivenProperties
 from korrigo_backup.media.tree import RESTORE, MediaTree
 from korrigo_backup.system.run import Command
 from korrigo_backup.system.streams import HashingWriter
@@ -198,7 +199,7 @@ def write(staging, *paths):
     for path in paths:
         with staging.create(path) as file:
             file.write(b"content")
-            staging.settle(file, mode=0o644, mtime_ns=0)
+            staging.settle(file, GivenProperties(0o644, 0))
     staging.finish()
 
 
@@ -314,7 +315,7 @@ def put_change(single, root, stamp, replaced=()):
     for path in ("new/a.pdf", "scans/1.jpg"):
         with stage.create(path) as file:
             file.write(path.encode())
-            stage.settle(file, mode=0o640, mtime_ns=LONG_AGO)
+            stage.settle(file, GivenProperties(0o640, LONG_AGO))
     stage.finish()
     stage.close()
     paths = ["new/a.pdf", *replaced]
@@ -353,6 +354,31 @@ def test_single_files_are_put_there_and_taken_away(tree, root):
     single.discard_former(STAMP)
     assert shape(root).keys() == before.keys()
     assert (root / "scans" / "1.jpg").read_bytes() == b"one"
+
+
+def test_a_link_is_compared_put_and_taken_away_there(tree, root):
+    single, target = tree.single_files, "../scans/ä 1.jpg"
+    wanted = [WantedFile("links/a", "", target=target), WantedFile("links/b", "", target=target)]
+    stage = MediaTree(root).stage(STAMP)
+    stage.add_directory("links", GivenProperties(0o755, LONG_AGO))
+    stage.add_link("links/a", target, mtime_ns=LONG_AGO)
+    stage.finish()
+    stage.close()
+    (inode,) = single.staged(STAMP, ["links/a"])
+    change = PutChange(STAMP, (PutFile("links/a", "", inode, target),), single.missing_directories(["links/a"], "hint"))
+    assert [found for found, _ in single.compare(wanted)] == [ABSENT, ABSENT]
+    single.put(change)
+    tree.discard_stage(STAMP)
+    (root / "links" / "b").symlink_to("elsewhere")
+    assert [found for found, _ in single.compare(wanted)] == [SAME, IRREGULAR]
+    assert single.changed(change) == []
+    assert single.take_away(change) == []
+    assert sorted(path.name for path in (root / "links").iterdir()) == ["b"]
+
+
+def test_a_tree_is_asked_there_whether_it_can_be_written(tree, root):
+    tree.require_writable(["new/a.pdf"], swap=True)
+    tree.require_writable()
 
 
 def test_a_file_that_was_changed_there_stays(tree, root):

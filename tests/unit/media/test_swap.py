@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from korrigo_backup.media.staging import GivenProperties
 from korrigo_backup.media.tree import REDO, RESTORE, ROLLBACK, MediaTree
 
 STAMP = "20260204_030000"
@@ -40,7 +41,7 @@ def tree(tmp_path):
     for name, data in NEW.items():
         with staging.create(name) as file:
             file.write(data)
-            staging.settle(file, mode=0o644, mtime_ns=0)
+            staging.settle(file, GivenProperties(0o644, 0))
     staging.finish()
     return found
 

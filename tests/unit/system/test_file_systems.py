@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from korrigo_backup.errors import Refused
+from korrigo_backup.media.staging import GivenProperties
 from korrigo_backup.media.tree import REDO, RESTORE, MediaTree
 from korrigo_backup.system import files
 from korrigo_backup.system.abilities import try_out
@@ -89,7 +90,7 @@ def test_a_root_that_is_a_mount_itself_is_no_border(mount):
     assert tree.facts().mounts == ()
     staging = tree.stage(STAMP)
     with staging.create("new") as file:
-        staging.settle(file, mode=0o644, mtime_ns=0)
+        staging.settle(file, GivenProperties(0o644, 0))
     staging.finish()
     tree.swap(STAMP)
     assert (mount / f".before-{STAMP}" / "precious").exists()

@@ -1,4 +1,4 @@
-"""`--dry-run`: the plan of a verb is printed, and the run ends before its first change."""
+"""`--dry-run` and `--yes`: a verb ends with its plan, before its first change, or goes on without a question."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def changes(dry_run: bool) -> bool:  # noqa: FBT001 - typer's way
 
 DryRun = Annotated[bool, typer.Option("--dry-run", callback=changes, help="Show what would be done, and stop.")]
 """The option of every verb that changes something and asks or has a plan."""
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")]
+"""The option of every verb that asks before it changes something."""
 
 
 class PlanShown(Exception):

@@ -12,7 +12,7 @@ from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, in_language, narrator, say, say_json, say_table
 from korrigo_backup.cli.program.commands import Actions
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.dry_run import DryRun, Yes, say_unchanged
 from korrigo_backup.cli.undelete import QUESTION, say_undelete_plan
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
@@ -100,7 +100,7 @@ def run(
 def approve_(
     context: typer.Context,
     id_: _ID,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Carry out a request that waits: its plan is made again, and refused if it is not the one that was shown."""

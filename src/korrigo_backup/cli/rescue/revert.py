@@ -9,7 +9,7 @@ import typer
 from korrigo_backup.artifact.catalog import local_now
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
+from korrigo_backup.cli.program.dry_run import DryRun, Yes, say_unchanged
 from korrigo_backup.cli.rescue.accepted import Accepted, accepted
 from korrigo_backup.cli.rescue.value_plan import say_value_plan
 from korrigo_backup.cli.undelete import OnConflict
@@ -52,7 +52,7 @@ def command(
     ] = OnConflict.SKIP,
     allow_unsigned: Annotated[bool, typer.Option("--allow-unsigned", help="As restore --allow-unsigned.")] = False,
     accept: Accepted = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for automation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Put changed values of a table back, row by row and column by column, while the site serves.

@@ -24,6 +24,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, receive, send, send_value
 from korrigo_backup.media.reuse import LiveFile
 from korrigo_backup.media.single_files import PutChange, PutFile, WantedFile
+from korrigo_backup.media.staging import GivenProperties
 from korrigo_backup.media.tree import MediaTree, Move
 from korrigo_backup.system.files import CHUNK, write_all
 
@@ -182,7 +183,7 @@ def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes], outgoing: IO[bytes]
                 file = staging.create(rest[0])
             elif word == "settle" and file:
                 with file:
-                    staging.settle(file, **_given(rest[0]))
+                    staging.settle(file, _given(rest[0]))
                 file = None
             elif word == "unchanged":
                 send_value(outgoing, staging.take_over([LiveFile(*values) for values in rest[0]], link=rest[1]))
@@ -193,18 +194,22 @@ def _stage(tree: MediaTree, stamp: str, incoming: IO[bytes], outgoing: IO[bytes]
     return staging.finish()
 
 
-def _given(sent: dict[str, Any]) -> dict[str, Any]:
-    owner, extended = sent["owner"], sent.get("extended")
-    found = {**sent, "owner": tuple(owner) if owner else None}
-    if extended is not None:
-        found["extended"] = {name: value.encode("latin-1") for name, value in extended.items()}
-    return found
+def _given(sent: dict[str, Any]) -> GivenProperties:
+    extended = {name: value.encode("latin-1") for name, value in sent["extended"].items()}
+    return GivenProperties(sent["mode"], sent["mtime_ns"], _owner(sent), extended)
+
+
+def _owner(sent: dict[str, Any]) -> tuple[int, int] | None:
+    owner = sent["owner"]
+    return (owner[0], owner[1]) if owner else None
 
 
 _BUILT: dict[str, Callable[[Staging, list[Any]], None]] = {
-    "directory": lambda staging, rest: staging.add_directory(rest[0], **_given(rest[1])),
+    "directory": lambda staging, rest: staging.add_directory(rest[0], _given(rest[1])),
     "hard link": lambda staging, rest: staging.add_hard_link(rest[0], rest[1]),
-    "link": lambda staging, rest: staging.add_link(rest[0], rest[1], **_given(rest[2])),
+    "link": lambda staging, rest: staging.add_link(
+        rest[0], rest[1], mtime_ns=rest[2]["mtime_ns"], owner=_owner(rest[2])
+    ),
     "carry": lambda staging, rest: staging.carry_link(rest[0], rest[1]),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pkgutil
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +14,7 @@ import msgspec
 
 from korrigo_backup.errors import Cause, KorrigoBackupError, Locked, NotFound, Refused, Unreachable
 from korrigo_backup.media.remote.frames import DATA, END, ERROR, VALUE, receive, send
-from korrigo_backup.system.run import describe_status, spawn
+from korrigo_backup.system.run import called_after, describe_status, spawn
 from korrigo_backup.system.silence import Limits, SilenceWatch
 
 if TYPE_CHECKING:
@@ -169,13 +168,8 @@ class Channel:
     @contextmanager
     def in_time(self) -> Iterator[None]:
         """End the process when the block takes longer than a question may."""
-        timer = threading.Timer(ANSWER_SECONDS, self._expire)
-        timer.daemon = True
-        timer.start()
-        try:
+        with called_after(ANSWER_SECONDS, self._expire):
             yield
-        finally:
-            timer.cancel()
 
     def _expire(self) -> None:
         self.late = True

@@ -30,11 +30,12 @@ from korrigo_backup.media.walk import TreeEntry
 from korrigo_backup.system.files import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from korrigo_backup.media.reuse import LiveFile
     from korrigo_backup.media.stable import Steady
+    from korrigo_backup.media.staging import GivenProperties
     from korrigo_backup.system.run import Command
 
 T = TypeVar("T")
@@ -332,35 +333,19 @@ class RemoteStaging:
         self._stack = stack
         self._channel = channel
 
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def add_directory(self, path: str, given: GivenProperties) -> None:
         """Make a directory; `finish` sets its properties."""
-        self._channel.send_value(["directory", path, _given(mode, mtime_ns, owner, extended)])
+        self._channel.send_value(["directory", path, _given(given)])
 
     def create(self, path: str) -> IO[bytes]:
         """Open a new file for writing."""
         self._channel.send_value(["file", path])
         return cast("IO[bytes]", _Sent(self._channel))
 
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def settle(self, file: IO[bytes], given: GivenProperties) -> None:
         """Give the file that was written last its mode, time, owner and attributes."""
         del file
-        self._channel.send_value(["settle", _given(mode, mtime_ns, owner, extended)])
+        self._channel.send_value(["settle", _given(given)])
 
     def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:
         """Take over those live files that are unchanged; return for each whether that was done."""
@@ -394,12 +379,9 @@ class RemoteStaging:
         self._stack.close()
 
 
-def _given(
-    mode: int, mtime_ns: int, owner: tuple[int, int] | None, extended: Mapping[str, bytes] | None
-) -> dict[str, object]:
+def _given(given: GivenProperties) -> dict[str, object]:
     """Return the properties of a file or directory, in a form for JSON."""
-    shown = {name: value.decode("latin-1") for name, value in (extended or {}).items()}
-    return {"mode": mode, "mtime_ns": mtime_ns, "owner": owner, "extended": shown}
+    return {**asdict(given), "extended": {name: value.decode("latin-1") for name, value in given.extended.items()}}
 
 
 class _Sent(io.RawIOBase):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.core.paths import printable, stays_inside
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.media.archive import Content, GivenProperties, given_properties
+from korrigo_backup.media.archive import Content, given_properties
 from korrigo_backup.media.reuse import LiveFile
 from korrigo_backup.media.store.objects import damaged
 from korrigo_backup.system.files import CHUNK, write_all
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.artifact.manifest import MediaProof
     from korrigo_backup.media.port import Stage
+    from korrigo_backup.media.staging import GivenProperties
     from korrigo_backup.media.store.listing import ListedEntry
     from korrigo_backup.media.store.objects import MediaStore
 
@@ -78,7 +79,7 @@ class _Loading:
         if entry.target is not None:
             self._add_link(entry, entry.target)
         elif entry.sha256 is None:
-            self._staging.add_directory(entry.path, **self._given(entry, directory=True))
+            self._staging.add_directory(entry.path, self._given(entry, directory=True))
         elif entry.same_as is not None:
             self.flush()  # its first name may be among the pending
             _add_other_name(self._staging, entry.path, entry.same_as)
@@ -116,12 +117,12 @@ class _Loading:
                     self._position += len(piece)
             if digest.hexdigest() != sha256:
                 raise damaged(sha256)
-            self._staging.settle(file, **self._given(entry))
+            self._staging.settle(file, self._given(entry))
 
     def _add_link(self, entry: ListedEntry, target: str) -> None:
         if self._trusted or stays_inside(entry.path, target):
             given = self._given(entry)
-            self._staging.add_link(entry.path, target, mtime_ns=given["mtime_ns"], owner=given["owner"])
+            self._staging.add_link(entry.path, target, mtime_ns=given.mtime_ns, owner=given.owner)
         else:
             self.notes.append(f"link that leads out of the tree, left out: {printable(entry.path)}")
 

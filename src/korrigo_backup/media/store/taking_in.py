@@ -15,9 +15,10 @@ from korrigo_backup.media.store.listing import DIRECTORY, LINK, ListedEntry
 from korrigo_backup.media.store.stored_tree import tree_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from korrigo_backup.media.reuse import LiveFile
+    from korrigo_backup.media.staging import GivenProperties
     from korrigo_backup.media.store.objects import ObjectWriter
 
 _NOBODY = (0, 0)
@@ -33,17 +34,11 @@ class StoreStage:
         self._writer = writer
         self._entries: dict[str, ListedEntry] = {}
 
-    def add_directory(
-        self,
-        path: str,
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def add_directory(self, path: str, given: GivenProperties) -> None:
         """Note a directory."""
-        self._entries[path] = ListedEntry(path, DIRECTORY, 0, mtime_ns, mode, owner or _NOBODY, extended=extended or {})
+        self._entries[path] = ListedEntry(
+            path, DIRECTORY, 0, given.mtime_ns, given.mode, given.owner or _NOBODY, extended=given.extended
+        )
 
     def create(self, path: str) -> IO[bytes]:
         """Return a file for the content; FileExistsError for a second file of that path."""
@@ -51,20 +46,13 @@ class StoreStage:
             raise FileExistsError(path)
         return cast("IO[bytes]", _Incoming(path))
 
-    def settle(
-        self,
-        file: IO[bytes],
-        *,
-        mode: int,
-        mtime_ns: int,
-        owner: tuple[int, int] | None = None,
-        extended: Mapping[str, bytes] | None = None,
-    ) -> None:
+    def settle(self, file: IO[bytes], given: GivenProperties) -> None:
         """Store a written file."""
         incoming = cast("_Incoming", file)
         sha256 = self._writer.add(incoming.rewound())
+        owner = given.owner or _NOBODY
         self._entries[incoming.path] = ListedEntry(
-            incoming.path, sha256, incoming.size, mtime_ns, mode, owner or _NOBODY, extended=extended or {}
+            incoming.path, sha256, incoming.size, given.mtime_ns, given.mode, owner, extended=given.extended
         )
 
     def take_over(self, files: Sequence[LiveFile], *, link: bool) -> list[bool]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from korrigo_backup.compare.media import UNREAD, file_changes
+from korrigo_backup.compare.media import UNREAD, file_changes, saved_links
 from korrigo_backup.media.saved_files import listing_path, saved_files
 from korrigo_backup.media.store import listing as stored
 from korrigo_backup.rescue.diagnosis.live_site import SHOWN
 from korrigo_backup.rescue.diagnosis.moments import PointTables, TableMoment, last_losses, moments
-from korrigo_backup.rescue.diagnosis.offers import FileState
+from korrigo_backup.rescue.diagnosis.states import FileState
 from korrigo_backup.system.files import explained, open_plain
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _by_checksum(
     erased: Container[str],
 ) -> FileChange:
     with saved_files(backup.path, root) as saved:
-        return file_changes(saved, tree, shown=SHOWN, knows=knows, erased=erased)
+        return file_changes(saved, tree, shown=SHOWN, knows=knows, erased=erased, links=saved_links(backup))
 
 
 def _untouched_since(backup: Artifact) -> Callable[[TreeEntry], str | None]:
@@ -95,4 +95,5 @@ def _by_size_and_time(backup: Artifact, tree: Tree, erased: Container[str]) -> F
             shown=SHOWN,
             knows=lambda entry: f"{entry.info.st_size} {entry.info.st_mtime_ns}",
             erased=erased,
+            links=saved_links(backup),
         )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.compare.media import names_no_links, saved_links
 from korrigo_backup.core.paths import order, printable
 from korrigo_backup.errors import NotFound, UsageError
 from korrigo_backup.media import listing as archived
-from korrigo_backup.media.saved_files import listing_path
+from korrigo_backup.media.saved_files import links_of_archive, listing_path
 from korrigo_backup.media.store import listing as stored
 from korrigo_backup.postgres.dump.rows import whole_lines
 from korrigo_backup.rescue.history.row_changes import LIVE, RowEvent, RowEventKind, RowState, row_events
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
 
     Values = dict[str, str | None]
 
-CONTENT, SIZE, MODIFIED = "sha256", "size", "modified"
-"""The facts of a file: hexadecimal, bytes, local time. The listing of an archive has the first alone."""
+CONTENT, SIZE, MODIFIED, TARGET = "sha256", "size", "modified", "target"
+"""The facts of a file: hexadecimal, bytes, local time. The listing of an archive has the first alone.
+
+A symbolic link has its target alone.
+"""
 
 _FILE = re.compile(rb"[0-9a-f]{64} ", re.ASCII)
 
@@ -65,6 +69,10 @@ def file_history(points: Points, tree: Tree | None, named: str, *, now: datetime
     if tree is not None:
         with explained(f"read the media tree {tree.root}"):
             states.append(RowState(now, LIVE, live_file(tree, path)))
+    if any(TARGET in state.values for state in states if state.values):
+        silent = {one.name for one in points.media if names_no_links(one)}
+        without += [state.source for state in states if not state.values and state.source in silent]
+        states = [state for state in states if state.values or state.source not in silent]
     if not any(state.values for state in states):
         raise NotFound(
             f"{printable(path)} is in none of {len(states)} states of the media",
@@ -85,7 +93,7 @@ def file_history(points: Points, tree: Tree | None, named: str, *, now: datetime
 
 def _is_of_content(event: RowEvent) -> bool:
     """Return whether an event is more than another time: a file that was written again with the same content."""
-    return event.kind is not RowEventKind.CHANGED or any(one.field == CONTENT for one in event.fields)
+    return event.kind is not RowEventKind.CHANGED or any(one.field in {CONTENT, TARGET} for one in event.fields)
 
 
 def relative(named: str, root: str) -> str:
@@ -110,15 +118,20 @@ def saved_file(backup: Artifact, path: str) -> Values | None:
     with open_plain(place) as file:
         pieces = iter(lambda: file.read(CHUNK), b"")
         if backup.is_listing:
-            return _stored(gunzip(pieces, place.name), path, place.name)
+            found = _stored(gunzip(pieces, place.name), path, place.name)
+            return {TARGET: saved_links(backup).get(path)} if found and TARGET in found else found
         manifest = backup.source() if callable(backup.source) else backup.source
         root = manifest.media.root if manifest and manifest.media else ""
-        return _archived(pieces, f"{root}/{path}" if root else path)
+        found = _archived(pieces, f"{root}/{path}" if root else path)
+    target = links_of_archive(backup).get(path)
+    return {TARGET: target} if found is None and target is not None else found
 
 
 def _stored(pieces: Iterator[bytes], path: str, source: str) -> Values | None:
     tail = f" {stored.escaped(path)}\n".encode("utf-8", "surrogateescape")
     for line in _lines_ending(pieces, tail):
+        if line.startswith(b"link "):
+            return {TARGET: None}  # its next line has the target
         if _FILE.match(line):
             entry = stored.parse(line, source)
             if entry.path == path:
@@ -161,6 +174,9 @@ def live_file(tree: Tree, path: str) -> Values | None:
             return _facts(digest, info.st_size, info.st_mtime_ns)
         if order(found) > order(path):
             break
+    for link, target, _ in tree.links():
+        if link == path:
+            return {TARGET: target}
     return None
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.compare.media import names_no_links
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import Finding, warning
@@ -38,7 +39,7 @@ from korrigo_backup.rescue.files import load_files
 from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.media_files.lock import files_lock
 from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are
-from korrigo_backup.rescue.media_files.saved import files_of, has_link, media_named, near_files
+from korrigo_backup.rescue.media_files.saved import files_of, media_named, near_files
 from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
@@ -181,7 +182,10 @@ class _FilesRestore:
         same, plain, irregular = 0, list[str](), list[str]()
         files = [file for file in selection.files if file.path not in erased]
         wanted = [
-            WantedFile(one.path, one.sha256, one.size, one.mtime_ns, read=selection.is_named(one.path)) for one in files
+            WantedFile(
+                one.path, one.sha256, one.size, one.mtime_ns, read=selection.is_named(one.path), target=one.target
+            )
+            for one in files
         ]
         for file, (live, inode) in zip(files, self._tree.single_files.compare(wanted), strict=True):
             if live == ABSENT:
@@ -202,19 +206,11 @@ class _FilesRestore:
                 hint=f"another backup has it: korrigo-backup restore --file {quote(missing[0])} {quote(other.name)}",
                 id_="rescue.no_file",
             )
-        if linked := next((one for one in backups if has_link(one, missing[0])), None):
-            return NotFound(
-                f"{printable(missing[0])} is a symbolic link in {linked.name}: --file brings back files alone",
-                hint=f"a restore of all media brings links back: korrigo-backup restore {quote(linked.name)}",
-                id_="rescue.no_file",
-            )
         near = near_files(missing[0], backups)
         where = backups[0].name if len(backups) == 1 else f"any of {len(backups)} media backups"
         return NotFound(
             f"{printable(first_of(missing))}: not found in {where}",
-            hint=f"did you mean {' or '.join(map(printable, near))}?"
-            if near
-            else "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'",
+            hint=_hint_of_absent(near, backups),
             id_="rescue.no_file",
         )
 
@@ -266,13 +262,17 @@ class _FilesRestore:
         stage = self._tree.stage(head.stamp)
         try:
             for name, backup in self._backups.items():
-                if wanted := frozenset(path for path, one in chosen.items() if one.artifact == name):
-                    load_files(backup, wanted, stage)
+                own = [one for one in chosen.values() if one.artifact == name]
+                links = {one.path: one.target for one in own if one.target is not None}
+                if own:
+                    load_files(backup, frozenset(one.path for one in own if one.path not in links), stage, links)
             stage.finish()
         finally:
             stage.close()
         inodes = self._tree.single_files.staged(head.stamp, list(chosen))
-        files = tuple(PutFile(one.path, one.sha256, inode) for one, inode in zip(chosen.values(), inodes, strict=True))
+        files = tuple(
+            PutFile(one.path, one.sha256, inode, one.target) for one, inode in zip(chosen.values(), inodes, strict=True)
+        )
         return msgspec.structs.replace(
             head,
             artifacts=tuple(dict.fromkeys(one.artifact for one in chosen.values())),
@@ -280,6 +280,14 @@ class _FilesRestore:
             replaced={path: inode for path, (_, inode) in self._over.items()},
             directories=self._directories,
         )
+
+
+def _hint_of_absent(near: Sequence[str], backups: Sequence[Artifact]) -> str:
+    if near:
+        return f"did you mean {' or '.join(map(printable, near))}?"
+    if former := next(filter(names_no_links, backups), None):
+        return f"is it a symbolic link? Those of {former.name} come back by a restore of all media alone"
+    return "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'"
 
 
 def _take_back(site: Site, directory: Path, stamp: str) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS
+from korrigo_backup.artifact.signature import Authenticity
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
-from korrigo_backup.media.saved_files import listing_path, saved_files
+from korrigo_backup.media.saved_files import links_of_archive, listing_path, saved_files
 from korrigo_backup.media.store import listing as stored
 from korrigo_backup.rescue.media_files.selection import SavedFile
 from korrigo_backup.system.files import open_plain
@@ -42,26 +43,24 @@ def media_named(catalog: Catalog, named: str) -> Artifact:
 
 
 def files_of(backup: Artifact) -> Iterator[SavedFile]:
-    """Yield the files of a media backup by its listing; FileNotFoundError if it has none, ProofFailed if damaged."""
+    """Yield the files and symbolic links of a media backup by its listing, and by the manifest of an archive.
+
+    Raises FileNotFoundError if it has no listing, ProofFailed if that is damaged.
+    """
     if backup.is_listing:
         with open_plain(listing_path(backup.path)) as raw:
             for entry in stored.read(raw, backup.name):
                 if entry.sha256:
                     yield SavedFile(entry.path, entry.sha256, entry.size, entry.mtime_ns, backup.name)
+                elif entry.target is not None and backup.authenticity is Authenticity.AUTHENTIC:
+                    yield SavedFile(entry.path, "", 0, entry.mtime_ns, backup.name, entry.target)
         return
     media = backup.manifest.media if backup.manifest else None
     with saved_files(backup.path, (media.root if media else "") or "") as files:
         for sha256, path in files:
             yield SavedFile(path, sha256, None, None, backup.name)
-
-
-def has_link(backup: Artifact, path: str) -> bool:
-    """Return whether the listing of a media backup has a symbolic link of that path; those of archives name files."""
-    if not backup.is_listing:
-        return False
-    with suppress(FileNotFoundError, ProofFailed), open_plain(listing_path(backup.path)) as raw:
-        return any(one.path == path and one.target is not None for one in stored.read(raw, backup.name))
-    return False
+    for path, target in links_of_archive(backup).items():
+        yield SavedFile(path, "", 0, None, backup.name, target)
 
 
 def near_files(wanted: str, backups: Sequence[Artifact]) -> list[str]:

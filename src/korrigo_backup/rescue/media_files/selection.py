@@ -22,7 +22,7 @@ _PATTERN = re.compile(r"[*?\[]")
 class SavedFile(msgspec.Struct, frozen=True):
     """A file of a media backup: its path below the media root, SHA-256, bytes, time of its last change in nanoseconds.
 
-    Bytes and time are None where its listing lacks them.
+    Bytes and time are None where its listing lacks them. `target` is that of a symbolic link, which has no SHA-256.
     """
 
     path: str
@@ -30,6 +30,7 @@ class SavedFile(msgspec.Struct, frozen=True):
     size: int | None
     mtime_ns: int | None
     artifact: str
+    target: str | None = None
 
 
 @dataclass

@@ -218,8 +218,9 @@ class Choice:
 
     def _differs(self, table: StagedTable) -> bool:
         """Return whether a table has a row in the backup that is not live as it was."""
-        live = f"SELECT FROM ONLY {table.live.sql} l WHERE {table.content('l')} = {table.content('t')}"
-        return self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM {table.then} t WHERE NOT EXISTS ({live})))", bool)
+        saved, live = table.numbers(table.then), table.numbers(f"ONLY {table.live.sql}")
+        fewer = f"({saved}) s LEFT JOIN ({live}) l USING (content) WHERE s.number > coalesce(l.number, 0)"
+        return self._session.ask(f"SELECT to_json(EXISTS (SELECT FROM {fewer}))", bool)
 
     def _unmark_later(self, points: Points, until: datetime) -> int:
         """Unmark the rows that the first backup after `until` still has; return their number."""
@@ -233,7 +234,7 @@ class Choice:
         count = 0
         for name, table in marked.items():
             if there := rows.tables.get(name):
-                condition = f"{MARK} = 3 AND EXISTS (SELECT FROM {there.then} t WHERE {table.same('g', 't')})"
+                condition = f"{MARK} = 3 AND {table.still_in(there)}"
                 count += self._rows.count(condition, table)
                 self._session.run(f"UPDATE {table.gone} g SET {MARK} = NULL, {LEVEL} = NULL WHERE {condition}")
         _drop(rows)

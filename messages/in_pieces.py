@@ -54,6 +54,7 @@ TEXTS = (
     "verified",
     "proven",
     "copies",
+    "undo",
     "space",
     "running",
     "held",

@@ -25,6 +25,8 @@ def saved(seeded):
     """A Django backup of the reference site, made once, of a database of the name that each test's copy has."""
     site = Validated(seeded.server, f"{TEMPLATE}_copy", seeded.home)
     site.extra = {"KORRIGO_BACKUP_MANAGE": MANAGE, "DEBUG": "1"}
+    if any(site.backups.glob("korrigo_backup_*")):  # two folders of tests import this fixture
+        return site
     with connect(seeded.server) as admin:
         admin.execute(f"CREATE DATABASE {quoted(site.database)} TEMPLATE {TEMPLATE} OWNER {USER}")
         site.korrigo("backup", "full", "--method", "django")

@@ -127,6 +127,14 @@ def test_the_findings_of_a_plan_show_no_command_of_the_host(spool, client):
     assert "korrigo-backup requests" not in client.get(f"{PAGE}bring-back/").content.decode()
 
 
+def test_a_look_that_is_refused_shows_no_command_of_the_host(spool, staff):
+    hint = "korrigo-backup requests list shows it"
+    shown = _answer(spool, id="8" * 32, state=State.REFUSED, plan=None, message="too old", hint=hint, wants="look")
+    client = staff("view_backups", "look_into_backups", "add_tag", "view_tag")
+    seen = client.get(f"{PAGE}ask/{shown.id}/").content.decode()
+    assert ("too old" in seen, "The operator of the host can help" in seen, hint in seen) == (True, True, False)
+
+
 def test_a_superuser_is_told_of_a_model_that_the_site_does_not_have(spool):
     chief = User.objects.create_superuser("staff-root")
     client = Client()

@@ -21,7 +21,7 @@ def library(make_site):
     for n in range(1, 4):
         made.write(f"pages/{n}.png", f"page {n}".encode() * 20000)
     made.korrigo("backup", "full")
-    made.stored, made.dump = (next(made.backups.glob(name)).name for name in ("media_*.gz", "db_*.sql.gz"))
+    made.stored, made.dump = (made.one(name).name for name in ("media_backup_*.files.gz", "db_backup_*.sql.gz"))
     made.korrigo("restore", "latest-media", "--yes")
     made.sql("DELETE FROM page WHERE id = 3")
     (made.media / "pages/3.png").unlink()

@@ -1,4 +1,4 @@
-"""Fixtures of the reference site with a Django backup, imported here alone: every import of one makes it once more."""
+"""Fixtures of the reference site with a Django backup."""
 
 from wreckedsite import in_place, saved, wrecked
 

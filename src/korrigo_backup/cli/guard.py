@@ -17,7 +17,8 @@ from korrigo_backup.backup.point import backup_full
 from korrigo_backup.cli.list_ import summary
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings
 from korrigo_backup.cli.program.document import add_to_document
-from korrigo_backup.cli.restore import Questions, restore_and_say
+from korrigo_backup.cli.program.questions import Questions
+from korrigo_backup.cli.restore import restore_and_say
 from korrigo_backup.core.finding import Level
 from korrigo_backup.errors import Interrupted, ProblemsFound, UsageError
 from korrigo_backup.restore.restore import RestoreOptions

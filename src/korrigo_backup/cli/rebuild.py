@@ -12,7 +12,8 @@ from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, sa
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, Yes, ends_at_plan
 from korrigo_backup.cli.program.names import find_artifact
-from korrigo_backup.cli.restore import Questions, restore_and_say
+from korrigo_backup.cli.program.questions import Questions
+from korrigo_backup.cli.restore import restore_and_say
 from korrigo_backup.errors import UsageError
 from korrigo_backup.restore.rebuild import RebuildOptions, RebuildPlan, newest_good, rebuild
 from korrigo_backup.restore.restore import RestoreOptions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +18,7 @@ from korrigo_backup.cli.printed.space import space_lines
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import Yes, changes
 from korrigo_backup.cli.program.names import ARTIFACT
+from korrigo_backup.cli.program.questions import Questions
 from korrigo_backup.cli.rescue.whole_restore import require_one_scope
 from korrigo_backup.core.finding import Level
 from korrigo_backup.core.size import human
@@ -43,14 +43,6 @@ if TYPE_CHECKING:
 
 QUESTION = "⚠️  DESTRUCTIVE OPERATION - This will DELETE all current data. Continue? (yes/no): "
 """The runbook's words (5.3.3). The present data become the previous copy, as the plan above the question shows."""
-
-
-@dataclass(frozen=True)
-class Questions:
-    """How the operator is asked: `yes` is the answer to the last question, `answers` are given for the checklist."""
-
-    yes: bool
-    answers: Mapping[str, str] = field(default_factory=dict)
 
 
 def command(

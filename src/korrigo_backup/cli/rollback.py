@@ -11,11 +11,13 @@ from korrigo_backup.artifact.kinds import KINDS, Kind, Origin
 from korrigo_backup.cli.output import CommandContext, ask_yes, narrator, say, say_findings, say_services
 from korrigo_backup.cli.program.document import add_to_document
 from korrigo_backup.cli.program.dry_run import DryRun, PlanShown, Yes, ends_at_plan
+from korrigo_backup.cli.program.questions import Questions
 from korrigo_backup.cli.rescue.restore_files import undo_files_and_say
-from korrigo_backup.cli.restore import Questions, restore_and_say
+from korrigo_backup.cli.restore import restore_and_say
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import NotFound, Refused, UsageError
+from korrigo_backup.recovery.in_place import saved_in_vain
 from korrigo_backup.recovery.undoable import undoable, undoable_in_replaced_data
 from korrigo_backup.rescue.undo_undelete import undo_undelete
 from korrigo_backup.restore.restore import RestoreOptions
@@ -165,9 +167,13 @@ def _undo_undelete(wired: Wired, undo: str, *, yes: bool, dry_run: bool) -> None
 
 
 def _newest_safety(wired: Wired) -> Artifact:
+    """Return the newest safety backup; that of a restore that did not take place is passed over."""
+    site = wired.site()
     for artifact in wired.catalog.artifacts():
         if artifact.ours and KINDS[artifact.kind].is_dump and artifact.origin is Origin.SAFETY:
-            return artifact
+            if not saved_in_vain(site, wired.catalog, artifact):
+                return artifact
+            say(f"   {artifact.name} is passed over: the restore that made it did not take place")
     raise NotFound(
         f"there is no safety backup in {wired.config.backup.dir}",
         hint="korrigo-backup rollback brings back the data that the last restore replaced, if it is still kept",

@@ -93,7 +93,8 @@ def compare_listing(site: Site, file: Path, *, shown: int) -> Comparison:
 def compare_previous_copy(site: Site, kept: Tree, *, shown: int) -> Comparison:
     """Compare the previous copy of a media tree with the live tree."""
     saved = ((digest, path) for path, digest in kept.digests())
-    return _compared(str(kept.root), site.required_media(), saved, shown)
+    links = {path: target for path, target, _ in kept.links()}
+    return _compared(str(kept.root), site.required_media(), saved, shown, links=links)
 
 
 def save_listing(site: Site, file: Path) -> int:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from korrigo_backup.artifact.manifest import Doubt
 from korrigo_backup.core.excerpt import FEW, first_of
 from korrigo_backup.core.finding import Finding, loss, ok, warning
+from korrigo_backup.core.paths import leads_out, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -107,6 +108,16 @@ def _links(outside: Sequence[MediaLink]) -> Iterator[Finding]:
                       f"save those files elsewhere, then set [media] accepted_links = [{names}]")  # fmt: skip
     elif outside:
         yield ok("media.links", f"{len(outside)} accepted symbolic links lead out of the media tree")
+
+
+def links_back(links: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a warning about links that come back and lead out of the media tree: targets by path."""
+    if shown := [f"{printable(path)} -> {printable(links[path])}" for path in links if leads_out(path, links[path])]:
+        yield warning(
+            "media.links",
+            f"symbolic links that come back lead out of the media tree: {first_of(shown)}",
+            "look where they lead; the files that they name are not in the backup",
+        )
 
 
 def losses(counts: Mapping[str, int], first: Mapping[str, Sequence[str]]) -> Iterator[Finding]:

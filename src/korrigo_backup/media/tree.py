@@ -38,6 +38,7 @@ from korrigo_backup.media.walk import LOST_AND_FOUND, root_entry, walk
 from korrigo_backup.media.writable import require_writable
 from korrigo_backup.system.files import (
     DIRECTORY_MODE,
+    explained,
     free_bytes,
     fsync_directory,
     open_plain,
@@ -146,9 +147,13 @@ class MediaTree:
 
     def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False) -> None:
         """Raise Refused if the root, or a directory of one of the paths, cannot be written; see `port.Tree`."""
-        children = list(self.root.iterdir()) if swap and self.root.is_dir() else []
-        moved = [one for one in children if one.is_dir() and not one.is_symlink() and one.name != LOST_AND_FOUND]
-        require_writable((self.root, *((self.root / path).parent for path in paths), *moved))
+        require_writable((self.root, *((self.root / path).parent for path in paths)))
+        if swap and self.root.is_dir():
+            with explained(f"read {self.root}"):
+                children = list(self.root.iterdir())
+            require_writable(
+                one for one in children if one.is_dir() and not one.is_symlink() and one.name != LOST_AND_FOUND
+            )
 
     def walk(self) -> Iterator[TreeEntry]:
         """Yield every entry below the root, a directory before its content, ordered by the parts of the path.

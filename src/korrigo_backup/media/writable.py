@@ -34,6 +34,6 @@ def require_writable(directories: Iterable[Path]) -> None:
 
 
 def _nearest(directory: Path) -> Path:
-    while not directory.is_dir() and directory != directory.parent:
+    while not os.path.isdir(directory) and directory != directory.parent:  # noqa: PTH112 - is_dir() may be refused
         directory = directory.parent
     return directory

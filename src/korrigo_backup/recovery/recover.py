@@ -30,7 +30,7 @@ from korrigo_backup.errors import KorrigoBackupError, Locked, Refused, Unreachab
 from korrigo_backup.postgres import fence
 from korrigo_backup.postgres.databases import Databases
 from korrigo_backup.recovery import django as undecided
-from korrigo_backup.recovery import undelete
+from korrigo_backup.recovery import in_place, undelete
 from korrigo_backup.recovery.actions import ActionKind, Recovered, RecoveryAction
 from korrigo_backup.recovery.erasure import finish_erasures
 from korrigo_backup.recovery.pending import pending
@@ -87,6 +87,7 @@ def exclusive(
         undeletes = _finish_undeletes(site, catalog, listen)
         recovered = replace(recover(site, catalog.directory), undeletes=undeletes)
         undecided.note(site, catalog, recovered.stamps)
+        in_place.note(site, catalog)
         for action in recovered.actions:
             _tell(action, listen)
         for one in recovered.left:
@@ -128,9 +129,8 @@ def _finish_undeletes(site: Site, catalog: Catalog, listen: Listener) -> tuple[R
 
     A server that cannot say how an undelete ended keeps no backup from being made. Each is tried, also if one fails.
     """
-    done: list[RecoveryAction] = []
-    restore_of_files = ("finish the interrupted restore of files", finish_files)
-    for doing, finish in (restore_of_files, ("finish the interrupted undelete", undelete.finish)):
+    done, of_files = list[RecoveryAction](), ("finish the interrupted restore of files", finish_files)
+    for doing, finish in (of_files, ("finish the interrupted undelete", undelete.finish)):
         try:
             with explained(doing):
                 actions = finish(site, catalog.directory)

@@ -128,7 +128,15 @@ class SiteTables:
         live = self.live.get(table.table)
         if live is None and (layout := self._saved_layout(table)) and layout[1]:
             return tuple((column, "") for column in layout[1])
-        if live is None or not live.key:
+        if live is None:
+            compared = f"korrigo-backup compare latest -T {table.table} shows its rows"
+            raise UsageError(
+                f"the table {table.table} has no primary key in the newest backup: its rows cannot be named",
+                hint=compared
+                if self._taken
+                else "once the database answers, a unique key without NULL names them, too",
+            )
+        if not live.key:
             raise UsageError(
                 f"the table {table.table} has no key: its rows cannot be named",
                 hint=f"korrigo-backup compare latest -T {quote(table.table)} shows which rows differ",

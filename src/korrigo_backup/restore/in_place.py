@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from korrigo_backup.artifact.kinds import KINDS
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from korrigo_backup.restore.method import RestoreRun
     from korrigo_backup.restore.parts import RestoreContext
     from korrigo_backup.run.undo import UndoStack
+
+_TRANSACTION = "SELECT to_json(pg_current_xact_id()::text)"
 
 
 @contextmanager
@@ -72,12 +75,13 @@ class InPlace:
         run.stop(undo)
         run.listen(SecuringFirst())
         safety = run.secure()
-        undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety))
+        undo.push(f"the content of the database, from {safety.path}", lambda: self._bring_back(safety, run))
         run.listen(EndingSessions())
         present = safety.manifest.database if safety.manifest else None
-        self._replace(self.context, self.artifact, self.source, present)
+        noted = partial(_note_transaction, run)
+        replace_content(self.context, self.artifact, self.source, present, committing=self._commits, proven=noted)
 
-    def _bring_back(self, safety: Artifact) -> None:
+    def _bring_back(self, safety: Artifact, run: RestoreRun) -> None:
         """Load the safety backup, unless the transaction was rolled back.
 
         Once the commit was sent, only the content shows on which side of it an interruption was.
@@ -86,15 +90,16 @@ class InPlace:
             return
         with open_sql(safety) as source:
             if not holds(self.context.site.postgres, source.expected):
-                self._replace(replace(self.context, erasing=None), safety, source, None)
-
-    def _replace(
-        self, context: RestoreContext, artifact: Artifact, source: SqlSource, present: DatabaseProof | None
-    ) -> None:
-        replace_content(context, artifact, source, present, committing=self._commits)
+                replace_content(replace(self.context, erasing=None), safety, source, None)
+        run.note(transaction="")
 
     def _commits(self) -> None:
         self._committing = True
+
+
+def _note_transaction(run: RestoreRun, session: Session) -> None:
+    """Write into the journal the transaction that decides the restore, before it is committed."""
+    run.note(transaction=session.ask(_TRANSACTION, str))
 
 
 @phase("load in place")

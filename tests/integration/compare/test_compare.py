@@ -250,8 +250,11 @@ def test_media_files_that_differ_are_named(site):
     found = json.loads(site.korrigo("compare", "latest", "--media", "--json", code=9).out)
     assert found["files"]["same"] == 2
     assert found["files"]["changed"] == {"count": 1, "first": ["pages/p1.jpg"]}
+    (site.media / "link").symlink_to("pages/p1.jpg")
     site.restore(made)
-    assert "  ~ pages/p1.jpg" in site.korrigo("compare", "before", "--media", code=9).out
+    out = site.korrigo("compare", "before", "--media", code=9).out
+    assert "  ~ pages/p1.jpg" in out
+    assert "  - link" in out
 
 
 # The scripts of runbook 6.5

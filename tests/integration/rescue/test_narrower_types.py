@@ -83,3 +83,44 @@ def test_a_restored_table_and_a_revert_stop_too(school, verb):
     assert "as the live columns hold it" in done.out
     assert school.sql("SELECT value::text FROM mark WHERE id = 3") == [("3.3",)]
     assert "without a stop" in school.korrigo(*command, "--accept", "schema.differs", "--yes", code=2).err
+
+
+WIDER = {
+    "integer": ("numeric(8,2)", "5", "5.00"),
+    "bigint": ("double precision", "1000000000000000", "1e+15"),
+    "double precision": ("numeric", "1e+15", "1000000000000000"),
+    "date": ("timestamp", "2026-01-01", "2026-01-01 00:00:00"),
+    "character(4)": ("text", "ab", "ab  "),
+}
+
+
+@pytest.mark.parametrize("saved", WIDER)
+def test_a_value_that_the_new_type_only_writes_otherwise_comes_back(make_site, saved):
+    live, value, shown = WIDER[saved]
+    site = make_site(
+        schema=f"CREATE TABLE exam (id int PRIMARY KEY, mark {saved}); INSERT INTO exam VALUES (1, '{value}'), (2, NULL)"
+    )
+    site.backup()
+    site.sql(f"DELETE FROM exam; ALTER TABLE exam ALTER mark TYPE {live}")
+    site.korrigo("undelete", "--table", "exam", "--yes")
+    assert site.sql("SELECT mark::text FROM exam ORDER BY id") == [(shown,), (None,)]
+
+
+def test_a_dump_writes_no_boolean_as_a_text_of_the_site(make_site):
+    site = make_site(schema="CREATE TABLE exam (id int PRIMARY KEY, open boolean); INSERT INTO exam VALUES (1, true)")
+    site.backup()
+    site.sql("DELETE FROM exam; ALTER TABLE exam ALTER open TYPE text")
+    assert "public.exam.open was boolean" in findings(site.json("undelete", "exam:1", "--yes", code=4))[0]
+
+
+def test_a_saved_type_that_is_gone_is_compared_as_text(make_site):
+    site = make_site(
+        schema="CREATE TYPE grade AS ENUM ('good', 'bad'); CREATE TABLE exam (id int PRIMARY KEY, mark grade);"
+        "INSERT INTO exam VALUES (1, 'good'), (2, 'bad')"
+    )
+    site.backup()
+    site.sql("DELETE FROM exam; ALTER TABLE exam ALTER mark TYPE varchar(3); DROP TYPE grade")
+    refused = site.json("undelete", "--table", "exam", "--yes", code=4)
+    assert "1 value would not be as in the backup" in findings(refused)[0]
+    site.korrigo("undelete", "exam:2", "--yes")
+    assert site.sql("SELECT mark FROM exam") == [("bad",)]

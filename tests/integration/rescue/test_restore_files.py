@@ -155,6 +155,9 @@ def test_lost_links_are_counted_known_and_come_back_as_they_were(library):
     assert [one["kind"] for one in events] == ["first seen", "gone"]
     plan = library.json("restore", "--file", "scans/l*", "--file", "out", "--yes")["plan"]
     assert plan["put"] == ["out", "scans/link é"]
+    assert [(one["id"], "out -> /nowhere/at all" in one["message"]) for one in plan["findings"]] == [
+        ("media.links", True)
+    ]
     assert library.tree() == before
     assert library.json("compare", newest)["files"]["removed"]["count"] == 0
     assert "2 files live as in the backup" in library.korrigo("restore", *options("out", "scans/link é")).out

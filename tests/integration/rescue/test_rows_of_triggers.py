@@ -80,6 +80,31 @@ def test_a_row_that_a_trigger_has_only_changed_is_never_removed(school):
     assert school.rows() == after
 
 
+MOVES = {
+    "deleted and inserted": "DELETE FROM latest; INSERT INTO latest VALUES (1, NEW.id)",
+    "moved to another table": "WITH d AS (DELETE FROM latest RETURNING id) INSERT INTO kept SELECT id, NEW.id FROM d",
+    "moved to another partition": "UPDATE task SET state = 'done', exam_id = NEW.id WHERE id = 7",
+    "emptied and filled": "TRUNCATE latest; INSERT INTO latest VALUES (1, NEW.id)",
+}
+
+
+@pytest.mark.parametrize("body", MOVES.values(), ids=MOVES.keys())
+def test_a_row_that_a_trigger_has_put_elsewhere_is_never_removed(school, body):
+    school.sql(DELETE)
+    school.sql(
+        "CREATE TABLE kept (id int PRIMARY KEY, exam_id int REFERENCES exam);"
+        "CREATE TABLE task (id int, state text, exam_id int REFERENCES exam) PARTITION BY LIST (state);"
+        "CREATE TABLE task_open PARTITION OF task FOR VALUES IN ('open');"
+        "CREATE TABLE task_done PARTITION OF task FOR VALUES IN ('done'); INSERT INTO task VALUES (7, 'open', NULL);"
+        f"CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NULL; END $$;"
+        "CREATE TRIGGER move AFTER INSERT ON exam FOR EACH ROW EXECUTE FUNCTION move()"
+    )
+    school.korrigo("undelete", "exam:3", "--yes")
+    after = school.rows()
+    assert "refer to rows of the undelete now" in school.korrigo("rollback", "--yes", code=4).err
+    assert school.rows() == after
+
+
 def test_the_restore_of_a_table_is_undone_with_the_rows_of_its_trigger(school):
     school.sql(DELETE)
     before = without_sequences(school)

@@ -13,6 +13,8 @@ def test_rows_are_shown_brought_back_and_erased_by_their_unique_key(make_site):
     site = make_site(schema=SCHEMA)
     days(site, "UPDATE seat SET holder = 'Ada' WHERE code = 'A2'")
     assert [one["kind"] for one in history(site, "seat:A2")["events"]] == ["first seen", "changed"]
+    without = site.korrigo("history", "seat:A2", code=2, env={"POSTGRES_PORT": "1"})
+    assert "a unique key without NULL names them" in without.err
     before = site.rows()
     site.sql("DELETE FROM seat WHERE code IN ('A2', 'A3')")
     assert site.json("history", "seat:A2")["is_live"] is False

@@ -132,6 +132,25 @@ class Expected:
         family |= {name for one in family for name in COLUMNS if one in _above(name)}
         return {(name, number) for name in family if number in self.then[name]}
 
+    def taken_texts(self):
+        """The rows to come back whose unique text another live row has, each with its column."""
+        found = self.after(self.belongs)
+        return {
+            (table, number): columns[0]
+            for table, columns in UNIQUE
+            for name, number in self.belongs
+            if name == table and len(columns) == 1
+            if any(n != number and not differ(table, self.then[table][number], o) for n, o in found[table].items())
+        }
+
+    def renamed(self):
+        """The same loss with other texts for these rows, as if the backup had them; None if more is in the way."""
+        then = copied(self.then)
+        for (table, number), column in self.taken_texts().items():
+            then[table][number][column] = again(number)
+        other = Expected(then, self.live, self.roots, self.over)
+        return other if other.stay() == self.belongs and not other.taken() else None
+
     def exchanges_pairs(self):
         """Whether a pair that is overwritten gets the values of another such pair: the order of the rows decides.
 
@@ -157,6 +176,11 @@ class Expected:
             if how not in {LINK, DO_NOTHING, *APART}
             for number, row in self.then[child].items()
         )
+
+
+def again(number):
+    """The new text of a row, in the place of one that is taken."""
+    return f"again {number}"
 
 
 def _above(table):

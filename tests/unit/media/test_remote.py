@@ -356,6 +356,31 @@ def test_single_files_are_put_there_and_taken_away(tree, root):
     assert (root / "scans" / "1.jpg").read_bytes() == b"one"
 
 
+def test_a_link_is_compared_put_and_taken_away_there(tree, root):
+    single, target = tree.single_files, "../scans/ä 1.jpg"
+    wanted = [WantedFile("links/a", "", target=target), WantedFile("links/b", "", target=target)]
+    stage = MediaTree(root).stage(STAMP)
+    stage.add_directory("links", GivenProperties(0o755, LONG_AGO))
+    stage.add_link("links/a", target, mtime_ns=LONG_AGO)
+    stage.finish()
+    stage.close()
+    (inode,) = single.staged(STAMP, ["links/a"])
+    change = PutChange(STAMP, (PutFile("links/a", "", inode, target),), single.missing_directories(["links/a"], "hint"))
+    assert [found for found, _ in single.compare(wanted)] == [ABSENT, ABSENT]
+    single.put(change)
+    tree.discard_stage(STAMP)
+    (root / "links" / "b").symlink_to("elsewhere")
+    assert [found for found, _ in single.compare(wanted)] == [SAME, IRREGULAR]
+    assert single.changed(change) == []
+    assert single.take_away(change) == []
+    assert sorted(path.name for path in (root / "links").iterdir()) == ["b"]
+
+
+def test_a_tree_is_asked_there_whether_it_can_be_written(tree, root):
+    tree.require_writable(["new/a.pdf"], swap=True)
+    tree.require_writable()
+
+
 def test_a_file_that_was_changed_there_stays(tree, root):
     change = put_change(tree.single_files, root, STAMP)
     tree.single_files.put(change)

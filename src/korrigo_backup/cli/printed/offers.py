@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.compare.differences import RowChange
-    from korrigo_backup.rescue.diagnosis.offers import Offer, TableState
+    from korrigo_backup.rescue.diagnosis.offers import Offer
+    from korrigo_backup.rescue.diagnosis.states import TableState
     from korrigo_backup.rescue.diagnosis.steps import TableStep
 
 

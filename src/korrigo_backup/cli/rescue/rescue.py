@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.rescue.diagnosis.losses import Diagnosis
-    from korrigo_backup.rescue.diagnosis.offers import FileState
+    from korrigo_backup.rescue.diagnosis.states import FileState
     from korrigo_backup.rescue.points import Points
 
 READ_A_SECOND = 200 * 1024 * 1024

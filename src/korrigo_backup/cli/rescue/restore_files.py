@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from korrigo_backup.app.build import Wired
-    from korrigo_backup.cli.restore import Questions
+    from korrigo_backup.cli.program.questions import Questions
     from korrigo_backup.recovery.actions import Undoable
     from korrigo_backup.rescue.media_files.plan import FilesPlan
     from korrigo_backup.rescue.media_files.undo import FilesUndoPlan

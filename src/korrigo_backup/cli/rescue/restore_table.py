@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.app.build import Wired
     from korrigo_backup.artifact.artifact import Artifact
-    from korrigo_backup.cli.restore import Questions
+    from korrigo_backup.cli.program.questions import Questions
     from korrigo_backup.rescue.values.plan import ValuePlan
     from korrigo_backup.restore.restore import RestoreOptions
 

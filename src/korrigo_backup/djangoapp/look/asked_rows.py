@@ -14,7 +14,7 @@ from korrigo_backup.djangoapp.look.pages import compared, list_cells, object_of
 from korrigo_backup.djangoapp.look.presented import presented
 from korrigo_backup.djangoapp.look.sent import host_look
 from korrigo_backup.djangoapp.look.tables import SavedTable, live_keys, models_of, uncompared
-from korrigo_backup.djangoapp.status.wording import in_language
+from korrigo_backup.djangoapp.status.wording import with_next_step
 from korrigo_backup.requests.model import MOST_COLUMNS, LookRequest, State
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def shown(user: Any, found: Spool, backup: Artifact, id_: str, admins: Mapping[A
     if answer is None or answer.state is State.TAKEN:
         return {"is_waiting": True, "is_taken": answer is not None, **host_look(found)}
     if answer.found is None:
-        return {"trouble": in_language(f"{answer.message} · {answer.hint}" if answer.hint else answer.message)}
+        return {"trouble": with_next_step(answer.message, answer.hint)}
     plain = answer.found.table.rpartition(".")[2].strip('"')
     table = next((one for one in models_of(user) if one.name == plain), None)
     if table is None:

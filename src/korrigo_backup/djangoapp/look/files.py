@@ -14,7 +14,7 @@ from django.utils.translation import pgettext
 from korrigo_backup.core.paths import printable
 from korrigo_backup.djangoapp.look.asking import answer_about, ask, who
 from korrigo_backup.djangoapp.look.sent import host_look
-from korrigo_backup.djangoapp.status.wording import in_language
+from korrigo_backup.djangoapp.status.wording import with_next_step
 from korrigo_backup.requests.model import FileRequest, State, path_of, url_path
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def shown(found: Spool, name: str, id_: str) -> dict[str, Any]:
             "after": page.page + 1 if page.has_next else None,
         }
     if answer.file is None:
-        return {"trouble": in_language(f"{answer.message} · {answer.hint}" if answer.hint else answer.message)}
+        return {"trouble": with_next_step(answer.message, answer.hint)}
     content = found.file_for(id_, answer.file.size)
     kind = kind_of(content) if content is not None else None
     return {"file": answer.file, "name": printable(path_of(answer.file.path)), "kind": kind}

@@ -113,6 +113,11 @@ def for_person(finding: Finding) -> Attention:
     )
 
 
+def with_next_step(message: str, hint: str) -> str:
+    """Return why something did not go, and the next step for a person without a shell."""
+    return " · ".join(filter(None, (in_language(message.replace(": psql: ", ": ")), hint and hint_of_request(hint))))
+
+
 def hint_of_request(text: str) -> str:
     """Return a next step for a person without a shell on the host, who can type no command and no option."""
     if _TYPED.search(text):

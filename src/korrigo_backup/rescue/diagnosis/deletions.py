@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from korrigo_backup.rescue.diagnosis.offers import TableState
+    from korrigo_backup.rescue.diagnosis.states import TableState
 
 
 def holding(references: Iterable[tuple[str, str, bool]]) -> tuple[tuple[str, str], ...]:

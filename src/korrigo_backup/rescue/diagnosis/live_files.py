@@ -9,7 +9,7 @@ from korrigo_backup.media.saved_files import listing_path, saved_files
 from korrigo_backup.media.store import listing as stored
 from korrigo_backup.rescue.diagnosis.live_site import SHOWN
 from korrigo_backup.rescue.diagnosis.moments import PointTables, TableMoment, last_losses, moments
-from korrigo_backup.rescue.diagnosis.offers import FileState
+from korrigo_backup.rescue.diagnosis.states import FileState
 from korrigo_backup.system.files import explained, open_plain
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from korrigo_backup.rescue.diagnosis.live_files import file_moments, file_state
 from korrigo_backup.rescue.diagnosis.live_site import rows_since
 from korrigo_backup.rescue.diagnosis.look_back import LookBack
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, PointTables, TableMoment, last_losses, moments
-from korrigo_backup.rescue.diagnosis.offers import FileState, TableState, states_of
+from korrigo_backup.rescue.diagnosis.offers import states_of
+from korrigo_backup.rescue.diagnosis.states import FileState, TableState
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.history.table_changes import PASSING

@@ -23,9 +23,9 @@ from korrigo_backup.rescue.diagnosis.offers import (
     UNDELETE,
     Offer,
     RescueFacts,
-    TableState,
     offers,
 )
+from korrigo_backup.rescue.diagnosis.states import TableState  # noqa: TC001 - as below
 from korrigo_backup.rescue.diagnosis.steps import TableStep  # noqa: TC001 - msgspec reads it when it encodes
 from korrigo_backup.rescue.history.files import FileHistory, file_history, live_file, relative, saved_file
 from korrigo_backup.rescue.history.row_changes import LIVE, RowEventKind

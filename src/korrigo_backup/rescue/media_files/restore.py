@@ -24,6 +24,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.paths import printable
 from korrigo_backup.erasure.findings import files_left_out
 from korrigo_backup.errors import Cancelled, NotFound, ProofFailed, Refused
+from korrigo_backup.media.findings import links_back
 from korrigo_backup.media.room import require_place
 from korrigo_backup.media.single_files import ABSENT, OTHER, SAME, PutFile, WantedFile
 from korrigo_backup.recovery.put_files import (
@@ -139,6 +140,7 @@ class _FilesRestore:
         chosen = [*self._put, *over]
         hint = "move it away, or leave the file out; the saved files below a link are those of another place"
         self._directories = self._tree.single_files.missing_directories([one.path for one in self._put], hint)
+        findings = (*findings, *links_back({one.path: one.target for one in chosen if one.target is not None}))
         sizes = [one.size for one in chosen]
         require_place(self._tree, [one.path for one in chosen], sum(size or 0 for size in sizes))
         return FilesPlan(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
@@ -14,7 +12,7 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_row_tables
-from korrigo_backup.recovery.undelete import read_rows
+from korrigo_backup.recovery.undelete import row_lines
 from korrigo_backup.rescue.closure import refers_to
 from korrigo_backup.rescue.relations import described_relations, downward
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps
@@ -120,8 +118,8 @@ class RecordedRows:
 
     def _copied(self) -> Iterator[bytes]:
         yield b"COPY pg_temp.korrigo_backup_recorded FROM STDIN;\n"
-        for row in read_rows(self._record):
-            yield msgspec.json.encode(row).replace(b"\\", b"\\\\") + b"\n"
+        for lines in row_lines(self._record):
+            yield lines.replace(b"\\", b"\\\\")
         yield b"\\.\n"
 
     def _name(self, number: int) -> str:

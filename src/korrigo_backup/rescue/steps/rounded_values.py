@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.finding import Finding, Level, error, first_error
 from korrigo_backup.errors import Refused
-from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.closure import PICKED
 from korrigo_backup.rescue.objects import written_object
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.staged_rows import StagedTable
 
 _ZONE = " with time zone"
+_NUMBERS = frozenset({"smallint", "integer", "bigint", "numeric", "real", "double precision"})
+_SAME = "pg_temp.korrigo_backup_same"
 
 NARROWER = "rescue.narrower_type"
 """The finding, and the word with which a person accepts it."""
@@ -84,18 +85,39 @@ def _misfits(
     key = f"min({table.key_text('t')})" if table.has_key else "NULL::text[]"
 
     def count(now: str, then: str) -> tuple[int, tuple[str, ...] | None]:
-        differ = f"({condition}) AND {now} IS DISTINCT FROM {then}"
+        same = f"coalesce({_SAME}({now}, {then}), false)" if now != "NULL" else "false"
+        differ = f"({condition}) AND {now} IS DISTINCT FROM {then} AND NOT {same}"
         query = f"SELECT json_build_array(count(*), {key}) FROM {table.then} t WHERE {differ}"
         return session.ask(query, tuple[int, tuple[str, ...] | None])
 
     if _has_zone(saved) != _has_zone(live):  # nobody can tell which zone is meant
         return count("NULL", values[1])
-    try:  # both in the words of the saved type, which differ only if the value does
-        known = session.ask(f"SELECT to_json(to_regtype({literal(saved)}) IS NOT NULL)", bool)
-        typed = [f"CAST(CAST({one} AS {saved}) AS text)" for one in values] if known else values
-        return count(*typed)
-    except StatementFailed:  # a value of the live type that the saved type does not take
-        return count(*values)
+    if saved == "boolean":  # the texts t and f
+        return count("NULL", values[1])
+    _define_same(session, saved, live)
+    return count(*values)
+
+
+def _define_same(session: Session, saved: str, live: str) -> None:
+    """Define the comparison of two different texts: of numbers, else in the words of the saved type.
+
+    A text that a type does not take would end the session, so a function catches it. Nothing of `saved` is run before
+    the server has read it as the name of a type.
+    """
+    now, then = (f"CAST({one} AS {saved})" for one in ("now", "saved"))
+    same = f"CAST({now} AS text) IS NOT DISTINCT FROM CAST({then} AS text)"
+    if _is_number(saved) and _is_number(live):
+        same = "CAST(now AS numeric) = CAST(saved AS numeric)"
+    head = f"CREATE OR REPLACE FUNCTION {_SAME}(now text, saved text) RETURNS bool LANGUAGE plpgsql AS "
+    body = f"BEGIN RETURN {same}; EXCEPTION WHEN OTHERS THEN RETURN false; END"
+    session.run(head + literal("BEGIN RETURN false; END"))
+    define = f"EXECUTE {literal(head + literal(body))}"
+    known = f"IF to_regtype({literal(saved)}) IS NOT NULL THEN {define}; END IF"
+    session.run("DO " + literal(f"BEGIN {known}; EXCEPTION WHEN OTHERS THEN NULL; END"))
+
+
+def _is_number(kind: str) -> bool:
+    return kind.partition("(")[0] in _NUMBERS
 
 
 def _has_zone(kind: str) -> bool:

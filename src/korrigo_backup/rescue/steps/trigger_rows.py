@@ -2,7 +2,9 @@
 
 The server's own counts of the open transaction tell in which tables rows were inserted besides ours. A table in which a
 row was updated, too, is left out: an updated row was there before, and looks like an inserted row. So the undo stops at
-its rows as at those of a person. The same is true of rows that a trigger inserts in a block with an exception handler.
+its rows as at those of a person. The same is true of rows that a trigger inserts in a block with an exception handler,
+and of all rows if the transaction has deleted a row anywhere or emptied a table: a row that moves to another table or
+partition is deleted and inserted.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class TriggerRows:
         self._session = session
         self._live = live
         self._relations = relations
-        self._before: dict[str, tuple[int, int]] = {}
+        self._before: dict[str, tuple[int, int, int]] = {}
         self._tables: list[TableLayout] = []
 
     def begin(self) -> None:
@@ -77,9 +79,11 @@ class TriggerRows:
 
     def _possible(self, own: Mapping[str, StagedTable]) -> set[str]:
         """Return the tables in which others than our statements have inserted rows, and nobody has updated one."""
-        found = set[str]()
-        for name, (inserts, updates) in self._counts().items():
-            before = self._before.get(name, (0, 0))
+        found, counts = set[str](), self._counts()
+        if _deletions(counts) != _deletions(self._before) or self._session.ask(_EMPTIED, bool):
+            return found
+        for name, (inserts, updates, _) in counts.items():
+            before = self._before.get(name, (0, 0, 0))
             mine = 0
             if one := own.get(name):
                 mine = self._session.ask(f"SELECT to_json(count(*)) FROM {one.gone} WHERE {PICKED} AND NOT {OVER}", int)
@@ -87,8 +91,8 @@ class TriggerRows:
                 found.add(name)
         return found
 
-    def _counts(self) -> dict[str, tuple[int, int]]:
-        counts = self._session.ask(_COUNTS, dict[str, tuple[int, int]])
+    def _counts(self) -> dict[str, tuple[int, int, int]]:
+        counts = self._session.ask(_COUNTS, dict[str, tuple[int, int, int]])
         return {normal_name(name): count for name, count in counts.items()}
 
     def _find(self, relation: RowRelation, own: Mapping[str, StagedTable]) -> int:
@@ -115,12 +119,24 @@ class TriggerRows:
         )
 
 
+def _deletions(counts: Mapping[str, tuple[int, int, int]]) -> int:
+    return sum(deletes for _, _, deletes in counts.values())
+
+
 def _key(live: TableLayout) -> tuple[str, ...]:
     return live.key or live.columns
 
 
 _COUNTS = """
 SELECT coalesce(json_object_agg(quote_ident(schemaname) || '.' || quote_ident(relname),
-                                json_build_array(n_tup_ins, n_tup_upd)), '{}')
-FROM pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd > 0 AND current_setting('track_counts')::bool
+                                json_build_array(n_tup_ins, n_tup_upd, n_tup_del)), '{}')
+FROM pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND current_setting('track_counts')::bool
+AND schemaname NOT LIKE 'pg\\_temp\\_%'
 """
+
+_EMPTIED = """
+SELECT to_json(EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+ WHERE l.pid = pg_backend_pid() AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p')
+ AND c.relnamespace <> pg_my_temp_schema()))
+"""
+"""Whether the transaction holds the lock that TRUNCATE takes; the server does not count the rows that go with it."""

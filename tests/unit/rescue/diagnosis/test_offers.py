@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from korrigo_backup.compare.differences import Counted, FileChange, RowChange
 from korrigo_backup.rescue.diagnosis.moments import MomentKind, TableMoment
-from korrigo_backup.rescue.diagnosis.offers import FileState, RescueFacts, TableState, offers
+from korrigo_backup.rescue.diagnosis.offers import RescueFacts, offers
+from korrigo_backup.rescue.diagnosis.states import FileState, TableState
 
 MOMENT = datetime(2026, 5, 3, 3, tzinfo=UTC)
 ALL = frozenset({"undelete", "revert", "restore --table", "restore --file"})

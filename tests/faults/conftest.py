@@ -1,0 +1,5 @@
+"""Fixtures of the reference site with a Django backup, for the faults of its restore."""
+
+from wreckedsite import in_place, saved, wrecked
+
+__all__ = ["in_place", "saved", "wrecked"]

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from korrigo_backup.site.site import Site
 
 _NAME = re.compile(r"\.undelete-([0-9]{8}_[0-9]{6})\.(pending|done|undoing)", re.ASCII)
+_TOGETHER = 1000
+"""Rows of a record that are read at once."""
+
 _KEPT = 20
 """Undeletes whose way back is kept."""
 
@@ -62,7 +65,8 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
 
     `directories` are those that the files needed, the outer directories first. `verb` is the command that wrote the
     record. `replaced` has the inode of the former file of each that was overwritten. `system` is the identifier of the
-    database cluster, "" if the role may not read it.
+    database cluster, "" if the role may not read it. `erased` are the numbers of rows that `forget` has taken out, by
+    table.
     """
 
     verb: str = "undelete"
@@ -79,6 +83,7 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     directories: tuple[str, ...] = ()
     tables: tuple[RecordedTable, ...] = ()
     replaced: dict[str, int] = {}
+    erased: dict[str, int] = {}
 
     @property
     def change(self) -> PutChange:
@@ -180,6 +185,13 @@ def read_rows(path: Path) -> Iterator[RecordedRow]:
     with open_plain(path) as file, os.fdopen(file.fileno(), "rb", closefd=False) as lines:
         for line in islice(lines, 1, None):
             yield msgspec.json.decode(line, type=RecordedRow)
+
+
+def row_lines(path: Path) -> Iterator[bytes]:
+    """Yield the rows of a record again as lines, many at once."""
+    rows = read_rows(path)
+    while some := [msgspec.json.encode(row) + b"\n" for row in islice(rows, _TOGETHER)]:
+        yield b"".join(some)
 
 
 def records(directory: Path, site: str, state: str, database: str | None = None) -> list[UndeleteHead]:

@@ -199,7 +199,7 @@ def links(rows: StagedRows, relations: Sequence[RowRelation]) -> list[LinkedRow]
     found = []
     for number, one in enumerate(relations):
         both = None if one.generic else rows.gone(one)
-        if both is None or set(one.columns) & set(both[0].key) or not both[0].has_key:
+        if both is None or set(one.columns) <= set(both[0].key) or not both[0].has_key:
             continue
         child, parent = both
         keys = f"SELECT {child.key_text('t')} AS k FROM {linked(one, child, parent)}"
@@ -210,9 +210,19 @@ def links(rows: StagedRows, relations: Sequence[RowRelation]) -> list[LinkedRow]
 
 def linked(relation: RowRelation, child: StagedTable, parent: StagedTable) -> str:
     """Return the FROM of the live rows (alias `l`, then `t`) whose reference to a picked row (`p`) was emptied."""
-    empty = " AND ".join(f"l.{identifier(name)} IS NULL" for name in relation.columns)
     return (
         f"{parent.gone} p JOIN {child.then} t ON {refers_to(relation, 't', 'p')}"
-        f" JOIN ONLY {child.live.sql} l ON {child.same('l', 't')} WHERE p.{PICKED} AND {empty}"
+        f" JOIN ONLY {child.live.sql} l ON {child.same('l', 't')} WHERE p.{PICKED} AND {emptied(relation, child)}"
         f" AND NOT EXISTS (SELECT FROM {child.gone} q WHERE q.{OVER} AND q.{PICKED} AND {child.same('q', 'l')})"
     )
+
+
+def emptied(relation: RowRelation, child: StagedTable) -> str:
+    """Return the condition that a live row `l` has the reference of the backup's row `t`, but for values that are NULL.
+
+    A deletion may empty some columns of a reference alone: ON DELETE SET NULL (column).
+    """
+    pairs = [(name, f"l.{identifier(name)}", f"t.{identifier(name)}") for name in relation.columns]
+    some = " OR ".join(f"{now} IS NULL" for _, now, _ in pairs)
+    rest = " AND ".join(f"({now} IS NULL OR {child.live.equal(name, now, then)})" for name, now, then in pairs)
+    return f"({some}) AND {rest}" if len(pairs) > 1 else some

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import NotFound, Refused, UsageError
+from korrigo_backup.postgres.foreign_keys import CONTENT_TYPES
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.closure import RowMark
@@ -20,7 +21,6 @@ from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows
 from korrigo_backup.rescue.steps.conditions import run_condition
-from korrigo_backup.rescue.steps.content_types import CONTENT_TYPES
 from korrigo_backup.rescue.steps.fitting import stage_fitting
 from korrigo_backup.rescue.steps.roots import key_condition
 from korrigo_backup.rescue.steps.trusted import require_trusted

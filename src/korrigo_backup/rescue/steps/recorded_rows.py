@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
@@ -14,7 +12,7 @@ from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_row_tables
-from korrigo_backup.recovery.undelete import read_rows
+from korrigo_backup.recovery.undelete import row_lines
 from korrigo_backup.rescue.closure import refers_to
 from korrigo_backup.rescue.relations import described_relations, downward
 from korrigo_backup.rescue.steps.transaction import content_hash, in_steps
@@ -102,9 +100,9 @@ class RecordedRows:
         """Drop what is recorded of rows that were erased on request since; return their numbers by table."""
         entries, keys = entries_about(self._site, None, copied=self._head.created), ledger_keys(self._site)
         erased = erased_keys(entries, keys)
-        found = self._values.leave_out(entries, keys)
+        found = dict(Counter(self._values.leave_out(entries, keys)) + Counter(self._head.erased))
         names = {number: self._name(number) for number, table in enumerate(self._head.tables) if table.key}
-        with_it = set[str]()
+        with_it = downward(set(self._head.erased), self._relations)
         for number, name in names.items():
             if name in erased.tables and (lines := self._values.erased(number, name, erased)):
                 with_it |= downward({name}, self._relations)
@@ -120,8 +118,8 @@ class RecordedRows:
 
     def _copied(self) -> Iterator[bytes]:
         yield b"COPY pg_temp.korrigo_backup_recorded FROM STDIN;\n"
-        for row in read_rows(self._record):
-            yield msgspec.json.encode(row).replace(b"\\", b"\\\\") + b"\n"
+        for lines in row_lines(self._record):
+            yield lines.replace(b"\\", b"\\\\")
         yield b"\\.\n"
 
     def _name(self, number: int) -> str:

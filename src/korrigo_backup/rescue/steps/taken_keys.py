@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding, warning
-from korrigo_backup.postgres.sql import identifier
-from korrigo_backup.rescue.closure import PICKED, RowMark, refers_to
+from korrigo_backup.rescue.closure import PICKED, RowMark, emptied, refers_to
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.staged_rows import MARK, OVER, ROW
 
@@ -67,12 +66,12 @@ def taken_keys(rows: StagedRows, relations: Sequence[RowRelation], *, cascades: 
             continue
         child, parent = both
         columns = ", ".join(relation.columns)
-        filled = " AND ".join(f"l.{identifier(name)} IS NOT NULL" for name in relation.columns)
         query = (
             f"SELECT coalesce(json_agg(DISTINCT {child.key_text('l')}), '[]') FROM {parent.gone} g"
             f" JOIN {child.then} t ON {refers_to(relation, 't', 'g')}"
             f" JOIN ONLY {child.live.sql} l ON {child.same('l', 't')} WHERE g.{PICKED} AND g.{MARK} >= {RowMark.WITH}"
-            f" AND {filled} AND NOT {refers_to(relation, 'l', 'g')} AND {_stays(child)}"
+            f" AND NOT coalesce({refers_to(relation, 'l', 'g')}, false) AND NOT ({emptied(relation, child)})"
+            f" AND {_stays(child)}"
         )
         words = f"the key is taken by a live row, which refers to another row of {parent.live.name} ({columns})"
         found += [TakenKey(child.live.name, key, words) for key in rows.session.ask(query, list[tuple[str, ...]])]
@@ -80,14 +79,14 @@ def taken_keys(rows: StagedRows, relations: Sequence[RowRelation], *, cascades: 
 
 
 def rows_elsewhere(rows: StagedRows, relations: Sequence[RowRelation]) -> list[Finding]:
-    """Return a warning for live rows that referred to picked rows, and refer to others now."""
+    """Return a warning for live rows that referred to picked rows, and whose references have other values now."""
     by_table = dict[str, list[str]]()
     for one in taken_keys(rows, relations, cascades=False):
         by_table.setdefault(one.table, []).append(written_object(one.table, one.key))
     return [
         warning(
             "undelete.elsewhere",
-            f"live rows referred to these rows, and refer to others now: {first_of(objects)}",
+            f"live rows referred to these rows, and their references have other values now: {first_of(objects)}",
             f"they stay as they are now; --overwrite {quote(objects[0])} makes a row that of the backup",
         )
         for objects in by_table.values()

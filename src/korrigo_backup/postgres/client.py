@@ -333,9 +333,10 @@ class Session:
         self._client.backend = f"pid = {pid}"
         return pid
 
-    def precede(self, sql: str) -> None:
-        """Run statements, which print nothing, before those of each question from now on."""
-        self._before = sql
+    def precede(self, sql: str) -> str:
+        """Run statements, which print nothing, before those of each question from now on; return the former ones."""
+        former, self._before = self._before, sql
+        return former
 
     def run(self, sql: str) -> bytes:
         """Run statements and return their output; raises as `Postgres.script`."""

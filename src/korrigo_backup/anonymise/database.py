@@ -72,9 +72,8 @@ class Copy:
         digits = min([64, *hashed])  # equal values stay equal in columns of another length
         for table, columns in self.assigned.by_table.items():
             sets = ", ".join(f"{one.sql} = {_value(one, maps, digits)}" for one in columns)
-            update = f"WITH u AS (UPDATE {table} t SET {sets} RETURNING 1) SELECT CASE WHEN {TO_SITE_PATH} THEN"
-            counted = f"{update} (SELECT count(*) FROM u) END; {FROM_SITE_PATH}"
-            self._run(counted, f"table {columns[0].table.name} does not take the new values")
+            update = f"UPDATE {table} t SET {sets} WHERE (SELECT {TO_SITE_PATH}); {FROM_SITE_PATH}"
+            self._run(update, f"table {columns[0].table.name} does not take the new values")
         for statement in self._enable:
             self.session.run(statement)
         for one in self._views():

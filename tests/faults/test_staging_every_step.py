@@ -69,6 +69,30 @@ def test_what_a_drill_on_staging_that_is_killed_leaves_is_listed_and_removed_by_
     assert found == {True, False}
 
 
+@pytest.mark.promise("P2")
+def test_an_anonymised_copy_on_staging_killed_at_any_effect_shows_no_original_value(staged):
+    before = listed(staged)[0]
+    staged.sql("ALTER TABLE exam ADD email text; UPDATE exam SET email = 'pupil' || id || '@lycee.example'")
+    staged.korrigo("backup", "db")
+    rules = staged.home / "rules.toml"
+    rules.write_text('[tables.exam]\nemail = "hash"\n')
+    drill = ("drill", "--place", "staging", "--anonymise", rules)
+    effects = steps.run(staged, *drill).effects
+    kept = set()
+    for number in sorted({*range(1, len(effects) + 1, 1 if ALL else len(effects) // 4), len(effects) - 1}):
+        case = f"killed at {number} of {len(effects)}, {effects[number - 1]}"
+        assert steps.run(staged, *drill, triggers={number: "kill"}).killed, case
+        if staged.staging in listed(staged)[0]:
+            with connect(staged.server, staged.staging) as staging:
+                emails = {email for (email,) in staging.execute("SELECT email FROM exam")}
+            assert not any("lycee" in email for email in emails), case
+            kept.add(len(emails))
+    assert kept == {2}
+    again = steps.run(staged, *drill)
+    assert again.code == 0, again.output
+    assert listed(staged)[0] == before
+
+
 def test_doctor_removes_what_a_killed_drill_has_left_on_staging_and_asks_no_server_that_is_down(staged):
     before = listed(staged)
     with connect(staged.server) as admin:

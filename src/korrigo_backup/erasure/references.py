@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from korrigo_backup.erasure.entry import OnDelete
-from korrigo_backup.postgres.foreign_keys import content_types, foreign_keys
+from korrigo_backup.postgres.foreign_keys import foreign_keys, live_content_types
 from korrigo_backup.postgres.sql import identifier
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def read_references(
         link = links.pop((table, key.columns, to, ("", "")), None)
         made = LoadedReference(tables[table], key.columns, tables[to], key.to_columns, key.operators, Fate.ERASED)
         found.append(_decided(made, link, key.action))
-    types = _content_types(session, live or tables) if any(link.type_column for link in links.values()) else {}
+    types = live_content_types(session, live or tables) if any(link.type_column for link in links.values()) else {}
     return (*found, *_of_code(links.values(), tables, types))
 
 
@@ -145,10 +145,3 @@ def fate(rule: str, action: str, *, can_be_empty: bool) -> Fate:
     if rule == OnDelete.DO_NOTHING and action not in by_action:
         return empties if action else Fate.LEFT
     return by_action.get(action, empties)
-
-
-def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[tuple[str, str], int]:
-    table = next((one for one in tables.values() if one.table == "django_content_type"), None)
-    if table is None:
-        return {}
-    return content_types(session, table.own_rows)

@@ -319,7 +319,7 @@ class Session:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._raw = False
-        self._before = ""
+        self._before: Callable[[str], str] = lambda _: ""
 
     def adapt(self) -> None:
         """Exchange bytes as they are with a database in SQL_ASCII: names in it may be no text in any encoding."""
@@ -333,9 +333,12 @@ class Session:
         self._client.backend = f"pid = {pid}"
         return pid
 
-    def precede(self, sql: str) -> str:
-        """Run statements, which print nothing, before those of each question from now on; return the former ones."""
-        former, self._before = self._before, sql
+    def precede(self, before: Callable[[str], str]) -> Callable[[str], str]:
+        """Run the statements that `before` returns for each question, and that print nothing, before it from now on.
+
+        Returns the former function.
+        """
+        former, self._before = self._before, before
         return former
 
     def run(self, sql: str) -> bytes:
@@ -369,7 +372,7 @@ class Session:
 
         It must be read to its end before the next question. Raises as `Postgres.script`.
         """
-        sql = self._before + sql
+        sql = self._before(sql) + sql
         yield from self._answer((to_bytes(sql) if self._raw else sql.encode()) + b"\n;\n")
 
     def _answer(self, statements: bytes) -> Iterator[bytes]:

@@ -14,8 +14,11 @@ from msgspec.structs import replace
 from korrigo_backup.core.sqlname import normal_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.postgres.digest import Snapshot
+    from korrigo_backup.postgres.tables import TableLayout
 
 _OPERATOR = """json_build_object('operator', quote_ident(s.nspname) || '.' || p.oprname,
     'left', CASE l.typtype WHEN 'p' THEN '' ELSE format_type(l.oid, NULL) END,
@@ -111,6 +114,10 @@ WHERE o.contype = 'f' AND n.nspname !~ '^pg_' AND m.nspname !~ '^pg_'
 """
 
 
+CONTENT_TYPES = "django_content_type"
+"""Django's table of models."""
+
+
 class ForeignKey(msgspec.Struct, frozen=True):
     """A foreign key; tables are written as pg_dump writes them.
 
@@ -146,3 +153,9 @@ def content_types(session: Session, table: str) -> dict[tuple[str, str], int]:
     """Return the numbers of the models by app and name; `table` is Django's, as SQL writes it."""
     query = f"SELECT coalesce(json_agg(json_build_array(app_label, model, id)), '[]') FROM {table}"
     return {(app, model): number for app, model, number in session.ask(query, list[tuple[str, str, int]])}
+
+
+def live_content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[tuple[str, str], int]:
+    """Return the numbers of the models by app and name; none where Django's table is not among `tables`."""
+    table = next((one for one in tables.values() if one.table == CONTENT_TYPES), None)
+    return content_types(session, table.own_rows) if table else {}

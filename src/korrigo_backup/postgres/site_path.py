@@ -8,13 +8,15 @@ statement that runs such code is parsed with our path, and sets the site's path 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
+from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.postgres.schema_details import COMPUTES
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from korrigo_backup.postgres.client import Session
 
@@ -47,7 +49,7 @@ CHECK_CONSTRAINTS = f"SELECT {TO_SITE_PATH}; SET CONSTRAINTS ALL IMMEDIATE; {FRO
 
 # The planner evaluates the functions of indexes and statistics. The server keeps those of indexes once they are known.
 _COMPUTING = f"""
-SELECT coalesce(json_agg(quote_ident(n.nspname) || '.' || quote_ident(c.relname)), '[]')
+SELECT coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND ({COMPUTES})
@@ -59,9 +61,17 @@ def use_own_path(session: Session) -> None:
     schemas = session.ask("SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))", tuple[str, ...])
     path = ", ".join(map(identifier, schemas))
     session.run(f"SET korrigo_backup.site_path = {literal(path)}; SET search_path = {_OURS}")
-    if computing := session.ask(_COMPUTING, list[str]):
-        planned = " ".join(f"SELECT FROM ONLY {name} LIMIT 0;" for name in computing)
-        session.precede(f"SET search_path = {path or literal('')}; {planned} SET search_path = {_OURS};")
+    if computing := session.ask(_COMPUTING, list[tuple[str, str]]):
+        session.precede(partial(_planned, path, [".".join(map(identifier, name)) for name in computing]))
+
+
+def _planned(path: str, computing: Sequence[str], sql: str) -> str:
+    """Return the statements by which the server knows the indexes of the tables that a question names.
+
+    Others are left alone: somebody may have locked them.
+    """
+    named = [f"SELECT FROM ONLY {name} LIMIT 0;" for name in computing if name in sql or normal_name(name) in sql]
+    return f"SET search_path = {path or literal('')}; {' '.join(named)} SET search_path = {_OURS};" if named else ""
 
 
 def use_role_path(session: Session) -> None:
@@ -73,7 +83,7 @@ def use_role_path(session: Session) -> None:
 @contextmanager
 def site_path(session: Session) -> Iterator[None]:
     """Give the session the site's path for the block, whose statements name no operator and no function of ours."""
-    former = session.precede("")
+    former = session.precede(lambda _: "")
     session.run(f"SELECT {_SET.format(_SITES, 'false')}")
     yield
     session.run(f"SET search_path = {_OURS}")

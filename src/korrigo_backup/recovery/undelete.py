@@ -65,7 +65,8 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
 
     `directories` are those that the files needed, the outer directories first. `verb` is the command that wrote the
     record. `replaced` has the inode of the former file of each that was overwritten. `system` is the identifier of the
-    database cluster, "" if the role may not read it.
+    database cluster, "" if the role may not read it. `erased` are the numbers of rows that `forget` has taken out, by
+    table.
     """
 
     verb: str = "undelete"
@@ -82,6 +83,7 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     directories: tuple[str, ...] = ()
     tables: tuple[RecordedTable, ...] = ()
     replaced: dict[str, int] = {}
+    erased: dict[str, int] = {}
 
     @property
     def change(self) -> PutChange:

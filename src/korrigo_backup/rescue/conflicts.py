@@ -199,7 +199,8 @@ class Conflicts:
     def _key(self, table: str, row: int) -> tuple[str, ...]:
         staged = self.rows.tables[table]
         query = f"SELECT to_json({staged.key_text('g')}) FROM {staged.gone} g WHERE g.{ROW} = {row}"
-        return self.rows.session.ask(query, tuple[str, ...])
+        found = self.rows.session.ask(query, tuple[str | None, ...])  # without a key all columns, also NULL
+        return tuple(one or "" for one in found)
 
     def _columns(self, conflict: TrialConflict) -> tuple[str, ...]:
         """Return the columns of the conflict: that of the error, or those of its unique index or constraint."""

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from korrigo_backup.core.site_description import Description
 from korrigo_backup.errors import KorrigoBackupError
-from korrigo_backup.postgres.foreign_keys import Equality, content_types, foreign_keys
+from korrigo_backup.postgres.foreign_keys import Equality, foreign_keys, live_content_types
 from korrigo_backup.rescue.objects import qualified
 from korrigo_backup.site.manage import DESCRIBE
 
@@ -105,7 +105,7 @@ def with_models(
 ) -> tuple[RowRelation, ...]:
     """Return the relations of the database with those that the site's models declare besides."""
     held: dict[tuple[object, ...], RowRelation] = {(one.table, one.columns, one.to): one for one in relations}
-    types = _content_types(session, tables) if any(one.type_column for one in declared) else {}
+    types = live_content_types(session, tables) if any(one.type_column for one in declared) else {}
     for one in declared:
         child, parent = _found(tables, one.table), _found(tables, one.to)
         columns = {*one.columns, *filter(None, (one.type_column,))}
@@ -170,13 +170,6 @@ def _found(tables: Mapping[str, TableLayout], named: TableName) -> TableLayout |
     """Return the live table of a model; without a schema that in `public`, else the only table."""
     found = [one for one in tables.values() if one.table == named.table and named.schema in {None, one.schema}]
     return next((one for one in found if one.schema == "public"), found[0] if len(found) == 1 else None)
-
-
-def _content_types(session: Session, tables: Mapping[str, TableLayout]) -> dict[tuple[str, str], int]:
-    table = next((one for one in tables.values() if one.table == "django_content_type"), None)
-    if table is None:
-        return {}
-    return content_types(session, table.sql)
 
 
 def described_relations(site: Site, session: Session, tables: Mapping[str, TableLayout]) -> tuple[RowRelation, ...]:

@@ -55,3 +55,13 @@ def test_a_trigger_that_changes_a_row_is_found_although_an_equal_row_is_live(sch
     )
     plan = school.json("undelete", "--table", "hit", "--yes", code=4)["plan"]
     assert [one["kind"] for one in plan["conflicts"]] == ["trigger"]
+
+
+def test_a_refused_row_without_a_key_is_named_although_a_value_is_null(make_site):
+    site = make_site(schema="CREATE TABLE mark (exam int, note text); INSERT INTO mark VALUES (1, NULL), (2, 'x')")
+    site.backup()
+    site.sql("DELETE FROM mark; ALTER TABLE mark ADD CHECK (note IS NOT NULL)")
+    (conflict,) = site.json("undelete", "--table", "mark", "--yes", code=4)["plan"]["conflicts"]
+    assert (conflict["kind"], conflict["key"]) == ("check", ["1", ""])
+    site.korrigo("undelete", "--table", "mark", "--on-conflict", "skip", "--yes")
+    assert site.sql("SELECT exam FROM mark") == [(2,)]

@@ -124,3 +124,23 @@ def test_a_saved_type_that_is_gone_is_compared_as_text(make_site):
     assert "1 value would not be as in the backup" in findings(refused)[0]
     site.korrigo("undelete", "exam:2", "--yes")
     assert site.sql("SELECT mark FROM exam") == [("bad",)]
+
+
+KEYS = {"varchar(10)": ("varchar(5)", "abcdef", "abcde"), "numeric(6,2)": ("numeric(6,0)", "5.25", "5")}
+
+
+@pytest.mark.parametrize("saved", KEYS)
+@pytest.mark.parametrize("verb", ["revert", "restore", "undelete"])
+def test_a_key_that_the_live_type_makes_another_is_refused(make_site, saved, verb):
+    live, then, now = KEYS[saved]
+    site = make_site(
+        schema=f"CREATE TABLE exam (code {saved} PRIMARY KEY, n int); INSERT INTO exam VALUES ('{then}', 1)"
+    )
+    made = site.backup()
+    site.sql(f"DELETE FROM exam; ALTER TABLE exam ALTER code TYPE {live}; INSERT INTO exam VALUES ('{now}', 7)")
+    before = site.rows()
+    given = {"revert": ["--table", "exam", "--from", made], "restore": [made, "--table", "exam", "--exact"],
+             "undelete": ["--table", "exam", "--overwrite", f"exam:{now}"]}[verb]  # fmt: skip
+    refused = site.json(verb, *given, "--yes", code=4)
+    assert "1 key of the backup would be that of another row" in refused["error"]["message"]
+    assert site.rows() == before

@@ -144,3 +144,17 @@ def test_the_code_of_the_site_finds_its_names(make_site):
     site.korrigo("forget", "person:c", "--yes")
     site.korrigo("restore", made, "--yes")
     assert site.sql("SELECT code FROM person ORDER BY code") == [("a",), ("b",)]
+
+
+def test_a_locked_table_that_the_rows_do_not_need_is_left_alone(make_site):
+    site = make_site(
+        schema=f"{SITES_CODE}; CREATE TABLE other (id int PRIMARY KEY, word text); CREATE INDEX ON other (folded(word))"
+    )
+    made = site.backup().name
+    site.sql("DELETE FROM person WHERE code = 'c'")
+    with site.connect() as locking, locking.transaction():
+        locking.execute("LOCK TABLE other IN ACCESS EXCLUSIVE MODE")
+        site.korrigo("undelete", "person:c", "--from", made, "--yes")
+        site.korrigo("rollback", "--yes")
+        site.korrigo("restore", made, "--table", "person", "--yes")
+    assert site.sql("SELECT count(*) FROM person") == [(3,)]

@@ -137,6 +137,13 @@ def _say(done: Forgotten, *, dry_run: bool) -> None:
         )
     if done.known:
         say(f"   {done.known} of them stood in the ledger already: the new entry is about the backups since, too")
+    for stamp, count in done.records.items():
+        rows = counted(count, "row")
+        say(
+            f"would be taken out of the record by which {stamp} can be undone: {rows}"
+            if dry_run
+            else f"   taken out of the record by which {stamp} can be undone: {rows}"
+        )
     say(f"   ledger    {done.ledger}")
     say_findings(done.findings)
     add_to_document(forgotten=done)

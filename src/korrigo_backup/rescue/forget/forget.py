@@ -29,6 +29,7 @@ from korrigo_backup.postgres.site_path import use_role_path
 from korrigo_backup.rescue.forget.named_rows import NamedRows, live_again, named_rows, rows_nowhere
 from korrigo_backup.rescue.forget.older_names import not_searched
 from korrigo_backup.rescue.forget.rules import rules_entry
+from korrigo_backup.rescue.forget.way_back import clean_records
 from korrigo_backup.rescue.history.files import relative, saved_file
 from korrigo_backup.rescue.points import read_points
 from korrigo_backup.run import journal
@@ -68,6 +69,8 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     live: tuple[str, ...]
     ledger: str
     findings: tuple[Finding, ...] = ()
+    records: dict[str, int] = {}
+    """The rows that were taken out of the records by which operations are undone, by the stamp of the operation."""
 
     @property
     def count(self) -> int:
@@ -157,10 +160,12 @@ def record(
         mark_ledger(catalog.directory, ledger, about_to_begin=True)
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
-        if back := _back_meanwhile(site, named):
-            again = replace(named, live=(*named.live, *back))
-            later = record(site, catalog, ledger, options, again, now=datetime.now(UTC), of_rows=of_rows, by=by)
-            return msgspec.structs.replace(done, live=later.live, findings=later.findings)
+    held, more = clean_records(site, catalog, made, {**ledger.keyring.by_id, key.id: key}, dry_run=options.dry_run)
+    done = msgspec.structs.replace(done, records=held, findings=(*done.findings, *more))
+    if not options.dry_run and (back := _back_meanwhile(site, named)):
+        again = replace(named, live=(*named.live, *back))
+        later = record(site, catalog, ledger, options, again, now=datetime.now(UTC), of_rows=of_rows, by=by)
+        return msgspec.structs.replace(done, live=later.live, findings=later.findings)
     return done
 
 

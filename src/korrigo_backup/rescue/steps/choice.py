@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import NotFound, Refused, UsageError
+from korrigo_backup.postgres.foreign_keys import CONTENT_TYPES
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.rescue.closure import RowMark
@@ -18,9 +19,9 @@ from korrigo_backup.rescue.points import database_proof, find_dump
 from korrigo_backup.rescue.relations import downward, upward
 from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
-from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, misfit
+from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows
 from korrigo_backup.rescue.steps.conditions import run_condition
-from korrigo_backup.rescue.steps.content_types import CONTENT_TYPES
+from korrigo_backup.rescue.steps.fitting import stage_fitting
 from korrigo_backup.rescue.steps.roots import key_condition
 from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.run.step import UndeleteStaging
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from korrigo_backup.artifact.artifact import Artifact
     from korrigo_backup.artifact.catalog import Catalog
     from korrigo_backup.postgres.client import Session
-    from korrigo_backup.postgres.dump.rows import TableText
-    from korrigo_backup.postgres.tables import TableLayout
     from korrigo_backup.rescue.points import Points
     from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedTable
@@ -273,22 +272,6 @@ def require_same_key(table: StagedTable, dump: Artifact) -> None:
             f" or all of it: korrigo-backup plan {quote(dump.name)}",
             id_="undelete.other_key",
         )
-
-
-def stage_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
-    """Stage a table; StatementFailed in words if its rows do not fit the live table."""
-    try:
-        rows.stage(text, live)
-    except StatementFailed as problem:
-        raise misfit(problem, live.name) from None
-
-
-def load_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
-    """Load a table without looking for deleted rows; StatementFailed in words if its rows do not fit the live table."""
-    try:
-        rows.load(text, live)
-    except StatementFailed as problem:
-        raise misfit(problem, live.name) from None
 
 
 def _rows_of(dump: Artifact) -> dict[str, int]:

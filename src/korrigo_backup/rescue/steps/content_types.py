@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import Refused
-from korrigo_backup.postgres.foreign_keys import content_types
+from korrigo_backup.postgres.foreign_keys import CONTENT_TYPES, content_types
 from korrigo_backup.postgres.sql import identifier
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.rescue.staged_rows import StagedRows
-
-CONTENT_TYPES = "django_content_type"
 
 
 def require_same_numbers(rows: StagedRows, relations: Sequence[RowRelation], artifact: str) -> None:

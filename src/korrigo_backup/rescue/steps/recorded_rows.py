@@ -100,9 +100,9 @@ class RecordedRows:
         """Drop what is recorded of rows that were erased on request since; return their numbers by table."""
         entries, keys = entries_about(self._site, None, copied=self._head.created), ledger_keys(self._site)
         erased = erased_keys(entries, keys)
-        found = self._values.leave_out(entries, keys)
+        found = dict(Counter(self._values.leave_out(entries, keys)) + Counter(self._head.erased))
         names = {number: self._name(number) for number, table in enumerate(self._head.tables) if table.key}
-        with_it = set[str]()
+        with_it = downward(set(self._head.erased), self._relations)
         for number, name in names.items():
             if name in erased.tables and (lines := self._values.erased(number, name, erased)):
                 with_it |= downward({name}, self._relations)

@@ -39,7 +39,7 @@ def rounded_values(
     found = []
     for column, saved in table.saved_types.items():
         conditions = rows(column)
-        count, key = _misfits(session, table, column, saved, " OR ".join(conditions)) if conditions else (0, None)
+        count, key = misfits(session, table, column, saved, " OR ".join(conditions)) if conditions else (0, None)
         if not count:
             continue
         live = table.live.types[column]
@@ -76,7 +76,7 @@ def holds_less(findings: Iterable[Finding]) -> bool:
     return any(one.id == NARROWER for one in findings)
 
 
-def _misfits(
+def misfits(
     session: Session, table: StagedTable, column: str, saved: str, condition: str
 ) -> tuple[int, tuple[str, ...] | None]:
     """Return the number of values that are not those of the backup, and the key of one of their rows."""

@@ -177,7 +177,8 @@ def _keys(rows: StagedRows, table: str, numbers: Sequence[int]) -> list[tuple[st
     staged = rows.tables[table]
     wanted = ", ".join(map(str, numbers))
     keys = f"SELECT {staged.key_text('g')} AS k FROM {staged.gone} g WHERE g.{ROW} IN ({wanted}) ORDER BY g.{ROW}"
-    return rows.session.ask(f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x", list[tuple[str, ...]])
+    found = rows.session.ask(f"SELECT coalesce(json_agg(k), '[]') FROM ({keys}) x", list[tuple[str | None, ...]])
+    return [tuple(one or "" for one in key) for key in found]
 
 
 def _add(found: dict[str, set[str]], table: str, keys: Sequence[tuple[str, ...]]) -> None:

@@ -25,7 +25,7 @@ from korrigo_backup.recovery.recover import exclusive
 from korrigo_backup.rescue.points import dump_named, find_dump, read_points
 from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import StagedRows, StagedTable, rescue_session
-from korrigo_backup.rescue.steps.choice import load_fitting
+from korrigo_backup.rescue.steps.fitting import load_fitting
 from korrigo_backup.rescue.steps.inherited import ancestors
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
 from korrigo_backup.rescue.steps.roots import find_roots

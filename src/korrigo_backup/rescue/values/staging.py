@@ -14,8 +14,8 @@ from korrigo_backup.rescue.erased_rows import tables_to_judge, take_out
 from korrigo_backup.rescue.history.tables import saved_tables
 from korrigo_backup.rescue.relations import described_relations
 from korrigo_backup.rescue.saved.rows import open_saved_rows
-from korrigo_backup.rescue.steps.choice import load_fitting, stage_fitting
 from korrigo_backup.rescue.steps.conditions import run_condition
+from korrigo_backup.rescue.steps.fitting import load_fitting, stage_fitting
 from korrigo_backup.rescue.values.judged_rows import CHOSEN
 from korrigo_backup.site.erasures import entries_about
 

@@ -26,7 +26,7 @@ from korrigo_backup.rescue.points import read_points
 from korrigo_backup.rescue.relations import described_relations
 from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows, rescue_session
-from korrigo_backup.rescue.steps.choice import stage_fitting
+from korrigo_backup.rescue.steps.fitting import stage_fitting
 from korrigo_backup.rescue.steps.lost_columns import lost_columns, require_no_lost
 from korrigo_backup.rescue.steps.new_columns import fill_column, require_filled, without_value
 from korrigo_backup.rescue.steps.new_columns import options as new_value_options

@@ -21,6 +21,7 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.errors import Refused
 from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.session_settings import options
+from korrigo_backup.postgres.site_path import FROM_SITE_PATH, TO_SITE_PATH, site_path, use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 5000
 _ATTEMPTS = 12
 SETTINGS = options({"client_encoding": "UTF8"})
-"""The copy's own search path: its generated columns and constraints may need it."""
+"""The search path is the copy's own until `use_own_path`: its generated columns and constraints may need it."""
 
 KEY_OF_RUN = "(SELECT key FROM pg_temp.secret)"
 """SQL: the key of this run. It is read from a table, so that no log of the server holds it."""
@@ -71,11 +72,13 @@ class Copy:
         digits = min([64, *hashed])  # equal values stay equal in columns of another length
         for table, columns in self.assigned.by_table.items():
             sets = ", ".join(f"{one.sql} = {_value(one, maps, digits)}" for one in columns)
-            self._run(f"UPDATE {table} t SET {sets}", f"table {columns[0].table.name} does not take the new values")
+            update = f"UPDATE {table} t SET {sets} WHERE (SELECT {TO_SITE_PATH}); {FROM_SITE_PATH}"
+            self._run(update, f"table {columns[0].table.name} does not take the new values")
         for statement in self._enable:
             self.session.run(statement)
         for one in self._views():
-            self._run(f"REFRESH MATERIALIZED VIEW {one.sql}", f"{one.name} cannot be computed anew")
+            with site_path(self.session):
+                self._run(f"REFRESH MATERIALIZED VIEW {one.sql}", f"{one.name} cannot be computed anew")
         columns_ = sum(map(len, self.assigned.by_table.values()))
         names = tuple(one.name for one in emptied)
         return Replaced(len(self.assigned.by_table), columns_, names, self.assigned.kept, tuple(findings))
@@ -83,7 +86,8 @@ class Copy:
     def rewrite(self) -> None:
         """Write the changed tables anew: no dead row and no statistics keep an old value. Outside a transaction."""
         for name in (*self.assigned.by_table, *(one.sql for one in self._views())):
-            self._run(f"VACUUM (FULL, ANALYZE) {name}", f"{name} cannot be written anew")
+            with site_path(self.session):
+                self._run(f"VACUUM (FULL, ANALYZE) {name}", f"{name} cannot be written anew")
 
     def _forget_statistics(self) -> None:
         """Take the statistics of the emptied tables away, which hold old values and outlive an ANALYZE of no rows.
@@ -93,10 +97,11 @@ class Copy:
         """
         names = ", ".join(f"{literal(one.sql)}::regclass" for one in self.assigned.emptied)
         for table, column, kind in self.session.ask(_ANALYSED.format(tables=names), list[tuple[str, str, str]]):
-            self._run(
-                f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}",
-                f"the statistics of {table}.{column} hold old values and cannot be removed",
-            )
+            with site_path(self.session):
+                self._run(
+                    f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}",
+                    f"the statistics of {table}.{column} hold old values and cannot be removed",
+                )
 
     def _views(self) -> list[CopyTable]:
         return [one for one in self.assigned.tables if one.kind == "m" and one.populated]
@@ -261,6 +266,7 @@ def opened_copy(server: Postgres, database: str, rules: Rules) -> Iterator[Copy]
     Raises as `assign`.
     """
     with server.session(database=database, options=SETTINGS) as session:
+        use_own_path(session)
         tables = session.ask(CATALOG, tuple[CopyTable, ...])
         assigned = assign(rules, tables)
         session.run("BEGIN; CREATE TEMP TABLE secret (key text)")

@@ -16,6 +16,7 @@ from korrigo_backup.anonymise.originals import SHORT, gather_originals
 from korrigo_backup.anonymise.rules import Rules, parse_rule
 from korrigo_backup.anonymise.suggest import ColumnName, FoundRules, declared_reasons, named_rules, ruled_tables
 from korrigo_backup.anonymise.survivors import PLANS, sources
+from korrigo_backup.postgres.site_path import use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.system.progress import Unit, Work, under_way
 
@@ -60,6 +61,7 @@ class ColumnValues(msgspec.Struct, frozen=True):
 def searched_rules(server: Postgres, tables: tuple[CopyTable, ...], fields: SiteFields) -> FoundRules:
     """Return the rules of the columns that look personal, and of those in which values of these are found."""
     with server.session(options=SETTINGS) as session:
+        use_own_path(session)
         chosen = dict(_chosen(session, tables, fields.choices))
         rules = named_rules(tables, fields, chosen)
         accept = {name: CHOICES for name, has_word in chosen.items() if has_word}

@@ -160,10 +160,15 @@ def _undo_undelete(wired: Wired, undo: str, *, yes: bool, dry_run: bool) -> None
     listen = narrator(RollbackStep)
     done = undo_undelete(wired.site(), wired.catalog, confirm=confirm, stamp=undo, listen=listen, dry_run=dry_run)
     add_to_document(plan=done)
+    say(_undone(done))
+
+
+def _undone(done: UndoPlan) -> str:
     if done.verb != Verb.UNDELETE or done.changed:
-        say(f"✅ The {done.verb} is undone: the values are those of before it")
-    else:
-        say("✅ The undelete is undone: its rows are deleted again")
+        return f"✅ The {done.verb} is undone: the values are those of before it"
+    if done.tables:
+        return "✅ The undelete is undone: its rows are deleted again"
+    return "✅ The undelete is undone: none of its rows was live"
 
 
 def _newest_safety(wired: Wired) -> Artifact:

@@ -145,15 +145,17 @@ class MediaTree:
         """Whether the tree cannot be written from here: it is mounted read-only, as in a sidecar."""
         return self.root.is_dir() and bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
 
-    def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False) -> None:
+    def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False, kept: str = "") -> None:
         """Raise Refused if the root, or a directory of one of the paths, cannot be written; see `port.Tree`."""
         require_writable((self.root, *((self.root / path).parent for path in paths)))
-        if swap and self.root.is_dir():
-            with explained(f"read {self.root}"):
-                children = list(self.root.iterdir())
-            require_writable(
-                one for one in children if one.is_dir() and not one.is_symlink() and one.name != LOST_AND_FOUND
-            )
+        moved_from = [self.root] if swap and self.root.is_dir() else []
+        if moved_from and kept:
+            require_writable([self.root / kept])
+            moved_from.append(self.root / kept)
+        for place in moved_from:
+            with explained(f"read {place}"):
+                children = [one for one in place.iterdir() if _is_moved(one.name) and one.name != LOST_AND_FOUND]
+            require_writable(one for one in children if one.is_dir() and not one.is_symlink())
 
     def walk(self) -> Iterator[TreeEntry]:
         """Yield every entry below the root, a directory before its content, ordered by the parts of the path.
@@ -449,7 +451,7 @@ class MediaTree:
     @staticmethod
     def _move(source: Path, target: Path) -> None:
         for child in sorted(source.iterdir()):
-            if not OURS.fullmatch(child.name):
+            if _is_moved(child.name):
                 if child.name == LOST_AND_FOUND and (
                     not os.access(child, os.W_OK) or os.path.lexists(target / child.name)
                 ):
@@ -459,6 +461,11 @@ class MediaTree:
                 child.rename(target / child.name)
         fsync_directory(target)
         fsync_directory(source)
+
+
+def _is_moved(name: str) -> bool:
+    """Return whether a swap moves a child of this name: the directories of restores stay where they are."""
+    return OURS.fullmatch(name) is None
 
 
 def _described(entry: TreeEntry) -> TreeEntry | None:

@@ -333,9 +333,13 @@ class Session:
         self._client.backend = f"pid = {pid}"
         return pid
 
-    def precede(self, before: Callable[[str], str]) -> None:
-        """Run the statements that `before` returns for each question, and that print nothing, before it from now on."""
-        self._before = before
+    def precede(self, before: Callable[[str], str]) -> Callable[[str], str]:
+        """Run the statements that `before` returns for each question, and that print nothing, before it from now on.
+
+        Returns the former function.
+        """
+        former, self._before = self._before, before
+        return former
 
     def run(self, sql: str) -> bytes:
         """Run statements and return their output; raises as `Postgres.script`."""

@@ -83,9 +83,11 @@ def use_role_path(session: Session) -> None:
 @contextmanager
 def site_path(session: Session) -> Iterator[None]:
     """Give the session the site's path for the block, whose statements name no operator and no function of ours."""
+    former = session.precede(lambda _: "")
     session.run(f"SELECT {_SET.format(_SITES, 'false')}")
     yield
     session.run(f"SET search_path = {_OURS}")
+    session.precede(former)
 
 
 def lines_with_site_path(change: str, line: str) -> str:

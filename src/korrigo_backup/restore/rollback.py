@@ -201,7 +201,7 @@ def _plan(site: Site, move: Move, records: Sequence[Record], *, media_only: bool
     has_database, has_media = newest in in_database, newest in in_media
     if site.media and has_media:
         require_no_live_mounts(site.media.root, site.media.facts())
-        site.media.require_writable(swap=True)
+        site.media.require_writable(swap=True, kept=site.media.beside(move.source, newest).name)
     return RollbackPlan(
         stamp=newest,
         move=move.source,
@@ -239,7 +239,7 @@ def _plan_loaded(site: Site, safety: Artifact) -> RollbackPlan:
     has_media = tree is not None and stamp in tree.kept("before")
     if tree and has_media:
         require_no_live_mounts(tree.root, tree.facts())
-        tree.require_writable(swap=True)
+        tree.require_writable(swap=True, kept=tree.beside(ROLLBACK.source, stamp).name)
     return RollbackPlan(
         stamp=stamp,
         move=ROLLBACK.source,

@@ -331,3 +331,20 @@ def test_names_inside_of_arrays_and_json_are_searched_and_codes_of_json_are_not(
     site.sql("DELETE FROM note; DELETE FROM card")
     site.backup()
     site.korrigo("drill", "--anonymise", rules(site, text))
+
+
+@pytest.mark.promise("P5")
+def test_no_function_of_the_copy_is_taken_for_one_of_postgresql_and_its_indexes_find_theirs(make_site):
+    site = make_site(
+        schema="""CREATE SEQUENCE calls; CREATE TABLE person (id int PRIMARY KEY, names text[], login text);
+        CREATE FUNCTION unnest(text[]) RETURNS SETOF text LANGUAGE plpgsql AS
+          $$ BEGIN PERFORM nextval('public.calls'); RETURN QUERY SELECT pg_catalog.unnest($1); END $$;
+        CREATE FUNCTION plain(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN lower(x); END $$;
+        CREATE FUNCTION folded(x text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT plain(x) $$;
+        CREATE INDEX ON person (folded(login)); INSERT INTO person VALUES (1, '{Annabella,Quirkwood}', 'anna_bella');"""
+    )
+    site.backup()
+    site.korrigo("drill", "--anonymise", rules(site, '[tables.person]\nnames = "empty"\nlogin = "hash"\n'), "--keep")
+    (copy,) = kept(site)
+    assert site.sql("SELECT is_called FROM calls", copy) == [(False,)]
+    assert site.sql("SELECT names FROM person WHERE login <> 'anna_bella'", copy) == [([],)]

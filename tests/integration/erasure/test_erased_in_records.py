@@ -76,3 +76,24 @@ def test_without_the_lock_no_record_is_changed(town):
         found = town.json("forget", "usr:anna@x.org")["forgotten"]["findings"]
     assert any("were not searched" in one["message"] for one in found)
     assert record(town) == before
+
+
+def test_rows_of_a_renamed_table_stay_with_those_of_others_and_are_named(make_site):
+    site = make_site(
+        schema="CREATE TABLE aa (id int PRIMARY KEY, name text); CREATE TABLE bb (id int PRIMARY KEY, name text);"
+        "INSERT INTO aa VALUES (1, 'Anna'); INSERT INTO bb VALUES (1, 'Bea')"
+    )
+    site.backup()
+    site.sql("DELETE FROM aa; DELETE FROM bb")
+    site.korrigo("undelete", "aa:1", "bb:1", "--yes")
+    site.korrigo("forget", "aa:1", "--yes")
+    for renamed, back in (("aa RENAME id TO nr", "aa RENAME nr TO id"), ("aa RENAME TO cc", "cc RENAME TO aa")):
+        before = record(site)
+        site.sql(f"ALTER TABLE {renamed}")
+        answer = site.json("forget", "bb:1", "--yes")
+        (found,) = [one for one in answer["forgotten"]["findings"] if one["id"] == "erasure.records"]
+        assert "have other names now" in found["message"]
+        assert record(site) == before
+        site.sql(f"ALTER TABLE {back}")
+    site.korrigo("rollback", "--yes")
+    assert site.sql("SELECT (SELECT count(*) FROM aa), (SELECT count(*) FROM bb)") == [(0, 0)]

@@ -378,6 +378,8 @@ def test_a_link_is_compared_put_and_taken_away_there(tree, root):
 
 def test_a_tree_is_asked_there_whether_it_can_be_written(tree, root):
     tree.require_writable(["new/a.pdf"], swap=True)
+    (root / ".before-20260504_120000").mkdir()
+    tree.require_writable(swap=True, kept=".before-20260504_120000")
     tree.require_writable()
 
 

@@ -65,6 +65,28 @@ def test_a_swap_needs_the_right_to_move_each_directory(tree):
     tree.require_writable(swap=True)
 
 
+BEFORE = ".before-20260504_120000"
+
+
+def test_the_kept_copy_of_another_user_is_in_the_way_of_its_own_rollback_alone(tree):
+    user = os.geteuid()
+    rights(tree, root=0o777, scans=0o777)
+    if user == NOBODY:
+        os.seteuid(0)
+    (tree.root / BEFORE / "scans").mkdir(parents=True)
+    if user == NOBODY:
+        os.seteuid(NOBODY)
+    rights(tree, **{BEFORE: 0o500})
+    tree.require_writable(swap=True)
+    with pytest.raises(Refused, match="before-20260504_120000"):
+        tree.require_writable(swap=True, kept=BEFORE)
+    rights(tree, **{BEFORE: 0o777, f"{BEFORE}/scans": 0o555})
+    with pytest.raises(Refused, match="before-20260504_120000/scans"):
+        tree.require_writable(swap=True, kept=BEFORE)
+    rights(tree, **{f"{BEFORE}/scans": 0o777})
+    tree.require_writable(swap=True, kept=BEFORE)
+
+
 def test_a_tree_below_a_directory_that_may_not_be_entered_is_refused_in_words(tree):
     rights(tree, root=0o700, scans=0o700)
     if os.geteuid() == NOBODY:

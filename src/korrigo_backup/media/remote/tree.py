@@ -75,10 +75,11 @@ class RemoteTree:
         """Whether the tree cannot be written there: the service mounts it read-only."""
         return self._ask(bool, "read_only")
 
-    def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False) -> None:
+    def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False, kept: str = "") -> None:
         """Raise Refused if the root, or the directory of one of the paths, cannot be written there."""
         for begin in range(0, max(len(paths), 1), _BATCH):
-            self._ask(type(None), "require_writable", paths=list(paths[begin : begin + _BATCH]), swap=swap)
+            batch = list(paths[begin : begin + _BATCH])
+            self._ask(type(None), "require_writable", paths=batch, swap=swap, kept=kept)
 
     def exists(self) -> bool:
         """Return whether there is a root."""

@@ -20,8 +20,9 @@ from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Locked, Unreachable, UsageError
-from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.postgres.site_path import use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
+from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.put_files import file_records
 from korrigo_backup.recovery.undelete import DONE, RecordedRow, record_path, records, write_record
 from korrigo_backup.rescue.objects import parse_object
@@ -76,7 +77,7 @@ def clean_records(
 def _clean(
     site: Site, directory: Path, made: Sequence[Entry], keys: Mapping[str, Key], *, dry_run: bool
 ) -> tuple[dict[str, int], tuple[Finding, ...]]:
-    cleaned, live, hanging, named = dict[str, int](), list[str](), list[str](), list[str]()
+    cleaned, live, unknown, hanging, named = dict[str, int](), list[str](), list[str](), list[str](), list[str]()
     for head in records(directory, site.name, DONE):
         erased = erased_keys([*entries_about(site, None, copied=head.created), *made], keys)
         if any(erased.holds_file(one.path) or erased.holds_file_of_row(one.path) for one in head.files):
@@ -84,9 +85,11 @@ def _clean(
         path = record_path(directory, head.stamp, DONE)
         with explained(f"read {path}"):
             found, hang = _held(site, path, head, erased)
-            stay = _live(site, head, [row for row, removed in found.items() if not removed])
+            stay, is_unknown = _live(site, head, [row for row, removed in found.items() if not removed])
         gone = found.keys() - stay
-        if stay:
+        if is_unknown:
+            unknown.append(head.stamp)
+        elif stay:
             live.append(head.stamp)
         if hang:
             hanging.append(head.stamp)
@@ -101,15 +104,24 @@ def _clean(
         erased = erased_keys([*entries_about(site, None, copied=one.created), *made], keys)
         if any(erased.holds_file(file.path) or erased.holds_file_of_row(file.path) for file in one.files):
             named.append(one.stamp)
-    return cleaned, tuple(_findings(live, hanging, named))
+    return cleaned, tuple(_findings(live, unknown, hanging, named))
 
 
-def _findings(live: Sequence[str], hanging: Sequence[str], named: Sequence[str]) -> Iterator[Finding]:
+def _findings(
+    live: Sequence[str], unknown: Sequence[str], hanging: Sequence[str], named: Sequence[str]
+) -> Iterator[Finding]:
     if live:
         yield warning(
             "erasure.records",
             f"the records by which {listed(live)} can be undone hold erased rows still: these are live",
             f"delete them on the site and run forget again; or undo it: korrigo-backup rollback --undo {live[0]}",
+        )
+    if unknown:
+        yield warning(
+            "erasure.records",
+            f"the records by which {listed(unknown)} can be undone hold erased rows still: their tables, or columns of"
+            " their keys, have other names now, so nobody can tell whether these rows are live",
+            "they go after 20 later operations; or give the tables their former names, and run forget again",
         )
     if hanging:
         yield warning(
@@ -160,6 +172,7 @@ def _relations(site: Site, names: set[str], erased: ErasedKeys) -> dict[str, lis
     """Return the foreign keys by which rows of some tables are deleted with an erased row, by table."""
     found: dict[str, list[RowRelation]] = {}
     with site.postgres.session(options=SETTINGS) as session:
+        use_own_path(session)
         for one in read_foreign_keys(session):
             if one.table in names and one.to in erased.tables and one.cascades:
                 found.setdefault(one.table, []).append(one)
@@ -170,26 +183,32 @@ def _cells(values: Iterable[tuple[str, str | None]]) -> dict[str, bytes]:
     return {column: cell_of(value) for column, value in values if value is not None}
 
 
-def _live(site: Site, head: UndeleteHead, rows: Sequence[_Row]) -> set[_Row]:
-    """Return those of some rows that are live."""
-    found = set[_Row]()
+def _live(site: Site, head: UndeleteHead, rows: Sequence[_Row]) -> tuple[set[_Row], bool]:
+    """Return those of some rows that stay, and whether one of them is not known to be live.
+
+    It is live, or its table, or a column of its key, is not there under its name now.
+    """
+    stay, unknown = set[_Row](), False
     by_table = {number: [key for n, key in rows if n == number] for number, _ in rows}
-    if by_table:
-        with site.postgres.session(options=SETTINGS) as session:
-            for number, keys in by_table.items():
-                table = head.tables[number]
-                key = f"ARRAY[{', '.join(f'l.{identifier(name)}::text' for name in table.key)}]::text[]"
-                listed_keys = ", ".join(_array(one) for one in keys)
-                try:
-                    there = session.ask(
-                        f"SELECT coalesce(json_agg(DISTINCT {key}), '[]') FROM ONLY {_name(table)} l"
-                        f" WHERE {key} IN ({listed_keys})",
-                        list[tuple[str | None, ...]],
-                    )
-                except StatementFailed:  # the table, or a column of its key, is gone, and the row with it
-                    there = []
-                found |= {(number, one) for one in there}
-    return found
+    if not by_table:
+        return stay, unknown
+    with site.postgres.session(options=SETTINGS) as session:
+        use_own_path(session)
+        tables = read_row_tables(session)
+        for number, keys in by_table.items():
+            table, there = head.tables[number], tables.get(_name(head.tables[number]))
+            if there is None or not set(table.key) <= set(there.columns):
+                stay |= {(number, one) for one in keys}
+                unknown = True
+                continue
+            key = f"ARRAY[{', '.join(f'l.{identifier(name)}::text' for name in table.key)}]::text[]"
+            found = session.ask(
+                f"SELECT coalesce(json_agg(DISTINCT {key}), '[]') FROM ONLY {there.sql} l"
+                f" WHERE {key} IN ({', '.join(_array(one) for one in keys)})",
+                list[tuple[str | None, ...]],
+            )
+            stay |= {(number, one) for one in found}
+    return stay, unknown
 
 
 def _array(key: Sequence[str | None]) -> str:

@@ -173,4 +173,7 @@ FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = {table}::regclass AND i.indisunique AND i.indimmediate AND i.indisvalid
   AND NOT 0 = ANY (i.indkey::int2[])
 """
-"""A generated column that is referred to may be computed from any column. Indexes over expressions are not among them; a deferrable constraint is looked at when the statement ends."""
+"""A generated column that is referred to may be computed from any column.
+
+Indexes over expressions are not among them; a deferrable constraint is looked at when the statement ends.
+"""

@@ -26,7 +26,7 @@ from korrigo_backup.postgres.foreign_keys import foreign_keys
 from korrigo_backup.postgres.row_hash import row_hash
 from korrigo_backup.postgres.schema_details import COMPUTES, CONFIG_TABLES
 from korrigo_backup.postgres.session_settings import PROVING
-from korrigo_backup.postgres.site_path import ROLE_PATH
+from korrigo_backup.postgres.site_path import role_path
 from korrigo_backup.postgres.sql import identifier
 from korrigo_backup.system.progress import Unit, Work, under_way
 
@@ -106,7 +106,7 @@ FROM (SELECT s.oid, generate_series(0, greatest(s.size - 1, 0) / 1048576) AS n
 _COUNT_LARGE_OBJECTS = "SELECT to_json(count(*)) FROM pg_largeobject_metadata"
 
 _PATH = f"""
-SELECT set_config('search_path', {ROLE_PATH}, true);
+SELECT set_config('search_path', {role_path()}, true);
 SELECT pg_catalog.to_json(pg_catalog.current_schemas(false));
 SET LOCAL search_path = pg_catalog
 """

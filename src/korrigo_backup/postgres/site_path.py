@@ -24,17 +24,6 @@ _OURS = "pg_catalog, pg_temp"
 _SITES = literal("korrigo_backup.site_path")
 """A setting of our own that keeps the site's path for the session."""
 
-# The nearest setting counts, and the default where there is none.
-ROLE_PATH = """coalesce((
-    SELECT substr(entry, length('search_path=') + 1)
-    FROM pg_db_role_setting s, unnest(s.setconfig) entry
-    WHERE entry LIKE 'search\\_path=%'
-      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
-      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-    ORDER BY (s.setrole <> 0) DESC, (s.setdatabase <> 0) DESC LIMIT 1),
-  (SELECT boot_val FROM pg_settings WHERE name = 'search_path'))"""
-"""SQL: the role's own search path in this database, where a session of ours was begun with another."""
-
 _SET = "pg_catalog.set_config('search_path', coalesce(pg_catalog.current_setting({}, true), ''), {})"
 
 TO_SITE_PATH = f"{_SET.format(_SITES, 'true')} IS NOT NULL"
@@ -56,6 +45,22 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.
 """
 
 
+def role_path(database: str = "") -> str:
+    """Return the expression of the role's own search path in a database, by default in that of the session.
+
+    The nearest setting counts, and the default where there is none. A copy of a database has no settings of its own.
+    """
+    named = literal(database) if database else "current_database()"
+    return f"""coalesce((
+    SELECT substr(entry, length('search_path=') + 1)
+    FROM pg_db_role_setting s, unnest(s.setconfig) entry
+    WHERE entry LIKE 'search\\_path=%'
+      AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+      AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = {named}))
+    ORDER BY (s.setrole <> 0) DESC, (s.setdatabase <> 0) DESC LIMIT 1),
+  (SELECT boot_val FROM pg_settings WHERE name = 'search_path'))"""
+
+
 def use_own_path(session: Session) -> None:
     """Leave the site's path, which the session has, for ours, and keep it for `TO_SITE_PATH`."""
     schemas = session.ask("SELECT pg_catalog.to_json(pg_catalog.current_schemas(false))", tuple[str, ...])
@@ -74,9 +79,12 @@ def _planned(path: str, computing: Sequence[str], sql: str) -> str:
     return f"SET search_path = {path or literal('')}; {' '.join(named)} SET search_path = {_OURS};" if named else ""
 
 
-def use_role_path(session: Session) -> None:
-    """Keep the role's path for `TO_SITE_PATH` in a session that was begun with ours."""
-    session.run(f"SELECT set_config('search_path', {ROLE_PATH}, false)")
+def use_role_path(session: Session, database: str = "") -> None:
+    """Keep the role's path for `TO_SITE_PATH` in a session that was begun with ours.
+
+    `database` is that whose path counts, if the session is on a copy of it.
+    """
+    session.run(f"SELECT set_config('search_path', {role_path(database)}, false)")
     use_own_path(session)
 
 

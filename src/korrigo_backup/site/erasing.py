@@ -204,7 +204,7 @@ class Erasing:
         return () if self.held else entries_about(site, data, copied=copied)
 
     def _erase(self, session: Session, entries: tuple[Entry, ...], site: Site) -> None:
-        use_role_path(session)
+        use_role_path(session, site.postgres.database)
         columns, keys = path_columns(site, entries), ledger_keys(site)
         done = ErasedRows()
         if any(one.subject is Subject.ROW for one in entries):

@@ -158,3 +158,19 @@ def test_a_locked_table_that_the_rows_do_not_need_is_left_alone(make_site):
         site.korrigo("rollback", "--yes")
         site.korrigo("restore", made, "--table", "person", "--yes")
     assert site.sql("SELECT count(*) FROM person") == [(3,)]
+
+
+def test_a_restore_erases_in_its_copy_with_the_path_of_the_live_database(make_site):
+    site = make_site(
+        schema="""CREATE SCHEMA app; SET search_path = app, public;
+        CREATE FUNCTION helper(t text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(t) $$;
+        CREATE FUNCTION norm(t text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT helper(t) || 'x' $$;
+        CREATE TABLE app.person (id int PRIMARY KEY, name text); CREATE INDEX ON app.person (norm(name));
+        INSERT INTO app.person VALUES (1, 'Anna'), (2, 'Bob');
+        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = app, public', current_database()); END $$"""
+    )
+    made = site.backup()
+    site.sql("DELETE FROM person WHERE id = 1")
+    site.korrigo("forget", "app.person:1", "--yes")
+    site.korrigo("restore", made, "--yes")
+    assert site.sql("SELECT id FROM person") == [(2,)]

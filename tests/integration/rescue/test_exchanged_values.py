@@ -80,3 +80,27 @@ def test_a_value_that_a_row_keeps_is_a_conflict_as_before(passed_on):
     ran = site.korrigo("revert", "--table", "exam", "--where", "id < 4", "--from", dump, "--yes", code=4)
     assert "duplicate key value" in ran.err
     assert site.rows() == after
+
+
+FOLLOWED = """
+CREATE TABLE exam (id int PRIMARY KEY, code text UNIQUE, twin text GENERATED ALWAYS AS ('t' || code) STORED UNIQUE);
+CREATE TABLE seat (id int PRIMARY KEY, code text DEFAULT 'none' REFERENCES exam ({0}) ON UPDATE {1});
+INSERT INTO exam (id, code) VALUES (1, 'a'), (2, 'b'), (9, 'none');
+INSERT INTO seat VALUES (1, '{2}a'), (2, '{2}b');
+"""
+
+
+@pytest.mark.promise("P2")
+@pytest.mark.parametrize(("action", "column"), [("SET DEFAULT", "code"), ("CASCADE", "twin")])
+def test_a_value_that_rows_elsewhere_follow_is_not_given_up(make_site, action, column):
+    site = make_site(schema=FOLLOWED.format(column, action, "t" if column == "twin" else ""))
+    dump = site.backup()
+    site.sql(
+        "UPDATE exam SET code = 'x' WHERE id = 1; UPDATE exam SET code = 'a' WHERE id = 2;"
+        " UPDATE exam SET code = 'b' WHERE id = 1"
+    )
+    after = site.sql("SELECT * FROM exam ORDER BY 1"), site.sql("SELECT * FROM seat ORDER BY 1")
+    over = ("exam:1", "exam:2", "--overwrite", "exam:1", "--overwrite", "exam:2", "--from", dump)
+    for command in (("revert", "--table", "exam", "--from", dump), ("undelete", *over)):
+        assert "duplicate key value" in site.korrigo(*command, "--yes", code=4).err
+    assert (site.sql("SELECT * FROM exam ORDER BY 1"), site.sql("SELECT * FROM seat ORDER BY 1")) == after

@@ -3,11 +3,17 @@
 import os
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 
+from korrigo_backup.artifact.catalog import local_now
+from korrigo_backup.errors import Refused
+from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.recovery.put_files import file_records, undo_files
 from korrigo_backup.recovery.undelete import DONE
+from korrigo_backup.rescue.media_files.plan import FilesOptions
+from korrigo_backup.rescue.media_files.restore import restore_files
 from rescue_days import days
 
 LOST = ("scans/2.pdf", "deep/er/é 1.png")
@@ -356,3 +362,32 @@ def test_a_name_that_is_not_utf8_comes_back_and_is_taken_away_again(site):
     site.korrigo("restore", "--file", name, "--yes")
     assert (site.media / name).read_bytes() == b"coffee"
     site.korrigo("rollback", "--yes")
+
+
+def test_a_directory_that_has_become_a_link_comes_back_as_the_link(site):
+    site.write("up/docs/f.pdf", b"one")
+    site.write("x/f.pdf", b"other")
+    site.backup_media()
+    shutil.rmtree(site.media / "up/docs")
+    (site.media / "up/docs").symlink_to("../x")
+    site.backup_media()
+    shutil.rmtree(site.media / "up")
+    refused = site.korrigo("restore", *options("up/docs", "up/docs/f.pdf"), "--yes", code=2)
+    assert "cannot come back with up/docs of" in refused.err
+    assert not (site.media / "up").exists()
+    site.korrigo("restore", "--file", "up", "--yes")
+    assert (site.media / "up/docs").readlink() == Path("../x")
+    assert os.listdir(site.media / "up") == ["docs"]
+
+
+def test_where_nothing_is_to_do_no_right_to_write_is_needed(site, monkeypatch):
+    site.write("a.pdf", b"a")
+    site.backup_media()
+
+    def refuse(*_, **__):
+        raise Refused("read-only", hint="")
+
+    monkeypatch.setattr(MediaTree, "require_writable", refuse)
+    wired, asked = site.wired(), FilesOptions(("a.pdf",))
+    plan = restore_files(wired.site(), wired.catalog, asked, now=local_now(), confirm=lambda _: False)
+    assert (plan.count, plan.same) == (0, 1)

@@ -66,3 +66,18 @@ def test_near_paths_are_near():
     paths = ["scans/scan1.pdf", "scans/other.pdf", "old/scan2.pdf", "nothing.txt"]
     assert near_paths("scans/scan2.pdf", iter(paths)) == ["old/scan2.pdf", "scans/scan1.pdf"]
     assert near_paths("scans/zzz", iter(paths)) == []
+
+
+def test_nothing_is_added_below_or_in_the_place_of_what_a_newer_backup_has():
+    link = ("new", ["up/docs", "up/x.pdf"])
+    directory = ("old", ["up/docs/f.pdf", "up/x.pdf/1", "up/y.pdf"])
+    for asked in (["up"], ["up/*"]):
+        assert [path for path, _ in chosen(asked, link, directory)] == ["up/docs", "up/x.pdf", "up/y.pdf"]
+        assert [path for path, _ in chosen(asked, directory, link)] == ["up/docs/f.pdf", "up/x.pdf/1", "up/y.pdf"]
+
+
+def test_a_file_and_one_below_its_path_that_were_typed_clash():
+    selection = Selection(["up/docs", "up/docs/f.pdf"])
+    selection.add(saved("new", "up/docs"))
+    selection.add(saved("old", "up/docs/f.pdf"))
+    assert [one.path for one in selection.clash or ()] == ["up/docs", "up/docs/f.pdf"]

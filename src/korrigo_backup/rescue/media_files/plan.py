@@ -12,11 +12,13 @@ from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.finding import Finding  # noqa: TC001 - msgspec reads it
 from korrigo_backup.core.paths import printable
-from korrigo_backup.errors import PartlyDone
+from korrigo_backup.errors import PartlyDone, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from korrigo_backup.rescue.media_files.selection import SavedFile
 
 SHOWN = 10_000
 """Files of each kind that a plan names."""
@@ -80,4 +82,13 @@ def left_as_they_are(plan: FilesPlan) -> PartlyDone:
         hint=hint,
         state=f"{counted(plan.count, 'file')} brought back{replaced}{undo}; those named above are as they were",
         id_="files.conflict",
+    )
+
+
+def no_room(upper: SavedFile, lower: SavedFile) -> UsageError:
+    """Return the error for a link or file where another text needs a directory, as it was in another backup."""
+    return UsageError(
+        f"{printable(lower.path)} of {lower.artifact} cannot come back with {printable(upper.path)} of"
+        f" {upper.artifact}, which is no directory there",
+        hint="name one of both; history --file shows how each stood",
     )

@@ -17,7 +17,6 @@ import msgspec
 
 from korrigo_backup.artifact import naming
 from korrigo_backup.artifact.signature import Authenticity
-from korrigo_backup.compare.media import names_no_links
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of, listed
 from korrigo_backup.core.finding import Finding, warning
@@ -39,8 +38,8 @@ from korrigo_backup.recovery.undelete import DONE, PENDING
 from korrigo_backup.rescue.files import load_files
 from korrigo_backup.rescue.history.files import relative
 from korrigo_backup.rescue.media_files.lock import files_lock
-from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are
-from korrigo_backup.rescue.media_files.saved import files_of, media_named, near_files
+from korrigo_backup.rescue.media_files.plan import SHOWN, FilesOptions, FilesPlan, left_as_they_are, no_room
+from korrigo_backup.rescue.media_files.saved import files_of, hint_of_absent, media_named, near_files
 from korrigo_backup.rescue.media_files.selection import SavedFile, Selection
 from korrigo_backup.rescue.points import Window, read_points
 from korrigo_backup.rescue.source_dumps import in_order
@@ -125,6 +124,8 @@ class _FilesRestore:
                 self._backups[backup.name] = backup
         if selection.missing:
             raise self._absent(selection.missing, backups)
+        if clash := selection.clash:
+            raise no_room(*clash)
         by_backup = {name: [one.path for one in selection.files if one.artifact == name] for name in self._backups}
         erased = erased_among_files(self._site, ((self._backups[name], paths) for name, paths in by_backup.items()))
         if erased and len(erased) == len(selection.files):
@@ -142,7 +143,8 @@ class _FilesRestore:
         self._directories = self._tree.single_files.missing_directories([one.path for one in self._put], hint)
         findings = (*findings, *links_back({one.path: one.target for one in chosen if one.target is not None}))
         sizes = [one.size for one in chosen]
-        require_place(self._tree, [one.path for one in chosen], sum(size or 0 for size in sizes))
+        if chosen:
+            require_place(self._tree, [one.path for one in chosen], sum(size or 0 for size in sizes))
         return FilesPlan(
             asked=asked,
             sources={name: count for name in self._backups if (count := sum(one.artifact == name for one in chosen))},
@@ -212,7 +214,7 @@ class _FilesRestore:
         where = backups[0].name if len(backups) == 1 else f"any of {len(backups)} media backups"
         return NotFound(
             f"{printable(first_of(missing))}: not found in {where}",
-            hint=_hint_of_absent(near, backups),
+            hint=hint_of_absent(near, backups),
             id_="rescue.no_file",
         )
 
@@ -282,14 +284,6 @@ class _FilesRestore:
             replaced={path: inode for path, (_, inode) in self._over.items()},
             directories=self._directories,
         )
-
-
-def _hint_of_absent(near: Sequence[str], backups: Sequence[Artifact]) -> str:
-    if near:
-        return f"did you mean {' or '.join(map(printable, near))}?"
-    if former := next(filter(names_no_links, backups), None):
-        return f"is it a symbolic link? Those of {former.name} come back by a restore of all media alone"
-    return "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'"
 
 
 def _take_back(site: Site, directory: Path, stamp: str) -> None:

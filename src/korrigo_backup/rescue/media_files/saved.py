@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from korrigo_backup.artifact.components import components
 from korrigo_backup.artifact.kinds import KINDS
 from korrigo_backup.artifact.signature import Authenticity
+from korrigo_backup.compare.media import names_no_links
+from korrigo_backup.core.paths import printable
 from korrigo_backup.errors import ProofFailed, Refused, UsageError
 from korrigo_backup.media.saved_files import links_of_archive, listing_path, saved_files
 from korrigo_backup.media.store import listing as stored
@@ -99,3 +101,12 @@ def _same_parts(one: str, other: str) -> int:
     """Return how many last parts of two paths are the same."""
     pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def hint_of_absent(near: Sequence[str], backups: Sequence[Artifact]) -> str:
+    """Return the next step where no backup has a file; `near` are names that are like it."""
+    if near:
+        return f"did you mean {' or '.join(map(printable, near))}?"
+    if former := next(filter(names_no_links, backups), None):
+        return f"is it a symbolic link? Those of {former.name} come back by a restore of all media alone"
+    return "give the path below MEDIA_ROOT, as the row has it, or a pattern in quotation marks: 'scans/*.pdf'"

@@ -3,6 +3,9 @@
 The server looks at a unique index row by row. Of two rows that exchange a value, or of a chain of rows that pass one
 on, the first that is changed would find its new value taken. So before the change, a row whose value another row is
 to get gives it up: NULL, or a value that no row has. `freed_N` of the session has the places of such rows.
+
+A column that rows elsewhere follow (ON UPDATE CASCADE, SET NULL, SET DEFAULT) gives nothing up: they would follow into
+NULL, and not back. Then the value is a conflict.
 """
 
 from __future__ import annotations
@@ -23,11 +26,15 @@ if TYPE_CHECKING:
 
 
 class IndexedColumn(msgspec.Struct, frozen=True):
-    """A column of a unique index: may it be NULL, does it refer to other rows, its type and the length of a text."""
+    """A column of a unique index: may it be NULL, does it refer to other rows, its type and the length of a text.
+
+    `followed`: rows that refer to it change with it.
+    """
 
     name: str
     nullable: bool
     refers: bool
+    followed: bool
     type: str
     length: int
 
@@ -45,7 +52,7 @@ class UniqueIndex(msgspec.Struct, frozen=True):
 
     def free(self, live: TableLayout) -> dict[str, str]:
         """Return the columns that can have a value which no row has, each with its SQL; `c.n` numbers the rows."""
-        able = [one for one in self.columns if one.name not in {*live.key, *live.fixed}]
+        able = [one for one in self.columns if one.name not in {*live.key, *live.fixed} and not one.followed]
         values = {one.name: "NULL" if one.nullable else "" if one.refers else _value(one, live.sql) for one in able}
         return {name: value for name, value in values.items() if value}
 
@@ -152,6 +159,10 @@ SELECT coalesce(json_agg(json_build_object('name', c.relname, 'columns', (
   SELECT json_agg(json_build_object('name', a.attname, 'nullable', NOT a.attnotnull AND t.typtype <> 'd',
       'refers', EXISTS (SELECT FROM pg_catalog.pg_constraint f
                         WHERE f.conrelid = i.indrelid AND f.contype = 'f' AND a.attnum = ANY (f.conkey)),
+      'followed', EXISTS (SELECT FROM pg_catalog.pg_constraint f, pg_catalog.pg_attribute r
+                          WHERE f.confrelid = i.indrelid AND f.contype = 'f' AND f.confupdtype IN ('c', 'n', 'd')
+                            AND r.attrelid = f.confrelid AND r.attnum = ANY (f.confkey)
+                            AND (r.attnum = a.attnum OR r.attgenerated <> '')),
       'type', t.typname, 'length', CASE WHEN t.typname IN ('varchar', 'bpchar') THEN greatest(a.atttypmod - 4, 0)
                                         ELSE 0 END) ORDER BY k.place)
   FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (number, place), pg_catalog.pg_attribute a,
@@ -162,4 +173,7 @@ FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = {table}::regclass AND i.indisunique AND i.indimmediate AND i.indisvalid
   AND NOT 0 = ANY (i.indkey::int2[])
 """
-"""Indexes over expressions are not among them; a deferrable constraint is looked at when the statement ends."""
+"""A generated column that is referred to may be computed from any column.
+
+Indexes over expressions are not among them; a deferrable constraint is looked at when the statement ends.
+"""

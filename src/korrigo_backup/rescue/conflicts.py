@@ -162,6 +162,10 @@ class Conflicts:
             left += self._lacking(table, lacking[table])
         for table, count in trial.changed.items():
             words = f"a trigger of the site changes {count} of the rows while they are inserted"
+            live = self.rows.live.get(table)
+            query = _TRIGGERS.format(table=literal(live.sql)) if live else ""
+            if names := self.rows.session.ask(query, list[str]) if query else []:
+                words = f"{words}: {', '.join(names)}"
             self._add(ConflictKind.TRIGGER, table, 0, "", (), words)
         self._leave(left)
         return left
@@ -213,6 +217,12 @@ class Conflicts:
             self._known[place] = self.rows.session.ask(query, tuple[str, ...])
         return self._known[place]
 
+
+# Those that are run for an inserted row.
+_TRIGGERS = """
+SELECT coalesce(json_agg(quote_ident(tgname) ORDER BY tgname COLLATE "C"), '[]') FROM pg_trigger
+WHERE tgrelid = {table}::regclass AND NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgtype & 4 <> 0
+"""
 
 _COLUMNS = """
 WITH found AS (

@@ -16,6 +16,7 @@ from korrigo_backup.core.site_description import Description
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError, Unreachable, UsageError
 from korrigo_backup.postgres.digest import snapshot
+from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_partitions, read_row_tables, unreadable_tables
@@ -51,6 +52,18 @@ def live_database(site: Site) -> Iterator[LiveDatabase]:
         except Unreachable as problem:
             live = LiveDatabase(None, problem.message)
         yield live
+
+
+def _unfit(problem: KorrigoBackupError) -> str:
+    """Return why the server does not take a value of a key, in our words where it has a usual reason."""
+    match problem.server.sqlstate if isinstance(problem, StatementFailed) else "":
+        case "22003":
+            return "a number is too large for its type"
+        case "22001":
+            return "a text is too long for its type"
+        case "22P02" | "22007" | "22008":
+            return "a value is not written as its type demands"
+    return problem.message
 
 
 @dataclass(frozen=True)
@@ -200,7 +213,7 @@ class SiteTables:
         except KorrigoBackupError as problem:
             kinds = ", ".join(f"{name} is {kind}" for name, kind in key)
             raise UsageError(
-                f"the key does not fit {table.table}: {problem.message}", hint=f"its key: {kinds}"
+                f"the key does not fit {table.table}: {_unfit(problem)}", hint=f"its key: {kinds}"
             ) from None
         return dict(zip(names, line.removesuffix(b"\n").split(b"\t"), strict=True))
 

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import ProofFailed
-from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
+from korrigo_backup.postgres.server_error import NotPermitted
 from korrigo_backup.postgres.session_settings import options
 from korrigo_backup.postgres.site_path import site_path, use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
@@ -285,10 +285,3 @@ def _plain(text: TableText) -> Iterator[bytes]:
                 hint="use another backup: korrigo-backup list",
             )
         yield block
-
-
-def misfit(problem: StatementFailed, table: str) -> StatementFailed:
-    """Return the error for rows of the backup that a live table does not take any more."""
-    problem.message = f"the rows of {table} in the backup do not fit the live table: {problem.message}"
-    problem.hint = "a column has another type now: bring the rows back with the code of then, or restore the point"
-    return problem

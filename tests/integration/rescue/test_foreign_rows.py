@@ -105,7 +105,7 @@ def test_a_migration_that_was_taken_back_stays_taken_back(make_site):
 @pytest.mark.promise("P11")
 def test_values_of_a_dropped_column_are_named_by_each_way_back(make_site):
     site, made, _ = wrecked(make_site, ROWS, "ALTER TABLE a DROP v")
-    lost = "the live table public.a has no such column any more, so its values stay in the backup: v (2 values)"
+    lost = "the live table public.a has no such column any more, so its values stay in the backup: v: 2 values"
     for way in ways(made)[1:]:
         assert lost in site.korrigo(*way, code=4).err
     site.sql("DELETE FROM a WHERE id = 1")

@@ -143,7 +143,7 @@ def _of_rows(
 
 def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
     change = state.change
-    if change is None or not change.changed or REVERT not in commands:
+    if change is None or not change.changed or change.lost_columns or REVERT not in commands:
         return []
     if not is_many(change.changed, state.moment.rows_before):
         return []
@@ -170,7 +170,7 @@ def _state_before(step: TableStep) -> TableState:
 
 def _of_changed_values(step: TableStep, commands: Container[str]) -> list[Offer]:
     moment = step.moment
-    if REVERT not in commands or step.live is None or not step.has_changed_rows:
+    if REVERT not in commands or step.live is None or step.live.lost_columns or not step.has_changed_rows:
         return []
     rows = min(step.change.changed, step.live.changed)
     which = f"--from {quote(moment.former)} --accident {quote(moment.source)}"

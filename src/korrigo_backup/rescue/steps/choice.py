@@ -21,7 +21,7 @@ from korrigo_backup.rescue.saved.rows import open_saved_rows
 from korrigo_backup.rescue.source_dumps import fuller_finding, in_order
 from korrigo_backup.rescue.staged_rows import LEVEL, MARK, StagedRows
 from korrigo_backup.rescue.steps.conditions import run_condition
-from korrigo_backup.rescue.steps.fitting import stage_fitting
+from korrigo_backup.rescue.steps.fitting import Misfit, stage_fitting
 from korrigo_backup.rescue.steps.roots import key_condition
 from korrigo_backup.rescue.steps.trusted import require_trusted
 from korrigo_backup.run.step import UndeleteStaging
@@ -176,7 +176,7 @@ class Choice:
     def stage_also(self, dump: Artifact, names: Collection[str]) -> None:
         """Stage further tables, to look at them; one whose rows do not fit the live table ends the staging."""
         wanted = {name: partial(stage_fitting, self._rows, self._rows.live[name]) for name in names}
-        with suppress(StatementFailed), open_saved_rows(dump, self._site.postgres.access) as saved:
+        with suppress(StatementFailed, Misfit), open_saved_rows(dump, self._site.postgres.access) as saved:
             saved.read(wanted)
 
     def _mark(self) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from korrigo_backup.core.counted import counted
-from korrigo_backup.errors import Refused
+from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.postgres.server_error import StatementFailed
-from korrigo_backup.rescue.staged_rows import misfit
 from korrigo_backup.rescue.steps.rounded_values import NARROWER, misfits
 
 if TYPE_CHECKING:
@@ -16,12 +15,34 @@ if TYPE_CHECKING:
     from korrigo_backup.rescue.staged_rows import StagedRows
 
 
+class Misfit(Refused):
+    """Rows of the backup have values that a live column does not take any more."""
+
+    id = "server.statement"
+
+
+_OF_VALUES = frozenset({"22", "23", "P0"})
+"""SQLSTATE classes of a value that a type, a domain or its function does not take."""
+
+
+def _misfit(problem: StatementFailed, table: str) -> KorrigoBackupError:
+    """Return the error for rows of the backup that a live table does not take; another problem is returned as it is."""
+    if problem.server.sqlclass not in _OF_VALUES:
+        return problem
+    return Misfit(
+        f"the rows of {table} in the backup do not fit the live table: {problem.message}",
+        hint="a column has another type now, or its type takes other values (an enum whose value was renamed):"
+        " take that change back first, or restore the point",
+        detail=problem.detail,
+    )
+
+
 def stage_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
-    """Stage a table. StatementFailed in words if its rows do not fit the live table, Refused if a key does not."""
+    """Stage a table. Misfit if its rows do not fit the live table, Refused if a key does not."""
     try:
         rows.stage(text, live)
     except StatementFailed as problem:
-        raise misfit(problem, live.name) from None
+        raise _misfit(problem, live.name) from None
     _require_keys(rows, live)
 
 
@@ -30,7 +51,7 @@ def load_fitting(rows: StagedRows, live: TableLayout, text: TableText) -> None:
     try:
         rows.load(text, live)
     except StatementFailed as problem:
-        raise misfit(problem, live.name) from None
+        raise _misfit(problem, live.name) from None
     _require_keys(rows, live)
 
 

@@ -32,7 +32,7 @@ def lost_columns(session: Session, tables: Iterable[StagedTable], dump: str, *, 
         query = f"SELECT json_build_array({counts}) FROM {table.then} t{among if picked else ''}"
         values = dict(zip(table.lost, session.ask(query, list[int]), strict=True))
         if left := {name: count for name, count in values.items() if count}:
-            words = ", ".join(f"{name} ({counted(count, 'value')})" for name, count in left.items())
+            words = ", ".join(f"{name}: {counted(count, 'value')}" for name, count in left.items())
             found.append(
                 warning(
                     "rescue.column_lost",

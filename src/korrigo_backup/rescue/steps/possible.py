@@ -81,7 +81,10 @@ def _choices(plan: UndeletePlan, conflict: Conflict, *, skip: bool = True) -> st
             ]
         value = f"{'another value' if conflict.key else 'give them a value'}: {options(dict.fromkeys(columns))}"
         return f"{value}; or leave it out: --on-conflict skip" if skip else value
-    if not skip:
+    if conflict.kind is ConflictKind.TRIGGER:
+        switch = f"ALTER TABLE {conflict.table} DISABLE TRIGGER …"
+        return f"switch the trigger off ({switch}), run it again, then switch it on (ENABLE TRIGGER …)"
+    if not skip or not conflict.key:
         erased = conflict.kind is ConflictKind.ERASED
         return "it stays erased: korrigo-backup forget --list" if erased else "mend what is in the way, then run again"
     return "mend what is in the way, or leave it out with what needs it: --on-conflict skip"

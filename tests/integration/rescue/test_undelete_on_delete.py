@@ -51,6 +51,32 @@ def saved(make_site, schema):
     return site, str(dump)
 
 
+@pytest.mark.promise("P2")
+def test_a_row_of_a_longer_transaction_that_refers_to_the_row_keeps_it(make_site):
+    site, dump = saved(
+        make_site,
+        """CREATE TABLE usr (id int PRIMARY KEY); INSERT INTO usr VALUES (1);
+        CREATE TABLE note (id int PRIMARY KEY, usr int); INSERT INTO note VALUES (1, 1);""",
+    )
+    site.sql("DELETE FROM usr")
+    relations = (declared("note", "usr", "usr", "DO_NOTHING"),)
+
+    def undone():
+        wired = site.wired()
+        at = replace(wired.site(), django=Described(*relations))
+        undo_undelete(at, wired.catalog, confirm=lambda _: True)
+
+    brought(site, "usr:1", source=dump, relations=relations)
+    undone()  # the note of before leads nowhere again
+    with site.connect() as connection, connection.transaction():
+        connection.execute("SELECT pg_current_xact_id()")
+        brought(site, "usr:1", source=dump, relations=relations)
+        connection.execute("INSERT INTO note VALUES (2, 1)")
+    with pytest.raises(Refused, match=r"rows of public\.note refer to rows of the undelete now: 1"):
+        undone()
+    assert site.sql("SELECT id FROM usr") == [(1,)]
+
+
 def test_rows_whose_reference_a_deletion_empties_were_deleted_on_their_own_and_stay_away(make_site):
     site, dump = saved(
         make_site,

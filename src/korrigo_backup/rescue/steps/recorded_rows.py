@@ -255,17 +255,14 @@ class RecordedRows:
                 )
 
     def _newer(self, alias: str) -> str:
-        """Return the condition, with AND, that a row was written since the operation.
+        """Return the condition, with AND, that a row may have been written since the operation.
 
         A reference that the database does not hold may be older than it, and then led nowhere: it may do so again.
         """
-        if not self._head.transaction.isdigit():
+        if not self._head.horizon.isdigit():
             return ""
-        return f" AND age({alias}.xmin) <= age('{int(self._head.transaction) % _XIDS}'::xid)"
+        return f" AND age({alias}.xmin) <= age({literal(self._head.horizon)}::xid)"
 
-
-_XIDS = 1 << 32
-"""The numbers of transactions that a row can hold."""
 
 _COUNTS = (
     "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"

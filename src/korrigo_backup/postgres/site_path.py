@@ -95,7 +95,8 @@ def explicit_type(kind: str) -> str:
 
 
 _GRAMMAR = frozenset(
-    "bigint bit boolean character double integer interval numeric real smallint time timestamp".split()  # noqa: SIM905
+    {"bigint", "bit", "boolean", "character", "double", "integer", "interval", "numeric", "real", "smallint", "time"}
+    | {"timestamp"}
 )
 """Types with names of the grammar, which stand for PostgreSQL's own with any path."""
 

@@ -12,6 +12,8 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
+from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.test.utils import setup_test_environment, teardown_test_environment
 from django.utils.html import format_html
@@ -177,6 +179,50 @@ def test_a_computed_column_is_that_of_the_row_of_then_and_never_asks_the_databas
     assert shown.context["said"] == f"Everything object ({EXAM})"
     monkeypatch.setattr(EverythingAdmin, "list_display", ("broken",))
     assert one.get(page).context["rows"][0]["cells"][1:] == [None]
+
+
+class AskingAdmin(admin.ModelAdmin):
+    """Columns whose code catches an error, writes, keeps values in a cache, and looks at a file."""
+
+    list_display = ("swallowing", "saving", "cached", "size")
+    readonly_fields = list_display
+
+    def has_module_permission(self, _request):
+        return False
+
+    def swallowing(self, row):
+        try:
+            return row.tags.count()
+        except Exception:  # noqa: BLE001 - a site's code does so
+            return "no tags"
+
+    def saving(self, row):
+        row.save()
+        return "saved"
+
+    def cached(self, row):
+        return cache.get_or_set(f"total-{row.pk}", lambda: row.amount * 2)
+
+    def size(self, row):
+        return f"{row.file.name} {row.file.size}"
+
+
+def test_a_computed_column_neither_tells_of_today_nor_changes_it(look, monkeypatch):
+    Everything.objects.filter(pk=EXAM).update(amount="1")
+    one = staff("look_into_backups", "view_everything")
+    monkeypatch.setitem(admin.site._registry, Everything, AskingAdmin(Everything, admin.site))
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)  # noqa: FBT003
+    before = LogEntry.objects.count()
+    row = one.get(f"{look}{EVERYTHING}/row/?key={EXAM}")
+    assert [value for _, value in row.context["computed"]] == [None, None, "25.0000", None]
+    assert row.context["changed"] == 1, "the live row was read afterwards"
+    (cells,) = [
+        line["cells"] for line in one.get(address(look, EVERYTHING)).context["rows"] if line["key"] == str(EXAM)
+    ]
+    assert cells[1:] == [None, None, "25.0000", None]
+    assert LogEntry.objects.count() == before + 2
+    assert cache.get(f"total-{EXAM}") is None
+    assert Everything.objects.get(pk=EXAM).amount == 1
 
 
 def test_the_words_of_an_object_never_have_a_hidden_value(look, monkeypatch):

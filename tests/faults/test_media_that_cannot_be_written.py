@@ -98,3 +98,22 @@ def test_media_without_room_for_the_files_are_seen_before_the_question(library):
     library.media.rmdir()
     other.rename(library.media)
     assert library.tree() == kept
+
+
+@pytest.mark.promise("P2")
+def test_files_below_a_mount_point_are_seen_before_the_question(library):
+    (library.media / "pages").mkdir(exist_ok=True)
+    mounted("-t", "tmpfs", "none", library.media / "pages")
+    try:
+        for words in (("restore", "--file", "pages/*"), ("undelete", "page:3")):
+            done = library.korrigo(*words, stdin="", code=4)
+            assert "pages/" in done.err
+            assert "a file system of its own" in done.err
+            assert "umount" in done.err
+            assert "yes/no" not in done.out + done.err
+        library.korrigo("undelete", "page:3", "--no-files", "--yes")
+        assert os.listdir(library.media / "pages") == []
+    finally:
+        subprocess.run(["umount", library.media / "pages"], check=True)
+    library.korrigo("restore", "--file", "pages/*", "--yes")
+    assert (library.media / "pages/3.png").read_bytes() == b"page 3" * 20000

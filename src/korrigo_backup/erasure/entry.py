@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from datetime import datetime  # noqa: TC003 - msgspec reads it when it decodes
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -166,5 +167,9 @@ def rules_hash(key: Key, links: Sequence[Link], paths: Sequence[PathColumn], roo
 
 
 def _keyed(key: Key, content: bytes) -> str:
-    derived = hmac.digest(key.secret, _CONTEXT, "sha256")
-    return hmac.digest(derived, content, "sha256").hex()
+    return hmac.digest(_derived(key.secret), content, "sha256").hex()
+
+
+@lru_cache(maxsize=8)
+def _derived(secret: bytes) -> bytes:
+    return hmac.digest(secret, _CONTEXT, "sha256")

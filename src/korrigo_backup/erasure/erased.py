@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING
 
 from korrigo_backup.erasure.entry import Subject, file_hash, row_hash
+
+_UUID = re.compile(rb"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}")
+_UUID_LENGTHS = frozenset({32, 36})
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -38,14 +43,25 @@ class ErasedKeys:
         """Return whether a row was erased on request.
 
         `table` is qualified as a dump has it; `row` gives the cells of some columns, the key among them, as COPY writes
-        them in UTF-8 under the settings of a proof.
+        them in UTF-8 under the settings of a proof. A UUID is the same with and without its hyphens: its column may
+        have been text before.
         """
         return any(
-            row_hash(self.keys[name], table, [(column, row[column]) for column in columns]) in found
+            row_hash(self.keys[name], table, list(zip(columns, cells, strict=True))) in found
             for columns, hashes in self.tables.get(table, {}).items()
             if all(column in row for column in columns)
+            for cells in product(*(_written(row[column]) for column in columns))
             for name, found in hashes.items()
         )
+
+
+def _written(cell: bytes) -> tuple[bytes, ...]:
+    """Return the ways in which a value may have been written when its row was erased."""
+    if len(cell) not in _UUID_LENGTHS or not _UUID.fullmatch(cell):
+        return (cell,)
+    plain = cell.replace(b"-", b"")
+    hyphened = b"-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
+    return tuple({cell, plain, hyphened})
 
 
 def journaled_hash(key: Key, path: str) -> str:

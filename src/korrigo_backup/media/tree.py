@@ -35,7 +35,7 @@ from korrigo_backup.media.single_files import LocalFiles
 from korrigo_backup.media.stable import open_stable
 from korrigo_backup.media.staging import OURS, Staging, safe_parts
 from korrigo_backup.media.walk import LOST_AND_FOUND, root_entry, walk
-from korrigo_backup.media.writable import require_writable
+from korrigo_backup.media.writable import require_no_mount, require_writable
 from korrigo_backup.system.files import (
     DIRECTORY_MODE,
     explained,
@@ -148,6 +148,7 @@ class MediaTree:
     def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False, kept: str = "") -> None:
         """Raise Refused if the root, or a directory of one of the paths, cannot be written; see `port.Tree`."""
         require_writable((self.root, *((self.root / path).parent for path in paths)))
+        require_no_mount(self.root, mounts_below(self.root) if paths else (), paths)
         moved_from = [self.root] if swap and self.root.is_dir() else []
         if moved_from and kept:
             require_writable([self.root / kept])

@@ -33,6 +33,23 @@ def require_writable(directories: Iterable[Path]) -> None:
         )
 
 
+def require_no_mount(root: Path, mounts: Iterable[str], paths: Iterable[str]) -> None:
+    """Raise Refused for the first of some paths below a root that is on a file system mounted below it.
+
+    Files are staged in the root, and renamed into their places.
+    """
+    within = tuple(mounts)
+    for path in paths:
+        if mount := next((one for one in within if path.startswith(f"{one}/")), None):
+            raise Refused(
+                f"{printable(path)} is on a file system of its own, mounted in {printable(str(root / mount))}:"
+                " files cannot be put there in one step",
+                hint=f"unmount it (umount {quote(printable(str(root / mount)))}), run this again, and copy the files to"
+                " it; or name other files",
+                id_="media.mounted",
+            )
+
+
 def _nearest(directory: Path) -> Path:
     while not os.path.isdir(directory) and directory != directory.parent:  # noqa: PTH112 - is_dir() may be refused
         directory = directory.parent

@@ -153,3 +153,32 @@ def count_rows(session: Session) -> dict[str, int]:
         )
         counts |= session.ask(f"SELECT json_build_object({parts})", dict[str, int])
     return counts
+
+
+# COPY and a digest read all columns. A superuser, and a role with BYPASSRLS, is told no reason.
+_UNREADABLE = """
+SELECT coalesce(json_object_agg(name, reason), '{}') FROM (
+  SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
+         CASE WHEN NOT has_schema_privilege(n.oid, 'USAGE') THEN 'schema'
+              WHEN NOT has_table_privilege(c.oid, 'SELECT')
+                   AND EXISTS (SELECT FROM pg_attribute a
+                               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                                 AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) THEN 'table'
+              WHEN row_security_active(c.oid) THEN 'rows' END AS reason
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema') x
+WHERE reason IS NOT NULL
+"""
+
+
+def unreadable_tables(taken: Snapshot) -> dict[str, str]:
+    """Return the tables and materialised views whose rows our role may not read or not see, each with the reason."""
+    return {normal_name(name): _why(reason) for name, reason in taken.ask(_UNREADABLE, dict[str, str]).items()}
+
+
+def _why(reason: str) -> str:
+    if reason == "schema":
+        return "the site's role has no USAGE on its schema"
+    if reason == "table":
+        return "the site's role may not read it"
+    return "row-level security hides rows of it from the site's role"

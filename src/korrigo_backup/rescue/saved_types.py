@@ -29,7 +29,7 @@ def narrowed(saved: Mapping[str, str], live: Mapping[str, str]) -> dict[str, str
 
 def _holds(saved: str, live: str) -> bool:
     """Return whether each value of a type is the same in another type, or refused by it."""
-    if saved == live or (saved, live) in _WIDER:
+    if saved == live or (saved, live) in _WIDER or live == "uuid":  # a text that is no UUID is refused
         return True
     if live in _ANY_TEXT:
         return saved != "boolean"  # a dump has t and f, which the site's own texts are not

@@ -18,7 +18,7 @@ from korrigo_backup.errors import KorrigoBackupError, Unreachable, UsageError
 from korrigo_backup.postgres.digest import snapshot
 from korrigo_backup.postgres.session_settings import PROVING
 from korrigo_backup.postgres.sql import identifier, literal
-from korrigo_backup.postgres.tables import read_partitions, read_row_tables
+from korrigo_backup.postgres.tables import read_partitions, read_row_tables, unreadable_tables
 from korrigo_backup.rescue.objects import find_table, parse_object, written_object
 from korrigo_backup.rescue.saved.rows import cell_of, open_saved_rows
 from korrigo_backup.site.manage import DESCRIBE
@@ -85,6 +85,11 @@ class SiteTables:
         if self._taken is None:
             return {}
         return read_row_tables(self._taken)
+
+    @cached_property
+    def unreadable(self) -> dict[str, str]:
+        """The live tables whose rows our role may not read, each with the reason; none without the database."""
+        return unreadable_tables(self._taken) if self._taken else {}
 
     @cached_property
     def partitioned(self) -> dict[str, tuple[str, ...]]:

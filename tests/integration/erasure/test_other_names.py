@@ -89,3 +89,24 @@ def test_a_row_of_a_partitioned_table_is_named_by_its_partition(make_site):
     site.korrigo("forget", "p1:1")
     site.korrigo("restore", made, "--yes")
     assert site.sql("SELECT id, p FROM p JOIN c ON true") == [(12, 12)]
+
+
+UUID = "550e8400-e29b-41d4-a716-446655440000"
+
+
+@pytest.mark.parametrize(("then", "now"), [("char(32)", "uuid"), ("uuid", "char(32)"), ("varchar(36)", "uuid")])
+def test_a_uuid_is_known_again_with_and_without_its_hyphens(make_site, then, now):
+    row = UUID.replace("-", "") if then == "char(32)" else UUID
+    site = make_site(
+        schema=f"CREATE TABLE person (id {then} PRIMARY KEY, n text); INSERT INTO person VALUES ('{row}', 'Anna')"
+    )
+    made = str(site.backup())
+    using = "replace(id::text, '-', '')" if now == "char(32)" else "id::uuid"
+    site.sql(f"ALTER TABLE person ALTER id TYPE {now} USING {using}")
+    site.korrigo("forget", f"person:{row if now == 'uuid' else row.replace('-', '')}", "--yes")
+    site.sql("DELETE FROM person")
+    refused = site.json("undelete", "--table", "person", "--yes", "--accept", "rescue.narrower_type", code=4)
+    assert refused["error"]["id"] == ("undelete.nothing_left" if now == "uuid" else "rescue.narrower_type")
+    assert site.sql("SELECT * FROM person") == []
+    site.korrigo("restore", made, "--yes")
+    assert site.sql("SELECT * FROM person") == []

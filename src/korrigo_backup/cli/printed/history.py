@@ -50,7 +50,7 @@ def say_row_history(history: RowHistory, away: str) -> None:
     _say_now(history.events, is_live=history.is_live)
     if not history.events:
         say(f"no change of {history.field}" if history.field else "no change")
-    if away:
+    if away := away or history.unseen:
         say(f"⚠️ the live state is not known: {away}")
 
 
@@ -82,7 +82,7 @@ def say_table_history(history: TableHistory, away: str) -> None:
         say(f"⚠️ {counted(history.without_manifest, 'dump')} without a manifest: not known")
     if history.without_digest:
         say(f"⚠️ between {history.without_digest} of these states only the number of rows is known")
-    if away:
+    if away := away or history.unseen:
         say(f"⚠️ the live state is not known: {away}")
 
 

@@ -1,23 +1,26 @@
 """What the site's ModelAdmin computes from a row, computed from the row as it was.
 
-The object is made of the saved values and is never saved. While the site's code computes, all databases of the site are
-closed to it: an answer would be of today. A value that needs other rows, or a value that is hidden or cut, stays open.
+The object is made of the saved values and is never saved. While the site's code computes, the site's databases, caches
+and the storages of its files are closed to it: an answer would be of today. A value that needs one of them, or a value
+that is hidden or cut, stays open.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.contrib.admin.utils import display_for_value, label_for_field, lookup_field
+from django.core.cache import caches
+from django.core.cache.backends.dummy import DummyCache
 from django.core.exceptions import FieldDoesNotExist
 from django.db import connections, router
-from django.db.models import BinaryField
+from django.db.models import BinaryField, FileField
 
 from korrigo_backup.core.credentials import HIDDEN, is_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from korrigo_backup.djangoapp.look.presented import Presented
     from korrigo_backup.djangoapp.look.tables import SavedTable
@@ -37,8 +40,8 @@ class ListColumn(NamedTuple):
     entry: Any = None
 
 
-class _AsksDatabaseError(Exception):
-    """The site's code has asked a database while it computed a value of then."""
+class _AsksSiteError(Exception):
+    """The site's code has asked a database or the storage of a file while it computed a value of then."""
 
 
 def list_columns(view: Presented, columns: Sequence[str], admin: Any) -> list[ListColumn]:
@@ -100,33 +103,82 @@ def computed(
     """
     if not view.is_alike or admin is None:
         return [None] * len(entries)
-    with ExitStack() as closed:
-        for alias in connections:
-            closed.enter_context(connections[alias].execute_wrapper(_closed))
-        return [_computed(view, values, entry, admin, without) for entry in entries]
+    site = _ClosedSite()
+    with site.closed():
+        return [_computed(site, view, values, entry, admin, without) for entry in entries]
+
+
+class _ClosedSite:
+    """The databases, caches and files of the site, closed to the site's code of this thread; `is_asked` tells of a try.
+
+    The code may catch the error of a try, and then compute a value that is untrue.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Close them for the block; a transaction of the site that is open goes on as if nothing had been tried."""
+        databases = [connections[alias] for alias in connections]
+        states = [one.needs_rollback for one in databases]
+        backends = {alias: caches[alias] for alias in caches}
+        with ExitStack() as stack:
+            for one in databases:
+                stack.enter_context(one.execute_wrapper(self.ask))
+            try:
+                for alias in backends:
+                    caches[alias] = DummyCache("", {})
+                yield
+            finally:
+                for alias, backend in backends.items():
+                    caches[alias] = backend
+                for one, state in zip(databases, states, strict=True):
+                    one.needs_rollback = state
+
+    def ask(self, *_: Any) -> Any:
+        """Note the try, and end it."""
+        self.is_asked = True
+        raise _AsksSiteError
+
+    def __getattr__(self, _name: str) -> Any:
+        """Stand for the storage of a file: each of its methods would tell of the file of today."""
+        return self.ask
 
 
 def _computed(
-    view: Presented, values: Mapping[str, str | None], entry: Any, admin: Any, without: Collection[str]
+    site: _ClosedSite,
+    view: Presented,
+    values: Mapping[str, str | None],
+    entry: Any,
+    admin: Any,
+    without: Collection[str],
 ) -> Any:
+    site.is_asked = False
     try:
-        _, attribute, value = lookup_field(entry, _object(view, values, without), admin)
+        _, attribute, value = lookup_field(entry, _object(site, view, values, without), admin)
         empty = getattr(attribute, "empty_value_display", None) or admin.get_empty_value_display()
-        return display_for_value(value, empty, getattr(attribute, "boolean", False))
+        shown = display_for_value(value, empty, getattr(attribute, "boolean", False))
     except Exception:  # noqa: BLE001 - the site's own code, on a row of then
         return None
+    return None if site.is_asked else shown
 
 
-def _object(view: Presented, values: Mapping[str, str | None], without: Collection[str]) -> Any:
+def _object(site: _ClosedSite, view: Presented, values: Mapping[str, str | None], without: Collection[str]) -> Any:
     """Return an object of the saved values; Django asks the database for those that are not known, which is closed."""
     model, known = view.table.model, {}
+    files = []
     for field in model._meta.local_concrete_fields:  # noqa: SLF001 - Django's documented name
         text = values.get(field.column, HIDDEN)
         if text == HIDDEN or field.column in without or is_secret(field.column) or _is_written_otherwise(field):
             continue
         with suppress(Exception):  # a field's own code: its value is not known
             known[field.attname] = _value(field, text)
-    return model.from_db(router.db_for_read(model), list(known), list(known.values()))
+            files += [field] if isinstance(field, FileField) else []
+    found = model.from_db(router.db_for_read(model), list(known), list(known.values()))
+    for field in files:
+        getattr(found, field.attname).storage = site
+    return found
 
 
 def _is_written_otherwise(field: Any) -> bool:
@@ -140,7 +192,3 @@ def _value(field: Any, text: str | None) -> Any:
     if hasattr(field, "from_db_value"):
         return field.from_db_value(text, None, connections[router.db_for_read(field.model)])
     return field.to_python(text)
-
-
-def _closed(*_: Any) -> Any:
-    raise _AsksDatabaseError

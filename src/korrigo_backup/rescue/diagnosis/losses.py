@@ -84,6 +84,8 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
     tables = _table_states(points, live, present, changes) if present else ()
     tables = tuple(one for one in tables if not _is_return(one, found.steps))
     lost = {one.table for one in tables if one.change is None or one.change.removed}
+    closed = present.unseen if present else {}
+    unseen += [f"the live table {table}: {why}" for table, why in sorted(closed.items())]
     files, changes_of_files = None, tuple[TableMoment, ...]()
     try:
         changes_of_files = file_moments(points)
@@ -98,7 +100,7 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
         media=len(points.media),
         moments=losses,
         tables=tables,
-        returned=tuple(sorted({one.table for one in losses} - lost)) if present else (),
+        returned=tuple(sorted({one.table for one in losses} - lost - closed.keys())) if present else (),
         steps=tuple(found.steps),
         often=tuple(sorted(found.often)),
         ordinary=tuple(sorted(found.ordinary)),
@@ -202,7 +204,7 @@ def _table_states(
     chosen = {**since, **last_losses(changes)}
     by_dump: dict[str, dict[str, TableMoment]] = defaultdict(dict)
     for table, moment in chosen.items():
-        if not _is_passing(table):
+        if not _is_passing(table) and table not in present.unseen:
             by_dump[moment.former][table] = moment
     dumps = {one.name: one for one in points.dumps}
     found = [

@@ -55,12 +55,16 @@ class TableMoment(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class PointTables:
-    """The tables of a saved or the live state: rows and digest by name; digests by different rules are not compared."""
+    """The tables of a saved or the live state: rows and digest by name; digests by different rules are not compared.
+
+    `unseen` are tables that are there and could not be read, each with the reason.
+    """
 
     at: datetime
     source: str
     rule: str | None
     tables: Mapping[str, tuple[int, str | None]] = field(default_factory=dict)
+    unseen: Mapping[str, str] = field(default_factory=dict)
 
 
 def moments(states: Iterable[PointTables], wanted: Container[str] | None = None) -> tuple[TableMoment, ...]:
@@ -92,6 +96,8 @@ def _moment(kind: MomentKind, former: PointTables, state: PointTables, table: st
 
 def _kind(former: PointTables, state: PointTables, table: str) -> MomentKind | None:
     before, now = former.tables.get(table), state.tables.get(table)
+    if table in former.unseen or table in state.unseen:
+        return None
     if before is None or now is None:
         return MomentKind.NEW if before is None else MomentKind.GONE
     if before[0] != now[0]:

@@ -231,7 +231,7 @@ def _of_table(meant: TypedMeanings, table: NamedTable, seen: Surroundings) -> Sy
     point = points.point_of(dump) or dump
     since = f"{dump.created.astimezone():%Y-%m-%d %H:%M}"
     made = offers(RescueFacts(tables, None, point.name, since, replaced, shown), seen.commands)
-    same = None if live.taken is None else not (tables or replaced)
+    same = None if live.taken is None or history.unseen else not (tables or replaced)
     return Symptom(
         symptom=meant.text,
         table=history,

@@ -50,10 +50,10 @@ def read_audit(
     if len(row.values) != 1:
         return ()
     (key,) = row.key
-    live = {name: one.columns for name, one in tables.live.items()}
+    live = {name: one.columns for name, one in tables.live.items() if name not in tables.unreadable}
     known = audit_tables(live, row.table.table, key, configured)
     now = [one for table in known for one in _live(taken, table, live, row)] if taken else []
-    if not dumps or not (known or taken is None):
+    if not dumps or not (known or taken is None or tables.unreadable):
         return tuple(now)
     return together(now, _saved(site, dumps[-1], row, key, configured))
 

@@ -47,8 +47,8 @@ class RowHistory(msgspec.Struct, frozen=True, kw_only=True):
     """The history of a row: its changes, and what the site's audit tables say about it.
 
     `dumps` counts the dumps, `read` those that had to be read; `since` and `until` are the times of the first and the
-    last state. `is_live` is None if the database did not answer. `note` says how its table was found, if by its name
-    alone, or by a field of a model from which its own inherits.
+    last state. `is_live` is None if the database did not answer, or its table could not be read: `unseen` says why.
+    `note` says how its table was found, if by its name alone, or by a field of a model from which its own inherits.
     """
 
     object: str
@@ -62,6 +62,7 @@ class RowHistory(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[RowEvent, ...]
     entries: tuple[AuditEntry, ...] = ()
     note: str = ""
+    unseen: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def row_history(source: HistorySource, tables: SiteTables, row: NamedRow, field:
         events=row_events(states, column),
         entries=read_audit(source.site, source.points.dumps, source.taken, tables, row, source.audit),
         note=row.table.note,
+        unseen=tables.unreadable.get(row.table.table, ""),
     )
 
 
@@ -169,8 +171,8 @@ def table_content(dump: Artifact, table: str) -> Content | None:
 
 
 def _live_states(source: HistorySource, tables: SiteTables, row: NamedRow) -> list[RowState]:
-    """Return the live state; none without the database, and no row where the table is gone."""
-    if source.taken is None:
+    """Return the live state; none where it cannot be read, and no row where the table is gone."""
+    if source.taken is None or row.table.table in tables.unreadable:
         return []
     live = tables.live.get(row.table.table)
     found = _live_row(source.taken, row, live) if live else None

@@ -9,6 +9,7 @@ import msgspec
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.errors import KorrigoBackupError
 from korrigo_backup.postgres.digest import TOGETHER, known_rule
+from korrigo_backup.postgres.tables import unreadable_tables
 from korrigo_backup.rescue.diagnosis.moments import PointTables, TableMoment, moments, unknown_between
 from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.points import database_proof
@@ -26,7 +27,8 @@ class TableHistory(msgspec.Struct, frozen=True, kw_only=True):
     """The history of a table: the times between which it changed.
 
     `dumps` counts the dumps with a manifest, `without_manifest` the others, which say nothing. Between
-    `without_digest` neighbouring states only the number of rows was compared.
+    `without_digest` neighbouring states only the number of rows was compared. `unseen` is why the live table could not
+    be read, "" if it could.
     """
 
     table: str
@@ -37,6 +39,7 @@ class TableHistory(msgspec.Struct, frozen=True, kw_only=True):
     without_manifest: int = 0
     without_digest: int = 0
     note: str = ""
+    unseen: str = ""
 
 
 def saved_tables(dumps: Sequence[Artifact], wanted: Collection[str] | None = None) -> Iterator[PointTables]:
@@ -55,26 +58,34 @@ def saved_tables(dumps: Sequence[Artifact], wanted: Collection[str] | None = Non
 def live_tables(
     taken: Snapshot, former: PointTables, now: datetime, wanted: Collection[str] | None = None
 ) -> PointTables:
-    """Return the live tables, digested by the rule of a saved state; materialised views as it has them."""
+    """Return the live tables, digested by the rule of a saved state; materialised views as it has them.
+
+    A table that our role may not read is unseen.
+    """
     proofs: list[TableProof] = []
-    tables = [
+    found = [
         one
         for one in taken.tables()
         if (wanted is None or one.name in wanted) and (not one.derived or one.name in former.tables)
     ]
+    closed = unreadable_tables(taken)
+    tables = [one for one in found if one.name not in closed]
     for start in range(0, len(tables), TOGETHER):
         with taken.returning_locks():
             proofs += [taken.prove(table, rule=former.rule) for table in tables[start : start + TOGETHER]]
-    return PointTables(now, LIVE, former.rule, {one.name: (one.rows, one.digest) for one in proofs})
+    unseen = {one.name: closed[one.name] for one in found if one.name in closed}
+    return PointTables(now, LIVE, former.rule, {one.name: (one.rows, one.digest) for one in proofs}, unseen)
 
 
 def table_history(
     dumps: Sequence[Artifact], taken: Snapshot | None, table: str, *, now: datetime, note: str = ""
 ) -> TableHistory:
     """Return when a table changed: between the dumps, and since the newest of them if the database answers."""
-    states = list(saved_tables(dumps, {table}))
+    states, unseen = list(saved_tables(dumps, {table})), ""
     if taken is not None and states:
-        states.append(live_tables(taken, states[-1], now, {table}))
+        live = live_tables(taken, states[-1], now, {table})
+        unseen = live.unseen.get(table, "")
+        states += [] if unseen else [live]
     return TableHistory(
         table=table,
         dumps=sum(1 for one in states if one.source != LIVE),
@@ -84,4 +95,5 @@ def table_history(
         without_manifest=len(dumps) - sum(1 for one in states if one.source != LIVE),
         without_digest=unknown_between(states),
         note=note,
+        unseen=unseen,
     )

@@ -27,6 +27,7 @@ from korrigo_backup.rescue.steps.exchanging import freeing, prepare
 from korrigo_backup.rescue.steps.transaction import (
     changed_meanwhile,
     commit,
+    horizon,
     in_steps,
     inserted_lines,
     recorded_change,
@@ -171,6 +172,7 @@ class PutBack:
             asked=plan.asked,
             created=datetime.now(UTC),
             transaction=transaction,
+            horizon=horizon(self.session),
             tables=tuple(
                 RecordedTable(one.staged.live.schema, one.staged.live.table, one.staged.recorded, one.staged.key)
                 for one in self.tables

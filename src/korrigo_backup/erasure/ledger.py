@@ -69,12 +69,12 @@ class ErasureLedger:
     def held(self) -> Iterator[int]:
         """Yield how many lines are new since `seen`; until the block ends, no other process adds one.
 
-        Before the first entry there is no file: its directory is locked, and made if it is missing.
+        Before the first entry there is no file: its directory is locked. Only an entry makes that, so that nothing is
+        made below a mount point that is not mounted: while it is missing, the nearest directory above it is locked.
         """
         with ExitStack() as stack:
             with suppress(OSError):  # nobody who has no right to this directory writes an entry
-                private_directory(self.path.parent)
-                stack.enter_context(_locked_directory(self.path.parent, fcntl.LOCK_SH))
+                stack.enter_context(_locked_nearest(self.path.parent, fcntl.LOCK_SH))
             while os.path.lexists(self.path):
                 file = stack.enter_context(self._open())
                 fcntl.flock(file.fileno(), fcntl.LOCK_SH)
@@ -155,7 +155,9 @@ class ErasureLedger:
     def _locked(self) -> Iterator[int]:
         """Yield the open ledger while no other process changes it; the lock ends with its process."""
         with explained(f"write the erasure ledger {self.path}"):
-            private_directory(self.path.parent)
+            if not self.path.parent.is_dir():
+                with _locked_nearest(self.path.parent, fcntl.LOCK_EX):
+                    private_directory(self.path.parent)
             with _locked_directory(self.path.parent, fcntl.LOCK_EX):
                 descriptor = self._opened()
                 try:
@@ -218,6 +220,22 @@ def _locked_directory(directory: Path, lock: int) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _locked_nearest(directory: Path, lock: int) -> Iterator[None]:
+    """Lock a directory, or the nearest above it that is there, while the block runs."""
+    with ExitStack() as stack:
+        place = _nearest(directory)
+        stack.enter_context(_locked_directory(place, lock))
+        while (made := _nearest(directory)) != place:  # another process has made it meanwhile
+            place = made
+            stack.enter_context(_locked_directory(place, lock))
+        yield
+
+
+def _nearest(directory: Path) -> Path:
+    return next(one for one in (directory, *directory.parents) if one.is_dir())
 
 
 def _add(descriptor: int, lines: bytes) -> None:

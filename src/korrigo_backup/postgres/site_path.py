@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
 
 _OURS = "pg_catalog, pg_temp"
-_SITES = literal("korrigo_backup.site_path")
+SITES = literal("korrigo_backup.site_path")
 """A setting of our own that keeps the site's path for the session."""
 
 _SET = "pg_catalog.set_config('search_path', coalesce(pg_catalog.current_setting({}, true), ''), {})"
 
-TO_SITE_PATH = f"{_SET.format(_SITES, 'true')} IS NOT NULL"
+TO_SITE_PATH = f"{_SET.format(SITES, 'true')} IS NOT NULL"
 """Always true; from its evaluation on, the site's path holds, to the end of the transaction or until `FROM_SITE_PATH`.
 
 All names of the statement were found before, when it was parsed."""
@@ -88,11 +88,24 @@ def use_role_path(session: Session, database: str = "") -> None:
     use_own_path(session)
 
 
+def explicit_type(kind: str) -> str:
+    """Return the name of a type, as the server writes it with our path, for a statement with the site's path."""
+    first = kind.partition("(")[0].partition("[")[0].partition(" ")[0]
+    return kind if "." in kind or first in _GRAMMAR else f"pg_catalog.{kind}"
+
+
+_GRAMMAR = frozenset(
+    {"bigint", "bit", "boolean", "character", "double", "integer", "interval", "numeric", "real", "smallint", "time"}
+    | {"timestamp"}
+)
+"""Types with names of the grammar, which stand for PostgreSQL's own with any path."""
+
+
 @contextmanager
 def site_path(session: Session) -> Iterator[None]:
     """Give the session the site's path for the block, whose statements name no operator and no function of ours."""
     former = session.precede(lambda _: "")
-    session.run(f"SELECT {_SET.format(_SITES, 'false')}")
+    session.run(f"SELECT {_SET.format(SITES, 'false')}")
     yield
     session.run(f"SET search_path = {_OURS}")
     session.precede(former)

@@ -64,9 +64,9 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a record. `transaction` is "" until the rows are inserted.
 
     `directories` are those that the files needed, the outer directories first. `verb` is the command that wrote the
-    record. `replaced` has the inode of the former file of each that was overwritten. `system` is the identifier of the
-    database cluster, "" if the role may not read it. `erased` are the numbers of rows that `forget` has taken out, by
-    table.
+    record. `replaced` has the inode of the former file of each that was overwritten. `system` is the identifier of
+    the database cluster, "" if the role may not read it. Each transaction before `horizon` had ended. `erased` are
+    the numbers of rows that `forget` has taken out, by table.
     """
 
     verb: str = "undelete"
@@ -77,6 +77,7 @@ class UndeleteHead(msgspec.Struct, frozen=True, kw_only=True):
     artifact: str
     asked: tuple[str, ...]
     transaction: str = ""
+    horizon: str = ""
     media: str = ""
     files: tuple[PutFile, ...] = ()
     created: datetime

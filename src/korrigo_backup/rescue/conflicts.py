@@ -153,7 +153,8 @@ class Conflicts:
             kind = _KINDS.get(one.code, ConflictKind.OTHER)
             if one.row and kind is ConflictKind.NOT_NULL and one.table not in lacking:
                 lacking[one.table] = without_value(self.rows.session, self.rows.tables[one.table])
-            if one.column in lacking.get(one.table, ()):
+            without = lacking.get(one.table, ())
+            if one.column in without or (without and not one.column):  # a domain names no column
                 needing[one.table] = None
                 continue
             named = self._columns(one)

@@ -97,6 +97,17 @@ def upward(tables: set[str], relations: tuple[RowRelation, ...]) -> set[str]:
     return upward(found | links, relations) if links else found
 
 
+def children_first(names: Mapping[int, str], relations: tuple[RowRelation, ...]) -> list[list[int]]:
+    """Return numbers of tables, each with its name, in groups: rows refer to those of later groups or of their own."""
+    left, groups = dict(names), list[list[int]]()
+    while left:
+        needed = {one.to for one in relations if one.table in left.values() and one.table != one.to}
+        free = [number for number, name in left.items() if name not in needed] or list(left)
+        groups.append(free)
+        left = {number: name for number, name in left.items() if number not in free}
+    return groups
+
+
 def with_models(
     session: Session,
     tables: Mapping[str, TableLayout],

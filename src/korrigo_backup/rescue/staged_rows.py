@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.errors import ProofFailed
 from korrigo_backup.postgres.server_error import NotPermitted
 from korrigo_backup.postgres.session_settings import options
-from korrigo_backup.postgres.site_path import site_path, use_own_path
+from korrigo_backup.postgres.site_path import explicit_type, site_path, use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.saved_types import narrowed
 from korrigo_backup.system.timings import phase
@@ -242,9 +242,11 @@ class StagedRows:
         )
         with site_path(self.session):  # the checks of domains
             self.session.feed(_copy(table, text))
-        if types:
-            values = (f"{identifier(n)} = CAST({table.saved_text(n)} AS {live.types[n]})" for n in types)
-            self.session.run(f"UPDATE {table.then} SET {', '.join(values)}")
+            if types:
+                values = (
+                    f"{identifier(n)} = CAST({table.saved_text(n)} AS {explicit_type(live.types[n])})" for n in types
+                )
+                self.session.run(f"UPDATE {table.then} SET {', '.join(values)}")
         self.session.run(f"ANALYZE {table.then}")
         self.tables[live.name] = table
         return table

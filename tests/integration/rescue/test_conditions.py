@@ -15,6 +15,7 @@ NO_CONDITIONS = {
     "id = 1; DROP TABLE a": "the condition is not understood",
     "pg_read_file('/no/such/file') <> ''": "the condition is not understood",
     "set_config('datestyle', 'SQL, DMY', false) <> ''": "the condition changes a setting",
+    "set_config('korrigo_backup.site_path', 'x', false) <> ''": "the condition changes a setting",
     "nextval('s') > 0": "the condition is not understood",
     "nobody = 1": "the condition is not understood",
 }

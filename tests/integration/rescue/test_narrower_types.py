@@ -59,6 +59,24 @@ def test_a_time_that_loses_its_zone_is_named(school):
     assert "timestamp with time zone" in found
 
 
+def test_the_check_of_a_domain_finds_its_names(make_site):
+    site = make_site(
+        schema="CREATE TABLE allowed (word varchar); INSERT INTO allowed VALUES ('abc'), ('d');"
+        "CREATE FUNCTION is_ok(t varchar) RETURNS bool LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN EXISTS (SELECT FROM allowed WHERE word = t); END $$;"
+        "CREATE TABLE exam (id int PRIMARY KEY, word text, day date); INSERT INTO exam VALUES (1, 'abc'), (2, 'd');"
+    )
+    site.backup()
+    site.sql(
+        "DELETE FROM exam WHERE id = 1; CREATE DOMAIN word AS varchar(5) CHECK (is_ok(VALUE));"
+        " ALTER TABLE exam ALTER word TYPE word, ALTER day TYPE timestamp, ADD more word NOT NULL DEFAULT 'd';"
+        " ALTER TABLE exam ALTER more DROP DEFAULT, ADD CHECK (word <> 'abc')"
+    )
+    new = ("--new-value", "exam.more=abc", "--new-value", "exam.word=d")
+    site.korrigo("undelete", "exam:1", *new, "--yes")
+    assert site.sql("SELECT word, more FROM exam WHERE id = 1") == [("d", "abc")]
+
+
 def test_an_inherited_column_is_compared_too(school):
     school.sql("DELETE FROM ONLY child WHERE id = 1; ALTER TABLE child ALTER weight TYPE numeric(6,1)")
     (found,) = findings(school.json("undelete", "child:1", "--yes", code=4))

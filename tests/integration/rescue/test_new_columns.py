@@ -50,6 +50,17 @@ def test_each_new_column_is_named_with_its_choice_and_its_value_is_in_all_rows(s
     assert school.rows() == before
 
 
+def test_a_domain_that_takes_no_null_is_named_too(school):
+    school.sql("CREATE DOMAIN base AS int NOT NULL; CREATE DOMAIN hours AS base; CREATE DOMAIN given AS int NOT NULL"
+               " DEFAULT 3; ALTER TABLE lesson ADD spare given")  # fmt: skip
+    school.sql("ALTER TABLE lesson ADD hours hours DEFAULT 1; ALTER TABLE lesson ALTER hours DROP DEFAULT")
+    school.sql(DELETE)
+    error = school.json("undelete", "course:2", "--yes", code=4)["error"]
+    assert "--new-value public.lesson.hours=VALUE" in error["hint"]
+    school.korrigo("undelete", "course:2", "--new-value", "lesson.hours=6", "--yes")
+    assert school.sql("SELECT hours, spare FROM lesson WHERE course_id = 2") == [(6, 3)] * 3
+
+
 def test_rows_without_a_value_are_left_out_together(school):
     school.sql(MIGRATION + DELETE)
     refused = school.json("undelete", "course:2", "--on-conflict", "skip", "--yes", code=4)

@@ -51,6 +51,32 @@ def saved(make_site, schema):
     return site, str(dump)
 
 
+@pytest.mark.promise("P2")
+def test_a_row_of_a_longer_transaction_that_refers_to_the_row_keeps_it(make_site):
+    site, dump = saved(
+        make_site,
+        """CREATE TABLE usr (id int PRIMARY KEY); INSERT INTO usr VALUES (1);
+        CREATE TABLE note (id int PRIMARY KEY, usr int); INSERT INTO note VALUES (1, 1);""",
+    )
+    site.sql("DELETE FROM usr")
+    relations = (declared("note", "usr", "usr", "DO_NOTHING"),)
+
+    def undone():
+        wired = site.wired()
+        at = replace(wired.site(), django=Described(*relations))
+        undo_undelete(at, wired.catalog, confirm=lambda _: True)
+
+    brought(site, "usr:1", source=dump, relations=relations)
+    undone()  # the note of before leads nowhere again
+    with site.connect() as connection, connection.transaction():
+        connection.execute("SELECT pg_current_xact_id()")
+        brought(site, "usr:1", source=dump, relations=relations)
+        connection.execute("INSERT INTO note VALUES (2, 1)")
+    with pytest.raises(Refused, match=r"rows of public\.note refer to rows of the undelete now: 1"):
+        undone()
+    assert site.sql("SELECT id FROM usr") == [(1,)]
+
+
 def test_rows_whose_reference_a_deletion_empties_were_deleted_on_their_own_and_stay_away(make_site):
     site, dump = saved(
         make_site,
@@ -115,6 +141,27 @@ def test_a_reference_without_a_constraint_that_is_older_than_the_undelete_does_n
     undo_undelete(at, wired.catalog, confirm=lambda _: True)
     assert site.sql("SELECT * FROM u") == []
     assert site.sql("SELECT * FROM part") == [(1, 1)]
+
+
+@pytest.mark.promise("P2")
+def test_a_trigger_that_deletes_the_children_lets_a_rollback_pass_or_refuses_it_in_words(make_site):
+    site, dump = saved(
+        make_site,
+        """CREATE TABLE u (id int PRIMARY KEY, up int REFERENCES u);
+        CREATE TABLE part (id int PRIMARY KEY, u int REFERENCES u);
+        CREATE FUNCTION cascade() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM part WHERE u = OLD.id;
+        DELETE FROM u WHERE up = OLD.id; RETURN OLD; END $$;
+        CREATE TRIGGER cascade BEFORE DELETE ON u FOR EACH ROW EXECUTE FUNCTION cascade();
+        INSERT INTO u VALUES (1), (2); INSERT INTO u VALUES (3, 2); INSERT INTO part VALUES (1, 1), (2, 1);""",
+    )
+    site.sql("DELETE FROM u WHERE id = 1; DELETE FROM u WHERE id = 3; DELETE FROM u WHERE id = 2")
+    site.korrigo("undelete", "u:1", "--from", dump, "--yes")
+    site.korrigo("rollback", "--yes")
+    assert site.sql("SELECT (SELECT count(*) FROM u), (SELECT count(*) FROM part)") == [(0, 0)]
+    site.korrigo("undelete", "u:2", "--from", dump, "--yes")
+    ran = site.korrigo("rollback", "--yes", code=4)
+    assert "a trigger of the site changes rows of the undelete while others of them are taken back" in ran.err
+    assert site.sql("SELECT id FROM u ORDER BY 1") == [(2,), (3,)]
 
 
 def test_a_many_to_many_row_brings_no_other_object_back(make_site):

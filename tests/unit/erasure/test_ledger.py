@@ -224,3 +224,21 @@ def test_files_are_known_by_their_path_and_those_of_rows_apart():
     assert not erased.holds_file("b/2")
     assert erased.holds_file_of_row("b/2")
     assert not erased.holds_file_of_row("a/\udce9")
+
+
+def _add_when_told(ledger, told):
+    told.wait()
+    ledger.append([entry(1)])
+
+
+def test_only_an_entry_makes_the_directory_and_it_waits_for_the_end_of_a_change(ledger):
+    context = multiprocessing.get_context("fork")
+    told = context.Event()
+    child = context.Process(target=_add_when_told, args=(ledger, told))
+    child.start()  # before the lock, which a fork would hold, too
+    with ledger.held() as new:
+        told.set()
+        child.join(0.5)
+        assert (new, ledger.path.parent.exists()) == (0, False)
+    child.join(60)
+    assert len(ledger.read()) == 1

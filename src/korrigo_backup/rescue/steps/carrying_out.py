@@ -19,6 +19,7 @@ from korrigo_backup.rescue.steps.relinking import relinking
 from korrigo_backup.rescue.steps.transaction import (
     changed_meanwhile,
     commit,
+    horizon,
     inserted_lines,
     recorded_change,
     transaction_number,
@@ -61,7 +62,12 @@ class CarryingOut:
             transaction = transaction_number(self._work.session)
             self._made.find(tables)
             made = self._made.lines(len(head.tables))
-            head = msgspec.structs.replace(head, transaction=transaction, tables=(*head.tables, *self._made.recorded))
+            head = msgspec.structs.replace(
+                head,
+                transaction=transaction,
+                horizon=horizon(self._work.session),
+                tables=(*head.tables, *self._made.recorded),
+            )
             numbered = dict(enumerate(tables))
             queries = [inserted_lines(numbered), *overwritten_lines(numbered)]
             lines = chain.from_iterable(map(self._work.session.stream, queries))

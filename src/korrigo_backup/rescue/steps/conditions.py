@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import NotPermitted, StatementFailed
-from korrigo_backup.postgres.site_path import TO_SITE_PATH
+from korrigo_backup.postgres.site_path import SITES, TO_SITE_PATH
 from korrigo_backup.postgres.sql import literal
 
 if TYPE_CHECKING:
     from korrigo_backup.postgres.client import Session
 
-_SETTINGS = """
+_SETTINGS = f"""
 SELECT to_json(coalesce(string_agg(name || '=' || setting, ',' ORDER BY name), '') || ' ' || current_user
-    || ' ' || session_user)
+    || ' ' || session_user || ' ' || coalesce(current_setting({SITES}, true), ''))
 FROM pg_catalog.pg_settings WHERE source = 'session' AND name !~ '^transaction_'
 """
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.postgres.site_path import explicit_type, site_path
 from korrigo_backup.postgres.sql import identifier, literal
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ def fill_column(rows: StagedRows, new: TypedValue) -> bool:
         return False
     column, kind = identifier(new.column), table.live.types[new.column]
     try:
-        rows.session.run(f"ALTER TABLE {table.gone} ADD {column} {kind} DEFAULT {literal(new.value)}")
+        with site_path(rows.session):  # the checks of domains
+            rows.session.run(
+                f"ALTER TABLE {table.gone} ADD {column} {explicit_type(kind)} DEFAULT {literal(new.value)}"
+            )
     except StatementFailed as problem:
         raise unfit_value(new, problem) from None
     rows.tables[new.table] = replace(table, given=(*table.given, new.column))
@@ -71,6 +75,14 @@ def options(columns: Iterable[tuple[str, str]]) -> str:
 
 
 _REQUIRED = """
-SELECT coalesce(json_agg(attname ORDER BY attnum), '[]') FROM pg_attribute WHERE attrelid = {table}::regclass
-AND attnum > 0 AND NOT attisdropped AND attnotnull AND NOT atthasdef AND attidentity = ''
+WITH RECURSIVE domain AS (
+  SELECT a.attnum, t.typtype, t.typbasetype, t.typnotnull, t.typdefault FROM pg_attribute a JOIN pg_type t
+  ON t.oid = a.atttypid WHERE a.attrelid = {table}::regclass
+  UNION ALL SELECT d.attnum, t.typtype, t.typbasetype, t.typnotnull, d.typdefault FROM domain d JOIN pg_type t
+  ON d.typtype = 'd' AND t.oid = d.typbasetype)
+SELECT coalesce(json_agg(attname ORDER BY attnum), '[]') FROM pg_attribute a WHERE attrelid = {table}::regclass
+AND attnum > 0 AND NOT attisdropped AND NOT atthasdef AND attidentity = ''
+AND (attnotnull OR EXISTS (SELECT FROM domain d WHERE d.attnum = a.attnum AND d.typtype = 'd' AND d.typnotnull))
+AND NOT EXISTS (SELECT FROM domain d WHERE d.attnum = a.attnum AND d.typtype = 'd' AND d.typdefault IS NOT NULL)
 """
+"""A domain, or one below it, may take no NULL; only the default of the outermost counts."""

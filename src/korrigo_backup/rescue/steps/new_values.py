@@ -13,6 +13,7 @@ from msgspec.structs import replace as replaced
 
 from korrigo_backup.errors import UsageError
 from korrigo_backup.postgres.server_error import StatementFailed
+from korrigo_backup.postgres.site_path import site_path
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.staged_rows import ROW
 from korrigo_backup.rescue.steps.new_columns import fill_column, options, unfit_value
@@ -92,11 +93,13 @@ class NewValues:
             f"SELECT json_build_array({column}::text) FROM {table.gone} WHERE {ROW} = {row}", tuple[str | None]
         )
         try:
-            self.rows.session.run(
-                f"UPDATE {table.gone} SET {column} = {literal(new.value)} WHERE {ROW} = {row}; ANALYZE {table.gone}"
-            )
+            with site_path(self.rows.session):  # the checks of domains
+                self.rows.session.run(
+                    f"UPDATE {table.gone} SET {column} = {literal(new.value)} WHERE {ROW} OPERATOR(pg_catalog.=) {row}"
+                )
         except StatementFailed as problem:
             raise unfit_value(new, problem) from None
+        self.rows.session.run(f"ANALYZE {table.gone}")
         key = self.key_of(new.table, row)
         self.given.append(NewValue(new.table, key, new.column, former[0], new.value, refused.kind))
 

@@ -9,13 +9,15 @@ from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.errors import Refused
+from korrigo_backup.postgres.server_error import StatementFailed
 from korrigo_backup.postgres.site_path import CHECK_CONSTRAINTS, FROM_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.undelete import row_lines
 from korrigo_backup.rescue.closure import refers_to
-from korrigo_backup.rescue.relations import described_relations, downward
-from korrigo_backup.rescue.steps.transaction import content_hash, in_steps
+from korrigo_backup.rescue.relations import children_first, described_relations, downward
+from korrigo_backup.rescue.steps.recorded_queries import COUNTS, NTH, keyless, nth, row_hash, texts
+from korrigo_backup.rescue.steps.transaction import in_steps
 from korrigo_backup.rescue.values.undo_values import UndoValues
 from korrigo_backup.site.erasures import entries_about, ledger_keys
 from korrigo_backup.system.files import explained
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from korrigo_backup.postgres.client import Session
     from korrigo_backup.postgres.tables import TableLayout
-    from korrigo_backup.recovery.undelete import RecordedTable, UndeleteHead
+    from korrigo_backup.recovery.undelete import UndeleteHead
     from korrigo_backup.rescue.relations import RowRelation
     from korrigo_backup.site.site import Site
 
@@ -94,7 +96,7 @@ class RecordedRows:
         )
 
     def _counts(self) -> list[tuple[int, int]]:
-        return self._session.ask(_COUNTS, list[tuple[int, int]])
+        return self._session.ask(COUNTS, list[tuple[int, int]])
 
     def _leave_erased_out(self) -> dict[str, int]:
         """Drop what is recorded of rows that were erased on request since; return their numbers by table."""
@@ -147,17 +149,17 @@ class RecordedRows:
     def _find(self, number: int, count: int) -> None:
         """Note the live rows that are still as they were inserted; Refused if a row is not."""
         table, live = self._head.tables[number], self._layout(number)
-        key, content = _texts(table.key, "l"), _hash(table.columns, "l")
+        key, content = texts(table.key, "l"), row_hash(table.columns, "l")
         self._session.run(
-            f"CREATE TEMP TABLE korrigo_backup_undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM ({_NTH}) u"
-            f" JOIN (SELECT l.ctid AS korrigo_backup_place, {_nth(table)} AS korrigo_backup_nth, l.*"
+            f"CREATE TEMP TABLE korrigo_backup_undo_{number} AS SELECT u.key AS korrigo_backup_key, l.* FROM ({NTH}) u"
+            f" JOIN (SELECT l.ctid AS korrigo_backup_place, {nth(table)} AS korrigo_backup_nth, l.*"
             f" FROM ONLY {live.sql} l) l ON {key} = u.key AND {content} = u.hash AND l.korrigo_backup_nth = u.nth"
             f" WHERE u.number = {number}; ANALYZE pg_temp.korrigo_backup_undo_{number}"
         )
         if self._session.ask(f"SELECT to_json(count(*)) FROM pg_temp.korrigo_backup_undo_{number}", int) == count:
             return
         found = f"SELECT count(*) FROM pg_temp.korrigo_backup_undo_{number} f WHERE f.korrigo_backup_key = u.key"
-        fewer = f"SELECT u.key FROM ({_NTH}) u WHERE u.number = {number} GROUP BY u.key HAVING count(*) > ({found})"
+        fewer = f"SELECT u.key FROM ({NTH}) u WHERE u.number = {number} GROUP BY u.key HAVING count(*) > ({found})"
         query = f"SELECT coalesce(json_agg(key), '[]') FROM ({fewer}) x"
         lost = self._session.ask(query, list[tuple[str | None, ...]])
         keys = [",".join(value or "" for value in key) for key in lost]
@@ -188,25 +190,42 @@ class RecordedRows:
         expected += sum(self._values.changed().values()) + sum(self._values.removed().values())
         for statement in self._values.exchanges():
             self._session.run(f"{statement}; {FROM_SITE_PATH}")
-        steps = [self._deletion(number) for number in numbers], self._values.updates(), self._values.inserts()
-        if any(steps) and sum(self._session.ask(f"{in_steps(*steps)}; {FROM_SITE_PATH}", tuple[int, ...])) != expected:
+        groups = children_first({number: self._name(number) for number in numbers}, self._relations)
+        deletions = [[self._deletion(number) for number in group] for group in groups]
+        if self._changed([*deletions, self._values.updates(), self._values.inserts()]) != expected:
             raise Refused("the live rows have changed since the plan", hint="run it again: it makes a new plan")
         self._session.run(CHECK_CONSTRAINTS)
         self._values.require_as_before(self._head.verb)
         return self._session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
 
+    def _changed(self, steps: list[list[tuple[str, str]]]) -> int:
+        """Carry the changes out, and return the number of rows; Refused if a trigger is in their way."""
+        if not any(steps):
+            return 0
+        try:
+            return sum(self._session.ask(f"{in_steps(*steps)}; {FROM_SITE_PATH}", tuple[int, ...]))
+        except StatementFailed as problem:
+            if problem.server.sqlstate != _ALREADY_CHANGED:
+                raise
+            raise Refused(
+                f"a trigger of the site changes rows of the {self._head.verb} while others of them are taken back",
+                hint=self._way_on,
+                detail=problem.message,
+                id_="undelete.trigger",
+            ) from None
+
     def _deletion(self, number: int) -> tuple[str, str]:
         """Return the statement that deletes the inserted rows of a table, with a name."""
         table, columns = self._head.tables[number], self._head.tables[number].columns
-        place = " AND l.ctid = u.korrigo_backup_place" if _keyless(table) else ""  # one of several equal rows
+        place = " AND l.ctid = u.korrigo_backup_place" if keyless(table) else ""  # one of several equal rows
         return f"d{number}", (
             f"DELETE FROM ONLY {self._layout(number).sql} l USING pg_temp.korrigo_backup_undo_{number} u"
-            f" WHERE {self._same(number, 'l', 'u')} AND {_hash(columns, 'l')} = {_hash(columns, 'u')}{place}"
+            f" WHERE {self._same(number, 'l', 'u')} AND {row_hash(columns, 'l')} = {row_hash(columns, 'u')}{place}"
         )
 
     def _same(self, number: int, one: str, other: str) -> str:
         table = self._head.tables[number]
-        return f"{_texts(table.key, one)} = {_texts(table.key, other)}"
+        return f"{texts(table.key, one)} = {texts(table.key, other)}"
 
     def _empty_links(self) -> None:
         """Empty the references that the undelete has set, where they are still so."""
@@ -221,8 +240,8 @@ class RecordedRows:
             link = f"ARRAY[{', '.join(map(literal, columns))}]"
             emptying = (
                 f"UPDATE ONLY {live.sql} l SET {empty} FROM pg_temp.korrigo_backup_undo_rows u"
-                f" WHERE u.number = {number} AND u.link = {link} AND {_texts(table.key, 'l')} = u.key"
-                f" AND {_hash(columns, 'l')} = u.hash"
+                f" WHERE u.number = {number} AND u.link = {link} AND {texts(table.key, 'l')} = u.key"
+                f" AND {row_hash(columns, 'l')} = u.hash"
             )
             self._session.run(f"{in_steps([('emptied', emptying)])}; {FROM_SITE_PATH}")
 
@@ -255,44 +274,14 @@ class RecordedRows:
                 )
 
     def _newer(self, alias: str) -> str:
-        """Return the condition, with AND, that a row was written since the operation.
+        """Return the condition, with AND, that a row may have been written since the operation.
 
         A reference that the database does not hold may be older than it, and then led nowhere: it may do so again.
         """
-        if not self._head.transaction.isdigit():
+        if not self._head.horizon.isdigit():
             return ""
-        return f" AND age({alias}.xmin) <= age('{int(self._head.transaction) % _XIDS}'::xid)"
+        return f" AND age({alias}.xmin) <= age({literal(self._head.horizon)}::xid)"
 
 
-_XIDS = 1 << 32
-"""The numbers of transactions that a row can hold."""
-
-_COUNTS = (
-    "SELECT coalesce(json_agg(json_build_array(number, count) ORDER BY number), '[]') FROM"
-    " (SELECT number, count(*) FROM pg_temp.korrigo_backup_undo_rows WHERE link = '{}' AND hash IS"
-    " NOT NULL GROUP BY number) c"
-)
-
-
-_NTH = (
-    "SELECT r.number, r.key, r.hash, row_number() OVER (PARTITION BY r.number, r.key, r.hash) AS nth"
-    " FROM pg_temp.korrigo_backup_undo_rows r WHERE r.link = '{}' AND r.hash IS NOT NULL"
-)
-"""The recorded rows, equal ones numbered."""
-
-
-def _keyless(table: RecordedTable) -> bool:
-    """Return whether all columns are the key, so that rows may be equal."""
-    return set(table.columns) <= set(table.key)
-
-
-def _nth(table: RecordedTable) -> str:
-    return f"row_number() OVER (PARTITION BY {_texts(table.key, 'l')})" if _keyless(table) else "1"
-
-
-def _texts(names: tuple[str, ...], alias: str) -> str:
-    return f"ARRAY[{', '.join(f'{alias}.{identifier(name)}::text' for name in names)}]::text[]"
-
-
-def _hash(names: tuple[str, ...], alias: str) -> str:
-    return content_hash(f"ROW({', '.join(f'{alias}.{identifier(name)}' for name in names)})::text")
+_ALREADY_CHANGED = "27000"
+"""The SQLSTATE of a row that a trigger has changed or deleted while the statement was to do so."""

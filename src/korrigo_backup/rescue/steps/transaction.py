@@ -74,6 +74,22 @@ def transaction_number(session: Session) -> str:
     return session.ask("SELECT to_json(pg_current_xact_id()::text)", str)
 
 
+def horizon(session: Session) -> str:
+    """Return the number of the oldest transaction in this database that has not ended: all before it have."""
+    session.run("SELECT pg_stat_clear_snapshot()")
+    return session.ask(_HORIZON, str)
+
+
+# A transaction with an older number than ours may end after it. One inside of another is newer than the other.
+_HORIZON = """
+SELECT to_json(x.number::text) FROM (
+  SELECT pg_snapshot_xmax(pg_current_snapshot())::xid AS number
+  UNION ALL SELECT backend_xid FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL
+  UNION ALL SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()
+) x ORDER BY age(x.number) DESC LIMIT 1
+"""
+
+
 def commit(site: Site, session: Session, transaction: str) -> None:
     """Commit; an error or a signal meanwhile is none if the server says that it has committed.
 

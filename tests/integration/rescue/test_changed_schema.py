@@ -52,3 +52,24 @@ def test_a_key_that_is_too_large_and_a_lost_column_are_told_in_french(school):
     assert "un nombre est trop grand pour son type" in refused
     assert "out of range" not in refused
     assert "note : 1 valeur" in school.korrigo("undelete", "felt:4", "--dry-run", env=french).out
+
+
+def test_the_offers_of_a_table_whose_columns_were_changed_say_so(school):
+    school.sql("CREATE TABLE same (id int PRIMARY KEY, word text); INSERT INTO same VALUES (1, 'a'), (2, 'b')")
+    school.backup()
+    school.sql("ALTER TYPE mood RENAME VALUE 'ok' TO 'fine'; ALTER TABLE felt ALTER points TYPE numeric(6,1)")
+    school.sql("DELETE FROM felt WHERE id = 4; DELETE FROM same WHERE id = 1")
+    for found in (school.json("rescue", "--only-data"), school.json("rescue", "felt")["symptoms"][0]):
+        notes = {one["command"].split()[1]: one["note"] for one in found["offers"] if one["table"] == "public.felt"}
+        assert notes.keys() == {"undelete", "revert", "restore"}
+        assert all("changed, or are gone: how, points. Values that do not fit" in note for note in notes.values())
+        assert {one["note"] for one in found["offers"] if one["table"] != "public.felt"} == {""}
+    assert "⚠️ since the backup these columns were changed" in school.korrigo("rescue", "--only-data").out
+
+
+def test_no_revert_of_a_table_that_lost_a_column_is_offered(school):
+    school.sql("ALTER TABLE felt RENAME note TO word; UPDATE felt SET points = 0; DELETE FROM felt WHERE id = 4")
+    offers = school.json("rescue", "--only-data")["offers"]
+    assert [one["command"].split()[1] for one in offers] == ["undelete", "restore", "restore"]
+    assert [bool(one["note"]) for one in offers] == [True, True, False]
+    assert "are gone: note." in offers[0]["note"]

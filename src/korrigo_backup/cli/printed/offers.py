@@ -63,4 +63,6 @@ def say_offers(made: Sequence[Offer]) -> None:
         say(f"{number}. brings back {one.brings}")
         say(f"   loses       {one.loses}")
         say(f"   downtime    {one.downtime}")
+        if one.note:
+            say(f"   ⚠️ {one.note}")
         say_data(f"   {one.command}")

@@ -131,7 +131,16 @@ def _facts(points: Points, found: Diagnosis) -> RescueFacts:
     dump = next((one for one in points.dumps if one.name == reference), of_the_site(points.dumps)[-1])
     point: Artifact = points.point_of(dump) or dump
     since = minute(dump.created)
-    return RescueFacts(found.tables, found.files, point.name, since, found.replaced, found.steps, found.references)
+    return RescueFacts(
+        found.tables,
+        found.files,
+        point.name,
+        since,
+        found.replaced,
+        found.steps,
+        found.references,
+        found.altered,
+    )
 
 
 def _losses(found: Diagnosis) -> bool:

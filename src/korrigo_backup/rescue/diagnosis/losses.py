@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from korrigo_backup.errors import KorrigoBackupError
+from korrigo_backup.rescue.diagnosis.altered import altered_columns
 from korrigo_backup.rescue.diagnosis.deletions import holding, only_replaced
 from korrigo_backup.rescue.diagnosis.live_files import file_moments, file_state
 from korrigo_backup.rescue.diagnosis.live_site import rows_since
@@ -49,7 +50,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     in which many rows of a table changed or vanished, newest first; `often` tables have many of them, and `ordinary`
     tables changed by few rows at a time. `unseen` names parts that could not be looked at, each with the reason.
     `references` are the foreign keys of the live database, and the relations that the site's models declare besides
-    between tables that have lost rows: a table, and the table that its rows refer to.
+    between tables that have lost rows: a table, and the table that its rows refer to. `altered` are columns of tables
+    with differing rows that are defined otherwise than in the dumps compared, or are gone.
     """
 
     dumps: int
@@ -65,6 +67,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     file_moments: tuple[TableMoment, ...] = ()
     unseen: tuple[str, ...] = ()
     references: tuple[tuple[str, str], ...] = ()
+    altered: dict[str, tuple[str, ...]] = {}
 
 
 def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -> Diagnosis:
@@ -86,6 +89,7 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
     lost = {one.table for one in tables if one.change is None or one.change.removed}
     closed = present.unseen if present else {}
     unseen += [f"the live table {table}: {why}" for table, why in sorted(closed.items())]
+    replaced = only_replaced(_replaced(points, live, present), states_of(tables, found.steps)) if present else ()
     files, changes_of_files = None, tuple[TableMoment, ...]()
     try:
         changes_of_files = file_moments(points)
@@ -104,12 +108,26 @@ def diagnose_losses(points: Points, live: LiveSite, *, contents: bool = False) -
         steps=tuple(found.steps),
         often=tuple(sorted(found.often)),
         ordinary=tuple(sorted(found.ordinary)),
-        replaced=only_replaced(_replaced(points, live, present), states_of(tables, found.steps)) if present else (),
+        replaced=replaced,
         files=files,
         file_moments=tuple(one for one in changes_of_files if one.is_loss),
         unseen=tuple(unseen),
         references=_references(live, lost),
+        altered=_altered(points, live, (*tables, *replaced), found.steps),
     )
+
+
+def _altered(
+    points: Points, live: LiveSite, states: Sequence[TableState], steps: Sequence[TableStep]
+) -> dict[str, tuple[str, ...]]:
+    """Return the columns that are defined otherwise than in the dumps with which the tables were compared."""
+    compared = {(one.table, one.reference) for one in states_of(states, steps) if one.change is not None}
+    compared |= {(one.moment.table, one.moment.former) for one in steps if one.is_open}
+    names = {dump for _, dump in compared}
+    if live.taken is None or not compared:
+        return {}
+    dumps = [one for one in points.dumps if one.name in names]
+    return altered_columns(dumps, live.taken, {table for table, _ in compared})
 
 
 def _references(live: LiveSite, lost: Collection[str]) -> tuple[tuple[str, str], ...]:
@@ -133,6 +151,7 @@ class TableDiagnosis(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[TableStep, ...] = ()
     unread: tuple[TableMoment, ...] = ()
     problems: tuple[str, ...] = ()
+    altered: dict[str, tuple[str, ...]] = {}
 
 
 def diagnose_table(points: Points, live: LiveSite, table: str) -> TableDiagnosis:
@@ -145,9 +164,11 @@ def diagnose_table(points: Points, live: LiveSite, table: str) -> TableDiagnosis
     if seen.present is None:
         return TableDiagnosis(steps=steps, unread=unread, problems=problems)
     tables = _table_states(points, live, seen.present, changes)
+    replaced = only_replaced(_replaced(points, live, seen.present, {table}), states_of(tables, steps))
     return TableDiagnosis(
         tables=tables,
-        replaced=only_replaced(_replaced(points, live, seen.present, {table}), states_of(tables, steps)),
+        replaced=replaced,
+        altered=_altered(points, live, (*tables, *replaced), steps),
         steps=steps,
         unread=unread,
         problems=problems,

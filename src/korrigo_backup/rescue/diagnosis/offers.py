@@ -5,7 +5,7 @@ An offer is made only if its command is in this version.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from korrigo_backup.rescue.history.row_changes import LIVE
 from korrigo_backup.rescue.objects import written_object
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from datetime import datetime
 
     from korrigo_backup.compare.differences import Counted
@@ -33,12 +33,17 @@ _NAMED = 3
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """A way back: the data that it brings back, the data that it loses, the site's downtime, the command."""
+    """A way back: the data that it brings back, the data that it loses, the site's downtime, the command.
+
+    `table` is the one whose rows or values it brings back, `note` a reason for which it may be refused.
+    """
 
     brings: str
     loses: str
     downtime: str
     command: str
+    table: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class RescueFacts:
     steps: Sequence[TableStep] = ()
     references: Sequence[tuple[str, str]] = ()
     """The foreign keys: a table, and the table that its rows refer to."""
+    altered: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Columns that are defined otherwise than in the dumps, by table."""
 
 
 def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
@@ -87,8 +94,19 @@ def offers(facts: RescueFacts, commands: Container[str]) -> tuple[Offer, ...]:
         )
     unique: dict[str, Offer] = {}
     for offer in found:
-        unique.setdefault(offer.command, offer)
+        unique.setdefault(offer.command, _noted(offer, facts.altered.get(offer.table, ())))
     return tuple(unique.values())
+
+
+def _noted(offer: Offer, columns: Sequence[str]) -> Offer:
+    """Return an offer with the columns that may not take the values of the backup."""
+    if not columns:
+        return offer
+    words = (
+        f"since the backup these columns were changed, or are gone: {', '.join(columns)}. Values that do not fit them"
+        " are refused; take that change back first, or restore the point"
+    )
+    return msgspec.structs.replace(offer, note=words)
 
 
 def _tops(
@@ -137,6 +155,7 @@ def _of_rows(
             loses=NONE,
             downtime=SERVES,
             command=f"korrigo-backup undelete {what} --from {quote(state.reference)}",
+            table=state.table,
         )
     ]
 
@@ -153,6 +172,7 @@ def _of_values(state: TableState, commands: Container[str]) -> list[Offer]:
             loses="the values that these rows have now; those changed again since are left and named",
             downtime=SERVES,
             command=f"korrigo-backup revert --table {quote(state.table)} --from {quote(state.reference)}",
+            table=state.table,
         )
     ]
 
@@ -181,6 +201,7 @@ def _of_changed_values(step: TableStep, commands: Container[str]) -> list[Offer]
             loses="the values that these rows got then; those changed again since are left and named",
             downtime=SERVES,
             command=f"korrigo-backup revert --table {quote(moment.table)} {which}",
+            table=moment.table,
         )
     ]
 
@@ -200,6 +221,7 @@ def _of_table(state: TableState, commands: Container[str]) -> list[Offer]:
             loses="the values that these rows have now; newer rows stay",
             downtime=SERVES,
             command=f"korrigo-backup restore --table {quote(state.table)} {quote(state.reference)}",
+            table=state.table,
         )
     ]
 

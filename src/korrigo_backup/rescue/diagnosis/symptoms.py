@@ -230,7 +230,7 @@ def _of_table(meant: TypedMeanings, table: NamedTable, seen: Surroundings) -> Sy
     dump = next((one for one in points.dumps if one.name == reference), of_the_site(points.dumps)[-1])
     point = points.point_of(dump) or dump
     since = f"{dump.created.astimezone():%Y-%m-%d %H:%M}"
-    made = offers(RescueFacts(tables, None, point.name, since, replaced, shown), seen.commands)
+    made = offers(RescueFacts(tables, None, point.name, since, replaced, shown, altered=found.altered), seen.commands)
     same = None if live.taken is None or history.unseen else not (tables or replaced)
     return Symptom(
         symptom=meant.text,

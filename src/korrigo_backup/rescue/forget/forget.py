@@ -23,7 +23,14 @@ from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
 from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.erasure.rows import files_of_rows
-from korrigo_backup.errors import Cancelled, ProofFailed, Unreachable, UsageError
+from korrigo_backup.errors import (
+    Cancelled,
+    KorrigoBackupError,
+    PartlyDone,
+    ProofFailed,
+    Unreachable,
+    UsageError,
+)
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.site_path import use_role_path
 from korrigo_backup.rescue.forget.named_rows import NamedRows, live_again, named_rows, rows_nowhere
@@ -160,13 +167,28 @@ def record(
         mark_ledger(catalog.directory, ledger, about_to_begin=True)
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
-    held, more = clean_records(site, catalog, made, {**ledger.keyring.by_id, key.id: key}, dry_run=options.dry_run)
+    try:
+        held, more = clean_records(site, catalog, made, {**ledger.keyring.by_id, key.id: key}, dry_run=options.dry_run)
+    except KorrigoBackupError as problem:
+        if options.dry_run:
+            raise
+        raise _recorded_alone(problem) from None
     done = msgspec.structs.replace(done, records=held, findings=(*done.findings, *more))
     if not options.dry_run and (back := _back_meanwhile(site, named)):
         again = replace(named, live=(*named.live, *back))
         later = record(site, catalog, ledger, options, again, now=datetime.now(UTC), of_rows=of_rows, by=by)
         return msgspec.structs.replace(done, live=later.live, findings=later.findings)
     return done
+
+
+def _recorded_alone(problem: KorrigoBackupError) -> PartlyDone:
+    """Return the error after the entry: the records by which operations are undone were not all cleaned."""
+    return PartlyDone(
+        f"recorded in the ledger; but the records by which operations are undone may still hold it: {problem.message}",
+        hint=problem.hint or "remove the cause, then run the same forget again",
+        state="every restore erases it again; the rows in these records were not all taken out",
+        id_="erasure.records",
+    )
 
 
 def _back_meanwhile(site: Site, named: NamedRows) -> tuple[str, ...]:

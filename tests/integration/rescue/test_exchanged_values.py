@@ -82,6 +82,25 @@ def test_a_value_that_a_row_keeps_is_a_conflict_as_before(passed_on):
     assert site.rows() == after
 
 
+def test_the_plan_says_that_triggers_see_an_exchange_twice(passed_on):
+    site, _, dump = passed_on
+    over = [part for n in range(1, 5) for part in (f"exam:{n}", "--overwrite", f"exam:{n}")]
+    revert = ("revert", "--table", "exam", "--column", "code", "--from", dump, "--dry-run")
+    assert "rescue.exchanged" not in {one["id"] for one in site.json(*revert)["plan"]["findings"]}
+    site.sql(
+        "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;"
+        "CREATE TRIGGER seen BEFORE UPDATE ON exam FOR EACH ROW EXECUTE FUNCTION seen()"
+    )
+    for command in (
+        revert,
+        ("restore", dump, "--table", "exam", "--dry-run"),
+        ("undelete", *over, "--from", dump, "--dry-run"),
+    ):
+        found = {one["id"]: one["message"] for one in site.json(*command)["plan"]["findings"]}
+        assert "triggers on UPDATE see" in found["rescue.exchanged"]
+    site.sql("DROP FUNCTION seen CASCADE")
+
+
 FOLLOWED = """
 CREATE TABLE exam (id int PRIMARY KEY, code text UNIQUE, twin text GENERATED ALWAYS AS ('t' || code) STORED UNIQUE);
 CREATE TABLE seat (id int PRIMARY KEY, code text DEFAULT 'none' REFERENCES exam ({0}) ON UPDATE {1});

@@ -162,3 +162,21 @@ def test_a_key_that_the_live_type_makes_another_is_refused(make_site, saved, ver
     refused = site.json(verb, *given, "--yes", code=4)
     assert "1 key of the backup would be that of another row" in refused["error"]["message"]
     assert site.rows() == before
+
+
+def test_the_rollback_of_removed_and_changed_rows_finds_the_names_of_a_domains_check(make_site):
+    site = make_site(
+        schema="CREATE TABLE allowed (word varchar); INSERT INTO allowed VALUES ('a'), ('b'), ('c');"
+        "CREATE FUNCTION is_ok(t varchar) RETURNS bool LANGUAGE plpgsql AS"
+        " $$ BEGIN RETURN EXISTS (SELECT FROM allowed WHERE word = t); END $$;"
+        "CREATE DOMAIN word AS varchar CHECK (is_ok(VALUE));"
+        "CREATE TABLE exam (id int PRIMARY KEY, mark word); INSERT INTO exam VALUES (1, 'a');"
+    )
+    dump = site.backup()
+    site.sql("UPDATE exam SET mark = 'c'; INSERT INTO exam VALUES (2, 'b')")
+    after = site.rows()
+    site.korrigo("restore", dump, "--table", "exam", "--exact", "--yes")
+    assert site.sql("SELECT * FROM exam") == [(1, "a")]
+    site.korrigo("forget", "exam:77", "--yes")
+    site.korrigo("rollback", "--yes")
+    assert site.rows() == after

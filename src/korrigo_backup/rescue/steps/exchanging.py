@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from korrigo_backup.core.counted import counted
+from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.postgres.site_path import TO_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 
@@ -127,6 +129,31 @@ def freeing(session: Session, changing: Changing) -> list[str]:
     ]
 
 
+def exchanged_values(session: Session, changes: Iterable[Changing]) -> list[Finding]:
+    """Return a finding for each table with triggers on UPDATE whose rows give a value up: the triggers see it."""
+    found = []
+    for one in changes:
+        if not session.ask(_TRIGGERED.format(table=literal(one.live.sql)), bool):
+            continue
+        rows = [
+            f"{_places(one, index)} SELECT c.place FROM c WHERE {_taken(index, column)}"
+            for index in _indexes(session, one)
+            for column in index.free(one.live)
+            if column in one.columns
+        ]
+        places = " UNION ".join(f"SELECT * FROM ({each}) x" for each in rows)
+        if rows and (count := session.ask(f"SELECT to_json(count(*)) FROM ({places}) y", int)):
+            found.append(
+                warning(
+                    "rescue.exchanged",
+                    f"unique values change places in {one.live.name}: triggers on UPDATE see {counted(count, 'row')}"
+                    " twice, first with NULL or with a value that no row has",
+                    "tables that triggers write, as an audit table, get a line for each; a rollback does so again",
+                )
+            )
+    return found
+
+
 def _indexes(session: Session, changing: Changing) -> list[UniqueIndex]:
     """Return the unique indexes with a column that changes, the key's apart."""
     indexes = session.ask(_INDEXES.format(table=literal(changing.live.sql)), list[UniqueIndex])
@@ -135,23 +162,44 @@ def _indexes(session: Session, changing: Changing) -> list[UniqueIndex]:
 
 def _freeing(changing: Changing, index: UniqueIndex, column: str, value: str) -> str:
     """Return the statement for the rows that get another value in the column; values are compared as texts."""
-    live, numbered = changing.live, list(enumerate(index.names))
-    mine = index.names.index(column)
+    live = changing.live
+    return (
+        f"{_places(changing, index)},"
+        f" u AS (UPDATE ONLY {live.sql} l SET {identifier(column)} = {value} FROM c WHERE l.ctid = c.place"
+        f" AND {_taken(index, column)} RETURNING l.ctid)"
+        f" INSERT INTO {changing.freed} SELECT NULL::tid WHERE NOT ({TO_SITE_PATH}) UNION ALL SELECT ctid FROM u"
+    )
+
+
+def _places(changing: Changing, index: UniqueIndex) -> str:
+    """Return the start of a query: `c` are the rows that change, `d` the values that they and the coming rows get."""
+    numbered = list(enumerate(index.names))
     olds = ", ".join(f"CAST(l.{identifier(name)} AS text) AS o{n}" for n, name in numbered)
     news = ", ".join(f"{changing.new(name)} AS n{n}" for n, name in numbered)
     others = "".join(
         f" UNION ALL SELECT NULL::tid, {', '.join(new(name) for name in index.names)} {rows}"
         for rows, new in changing.coming
     )
-    same = " AND ".join(f"c.o{n} = d.n{n}" for n, _ in numbered)
     return (
         f"WITH c AS MATERIALIZED (SELECT l.ctid AS place, row_number() OVER () AS n, {olds}, {news} {changing.rows}),"
-        f" d AS MATERIALIZED (SELECT c.place, {', '.join(f'c.n{n}' for n, _ in numbered)} FROM c{others}),"
-        f" u AS (UPDATE ONLY {live.sql} l SET {identifier(column)} = {value} FROM c WHERE l.ctid = c.place"
-        f" AND c.o{mine} IS DISTINCT FROM c.n{mine} AND EXISTS (SELECT FROM d WHERE {same}"
-        f" AND d.place IS DISTINCT FROM c.place) RETURNING l.ctid)"
-        f" INSERT INTO {changing.freed} SELECT NULL::tid WHERE NOT ({TO_SITE_PATH}) UNION ALL SELECT ctid FROM u"
+        f" d AS MATERIALIZED (SELECT c.place, {', '.join(f'c.n{n}' for n, _ in numbered)} FROM c{others})"
     )
+
+
+def _taken(index: UniqueIndex, column: str) -> str:
+    """Return the condition on `c` that a row gets another value in the column, and that another row gets its own."""
+    mine = index.names.index(column)
+    same = " AND ".join(f"c.o{n} = d.n{n}" for n, _ in enumerate(index.names))
+    return (
+        f"c.o{mine} IS DISTINCT FROM c.n{mine}"
+        f" AND EXISTS (SELECT FROM d WHERE {same} AND d.place IS DISTINCT FROM c.place)"
+    )
+
+
+_TRIGGERED = """
+SELECT to_json(EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = {table}::regclass AND NOT tgisinternal
+  AND tgenabled <> 'D' AND tgtype & 16 <> 0))
+"""
 
 
 _INDEXES = """

@@ -51,9 +51,15 @@ def exchanges(rows: StagedRows, tables: Iterable[StagedTable], *, coming: bool =
 
     `coming`: also those of the rows that are inserted.
     """
+    changes = changed_tables(rows, tables, coming=coming)
+    return [statement for one in changes for statement in freeing(rows.session, one)]
+
+
+def changed_tables(rows: StagedRows, tables: Iterable[StagedTable], *, coming: bool = False) -> list[Changing]:
+    """Return the tables with live rows that are overwritten; `coming` as for `exchanges`."""
     overwritten = [one for one in tables if one.overwrites]
     prepare(rows.session, [one.number for one in overwritten])
-    return [statement for one in overwritten for statement in freeing(rows.session, _changing(one, coming=coming))]
+    return [_changing(one, coming=coming) for one in overwritten]
 
 
 def _changing(table: StagedTable, *, coming: bool) -> Changing:

@@ -24,8 +24,9 @@ from korrigo_backup.rescue.relations import read_foreign_keys, with_models
 from korrigo_backup.rescue.staged_rows import StagedRows
 from korrigo_backup.rescue.steps.choice import Choice
 from korrigo_backup.rescue.steps.content_types import require_same_numbers
+from korrigo_backup.rescue.steps.exchanging import exchanged_values
 from korrigo_backup.rescue.steps.lost_columns import lost_columns
-from korrigo_backup.rescue.steps.overwriting import conditions, overwritten_rows, require_overwritten
+from korrigo_backup.rescue.steps.overwriting import changed_tables, conditions, overwritten_rows, require_overwritten
 from korrigo_backup.rescue.steps.planning import changed_parents, emptied_links, not_described, planned_table
 from korrigo_backup.rescue.steps.rounded_values import NARROWER, picked_values, rounded_values
 from korrigo_backup.rescue.steps.staying_away import TypedUndelete, rows_staying_away, tables_below_needed
@@ -99,6 +100,7 @@ class Undeletion:
         self._findings += self._neighbours(artifact)
         coming = picked(self.rows, counts)
         self._findings += lost_columns(self.session, coming, artifact.name, picked=True)
+        self._findings += exchanged_values(self.session, changed_tables(self.rows, coming))
         for table in coming:
             accepted = NARROWER in self._options.accept
             self._findings += rounded_values(self.session, table, picked_values(table), accepted=accepted)

@@ -23,7 +23,7 @@ from korrigo_backup.rescue.insertion import (
     try_apart,
 )
 from korrigo_backup.rescue.staged_rows import MARK, ROW
-from korrigo_backup.rescue.steps.exchanging import freeing, prepare
+from korrigo_backup.rescue.steps.exchanging import exchanged_values, freeing, prepare
 from korrigo_backup.rescue.steps.transaction import (
     changed_meanwhile,
     commit,
@@ -41,7 +41,9 @@ from korrigo_backup.system.timings import phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from korrigo_backup.core.finding import Finding
     from korrigo_backup.postgres.client import Session
+    from korrigo_backup.rescue.steps.exchanging import Changing
     from korrigo_backup.rescue.steps.transaction import RecordPlace
     from korrigo_backup.rescue.steps.trigger_rows import TriggerRows
     from korrigo_backup.rescue.values.judged_rows import JudgedTable
@@ -214,13 +216,16 @@ class PutBack:
 
     def _exchanges(self) -> list[str]:
         """Return the statements that come first: rows give up the unique values that others of them get."""
+        return [statement for one in self._changes() for statement in freeing(self.session, one)]
+
+    def exchanged(self) -> list[Finding]:
+        """Return the findings about rows that give a unique value up for a moment."""
+        return exchanged_values(self.session, self._changes())
+
+    def _changes(self) -> list[Changing]:
         prepare(self.session, [one.number for one in self.tables])
-        return [
-            statement
-            for one in self.tables
-            if (columns := list(put_columns(self.session, one)))
-            for statement in freeing(self.session, one.changing(columns))
-        ]
+        columns = [(one, list(put_columns(self.session, one))) for one in self.tables]
+        return [one.changing(those) for one, those in columns if those]
 
     def _inserts(self) -> list[tuple[str, str]]:
         return [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from korrigo_backup.erasure.copies import mark_copies
 from korrigo_backup.erasure.erased import erased_keys
 from korrigo_backup.erasure.references import read_references
+from korrigo_backup.postgres.site_path import TO_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_tables
 
@@ -76,7 +77,7 @@ class RemovedRows:
         self.session.run(
             f"CREATE TEMP TABLE korrigo_backup_undone_{number} AS SELECT u.key AS {_PLACE}, {values}"
             " FROM pg_temp.korrigo_backup_undo_rows u"
-            f" WHERE u.number = {number} AND u.removed IS NOT NULL"
+            f" WHERE u.number = {number} AND u.removed IS NOT NULL AND {TO_SITE_PATH}"  # the checks of domains
         )
         return live.temporary(f"korrigo_backup_undone_{number}", columns)
 

@@ -175,6 +175,7 @@ class _Revert:
         planned = self._planned(table, dump)
         self._findings += lost_columns(self._session, [staged], dump.name, picked=False)
         accepted = NARROWER in self._options.accept
+        self._findings += self.put_back.exchanged()
         self._findings += rounded_values(self._session, staged, table.put_values, accepted=accepted)
         if accident is None and (planned.changed or refused):
             self._findings.append(two_way())

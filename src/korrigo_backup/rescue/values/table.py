@@ -181,6 +181,7 @@ class _TableRestore:
         findings += (lost := lost_columns(self._session, compared, dump.name, picked=False))
         for table in self.put_back.tables:
             findings += self._rounded(table)
+        findings += self.put_back.exchanged()
         require_held(findings)
         planned = tuple(self._planned(table) for table in self.put_back.tables)
         plan = ValuePlan(

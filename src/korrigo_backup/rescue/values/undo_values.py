@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.errors import ProofFailed, Refused
+from korrigo_backup.postgres.site_path import TO_SITE_PATH
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.rescue.objects import written_object
 from korrigo_backup.rescue.steps.exchanging import Changing, freeing, or_freed, prepare
@@ -184,7 +185,7 @@ class UndoValues:
             rows = (
                 f"SELECT u.ctid, {cells} FROM pg_temp.korrigo_backup_undo_rows u WHERE u.number ="
                 f" {number} AND u.link = '{{}}'"
-                f" AND (u.former IS NOT NULL OR (u.hash IS NOT NULL AND NOT EXISTS ({live})))"
+                f" AND (u.former IS NOT NULL OR (u.hash IS NOT NULL AND NOT EXISTS ({live}))) AND {TO_SITE_PATH}"
             )
             copied = f"BEGIN; SET LOCAL timezone = 'UTC'; COPY ({rows}) TO STDOUT (ENCODING 'UTF8'); COMMIT"
             for place, *cell in (line.split(b"\t") for line in self.session.run(copied).splitlines()):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from korrigo_backup.recovery.django import committed
@@ -49,4 +50,6 @@ def saved_in_vain(site: Site, catalog: Catalog, safety: Artifact) -> bool:
 def _took_place(site: Site, restore: Record) -> bool:
     if restore.outcome in {Outcome.DONE, Outcome.PARTLY}:
         return True
-    return bool(restore.transaction) and committed(site.postgres, restore.transaction)
+    if not restore.transaction or not committed(site.postgres, restore.transaction):
+        return False
+    return restore.taken_back is UNSET or not committed(site.postgres, restore.taken_back)

@@ -90,7 +90,8 @@ class InPlace:
             return
         with open_sql(safety) as source:
             if not holds(self.context.site.postgres, source.expected):
-                replace_content(replace(self.context, erasing=None), safety, source, None)
+                noted = partial(_note_taken_back, run)
+                replace_content(replace(self.context, erasing=None), safety, source, None, proven=noted)
         run.note(transaction="")
 
     def _commits(self) -> None:
@@ -100,6 +101,11 @@ class InPlace:
 def _note_transaction(run: RestoreRun, session: Session) -> None:
     """Write into the journal the transaction that decides the restore, before it is committed."""
     run.note(transaction=session.ask(_TRANSACTION, str))
+
+
+def _note_taken_back(run: RestoreRun, session: Session) -> None:
+    """Write into the journal the transaction that undoes the restore, before it is committed: a kill may follow."""
+    run.note(taken_back=session.ask(_TRANSACTION, str))
 
 
 @phase("load in place")

@@ -105,6 +105,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     from the first request that was refused to the first that was served, or from the stop of the services to their
     start where no address is known. Where a restore keeps no previous copy of the database, `safety` names the backup
     for its undo, and `transaction` the transaction in the live database that decides it; "" again once it is undone.
+    `taken_back` is the transaction that brings the former content back after that one was committed.
     `from_nothing` is the stamp of a restore that found no database in its place: only its files have a previous copy.
     `proved` is the fingerprint of the schema that a drill has loaded and proven, `place` where it was loaded, `phases`
     are its seconds by `Phase`. `error` is the id of the error that ended it (`korrigo-backup explain`), "" for an error
@@ -129,6 +130,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Timed, ...] = ()
     safety: str = ""
     transaction: str = ""
+    taken_back: str | UnsetType = UNSET
     from_nothing: str = ""
     proved: str = ""
     place: str | UnsetType = UNSET

@@ -97,3 +97,26 @@ def test_rows_of_a_renamed_table_stay_with_those_of_others_and_are_named(make_si
         site.sql(f"ALTER TABLE {back}")
     site.korrigo("rollback", "--yes")
     assert site.sql("SELECT (SELECT count(*) FROM aa), (SELECT count(*) FROM bb)") == [(0, 0)]
+
+
+def test_a_record_that_cannot_be_read_is_named_after_the_entry(town):
+    brought_back(town, "usr:anna@x.org")
+    town.sql("DELETE FROM mark; DELETE FROM usr")
+    (path,) = town.backups.glob(".undelete-*.done")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    done = town.korrigo("forget", "usr:anna@x.org", code=3)
+    assert "recorded in the ledger; but the records" in done.err
+    assert "usr" in town.korrigo("forget", "--list").out
+    path.write_bytes(whole)
+    assert "taken out of the record" in town.korrigo("forget", "usr:anna@x.org").out
+    assert "anna" not in record(town)
+
+
+def test_the_record_of_a_killed_run_is_searched_too(town):
+    brought_back(town, "usr:anna@x.org")
+    town.sql("DELETE FROM mark; DELETE FROM usr")
+    (path,) = town.backups.glob(".undelete-*.done")
+    path.rename(path.with_suffix(".pending"))
+    found = town.json("forget", "usr:anna@x.org")["forgotten"]["findings"]
+    assert any("doctor --fix" in one["hint"] for one in found if one["id"] == "erasure.records")

@@ -14,8 +14,11 @@ from korrigo_backup.drill.opened import require_possible
 from korrigo_backup.errors import KorrigoBackupError, Refused
 from korrigo_backup.postgres.client import Session
 from korrigo_backup.postgres.throwaway import ThrowawayServer
+from korrigo_backup.recovery.in_place import note
 from korrigo_backup.restore.django.way_back import obstacle
 from korrigo_backup.restore.restore import RestoreOptions, restore
+from korrigo_backup.run import journal
+from korrigo_backup.run.record import Outcome
 from sandbox import SCHEMA, USER_PASSWORD, connect, kill_all, nothing_changes, quoted, until
 from servers import bindir
 from shapes import LOSSES, OWNERS, SUPERUSERS, known, large_objects, make_roles
@@ -348,6 +351,35 @@ def test_an_interruption_around_the_commit_ends_in_the_old_content(plain_site, m
     assert failure.value.state == "rolled back: the site is as it was before"
     assert struck == [when]
     assert site.content() == before
+
+
+@pytest.mark.promise("P2")
+def test_a_kill_behind_the_commit_that_brings_the_old_content_back_is_journalled_as_that(plain_site, monkeypatch):
+    site = plain_site
+    made = site.backup()
+    site.wreck()
+    before = site.content()
+    written: list[bytes] = []
+    real = Session.run
+
+    def strike(session, sql):
+        done = real(session, sql)
+        if sql == "COMMIT":
+            written.append((site.backups / journal.FILE).read_bytes())
+            if len(written) == 1:
+                raise KorrigoBackupError("struck", hint="")
+        return done
+
+    wired = site.wired()
+    options, artifact = RestoreOptions(in_place=True), wired.catalog.find(str(made))
+    with monkeypatch.context() as patch, pytest.raises(KorrigoBackupError, match="struck"):
+        patch.setattr(Session, "run", strike)
+        restore(wired.site(), wired.catalog, artifact, options, now=local_now(), confirm=lambda _: {})
+    assert (len(written), site.content()) == (2, before)
+    for lines, outcome in zip(written, (Outcome.PARTLY, Outcome.FAILED), strict=True):
+        (site.backups / journal.FILE).write_bytes(lines)  # as a kill would leave it
+        note(wired.site(), wired.catalog)
+        assert journal.read(site.backups)[-1].outcome is outcome
 
 
 def test_what_was_written_after_the_safety_backup_is_not_lost(plain_site):

@@ -23,7 +23,7 @@ from korrigo_backup.cli.program.dry_run import DryRun, say_unchanged
 from korrigo_backup.core.counted import counted
 from korrigo_backup.core.excerpt import first_of
 from korrigo_backup.erasure.entry import Subject
-from korrigo_backup.errors import Cancelled, KorrigoBackupError, UsageError
+from korrigo_backup.errors import Cancelled, KorrigoBackupError, PartlyDone, UsageError
 from korrigo_backup.requests.withdraw import withdraw_answers
 from korrigo_backup.rescue.forget.forget import ForgetOptions, forget
 from korrigo_backup.run import journal
@@ -98,14 +98,18 @@ def command(
         _remove(wired, remove, yes=yes, as_json=as_json, dry_run=dry_run)
     else:
         options = ForgetOptions(tuple(objects or ()), tuple(files or ()), reason, dry_run)
-        done = forget(
-            wired.site(),
-            wired.catalog,
-            wired.ledger(),
-            options,
-            now=local_now(),
-            confirm=lambda rows: yes or _confirm(rows),
-        )
+        try:
+            done = forget(
+                wired.site(),
+                wired.catalog,
+                wired.ledger(),
+                options,
+                now=local_now(),
+                confirm=lambda rows: yes or _confirm(rows),
+            )
+        except PartlyDone:
+            withdraw(wired)
+            raise
         withdraw(wired, dry_run=dry_run)
         if as_json:
             say_json("forget", {"forgotten": done, "applied": not dry_run})

@@ -8,7 +8,7 @@ recorded with it, so that media that are restored alone lack them, too.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,7 +23,14 @@ from korrigo_backup.core.paths import on_one_line, printable
 from korrigo_backup.erasure.entry import Entry, Subject, file_hash, row_hash
 from korrigo_backup.erasure.marker import mark_ledger
 from korrigo_backup.erasure.rows import files_of_rows
-from korrigo_backup.errors import Cancelled, ProofFailed, Unreachable, UsageError
+from korrigo_backup.errors import (
+    Cancelled,
+    KorrigoBackupError,
+    PartlyDone,
+    ProofFailed,
+    Unreachable,
+    UsageError,
+)
 from korrigo_backup.media.tree import MediaTree
 from korrigo_backup.postgres.site_path import use_role_path
 from korrigo_backup.rescue.forget.named_rows import NamedRows, live_again, named_rows, rows_nowhere
@@ -134,10 +141,9 @@ def record(
     root = str(site.media.root) if site.media else ""
     files = dict.fromkeys(typed, False) | dict.fromkeys((relative(one, root) for one in of_rows), True)
     files |= dict.fromkeys(_files_of(site, ledger, made, key), True)
-    of_file = msgspec.structs.replace(head, subject=Subject.FILE)
     made += [
         msgspec.structs.replace(
-            of_file, hash=file_hash(key, path), of_row=of_row, live=typed.get(path, bool(named.live))
+            head, subject=Subject.FILE, hash=file_hash(key, path), of_row=of_row, live=typed.get(path, bool(named.live))
         )
         for path, of_row in files.items()
     ]
@@ -160,13 +166,29 @@ def record(
         mark_ledger(catalog.directory, ledger, about_to_begin=True)
         with journal.recorded(catalog.directory, site, Verb.FORGET, _subject(done), listener=listen):
             ledger.append(made)
-    held, more = clean_records(site, catalog, made, {**ledger.keyring.by_id, key.id: key}, dry_run=options.dry_run)
+    with nullcontext() if options.dry_run else _recorded():
+        held, more = clean_records(site, catalog, made, {**ledger.keyring.by_id, key.id: key}, dry_run=options.dry_run)
     done = msgspec.structs.replace(done, records=held, findings=(*done.findings, *more))
     if not options.dry_run and (back := _back_meanwhile(site, named)):
         again = replace(named, live=(*named.live, *back))
         later = record(site, catalog, ledger, options, again, now=datetime.now(UTC), of_rows=of_rows, by=by)
         return msgspec.structs.replace(done, live=later.live, findings=later.findings)
     return done
+
+
+@contextmanager
+def _recorded() -> Iterator[None]:
+    """Raise PartlyDone for an error after the entry: the records of operations were not all cleaned."""
+    try:
+        yield
+    except KorrigoBackupError as problem:
+        raise PartlyDone(
+            "recorded in the ledger; but the records by which operations are undone may still hold it:"
+            f" {problem.message}",
+            hint=problem.hint or "remove the cause, then run the same forget again",
+            state="every restore erases it again; the rows in these records were not all taken out",
+            id_="erasure.records",
+        ) from None
 
 
 def _back_meanwhile(site: Site, named: NamedRows) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ from korrigo_backup.core.excerpt import listed
 from korrigo_backup.core.finding import Finding, warning
 from korrigo_backup.core.sqlname import normal_name
 from korrigo_backup.erasure.erased import erased_keys
-from korrigo_backup.errors import Locked, Unreachable, UsageError
+from korrigo_backup.errors import Locked, Refused, Unreachable, UsageError
 from korrigo_backup.postgres.site_path import use_own_path
 from korrigo_backup.postgres.sql import identifier, literal
 from korrigo_backup.postgres.tables import read_row_tables
 from korrigo_backup.recovery.put_files import file_records
-from korrigo_backup.recovery.undelete import DONE, RecordedRow, record_path, records, write_record
+from korrigo_backup.recovery.undelete import DONE, PENDING, UNDOING, RecordedRow, record_path, records, write_record
 from korrigo_backup.rescue.objects import parse_object
 from korrigo_backup.rescue.relations import read_foreign_keys
 from korrigo_backup.rescue.saved.rows import cell_of
@@ -58,11 +58,13 @@ def clean_records(
     """
     heads = records(catalog.directory, site.name, DONE)
     of_files = file_records(catalog.directory, site.name, DONE)
+    heads += [head for state in (PENDING, UNDOING) for head in records(catalog.directory, site.name, state)]
     if not heads and not of_files:
         return {}, ()
     try:
         with nullcontext() if dry_run else catalog.exclusive("forget"):
-            return _clean(site, catalog.directory, made, keys, dry_run=dry_run)
+            cleaned, found = _clean(site, catalog.directory, made, keys, dry_run=dry_run)
+            return cleaned, (*found, *_of_killed_runs(site, catalog.directory, made, keys))
     except (Locked, Unreachable) as problem:
         return {}, (
             warning(
@@ -83,7 +85,7 @@ def _clean(
         if any(erased.holds_file(one.path) or erased.holds_file_of_row(one.path) for one in head.files):
             named.append(head.stamp)
         path = record_path(directory, head.stamp, DONE)
-        with explained(f"read {path}"):
+        with _reading(path):
             found, hang = _held(site, path, head, erased)
             stay, is_unknown = _live(site, head, [row for row, removed in found.items() if not removed])
         gone = found.keys() - stay
@@ -105,6 +107,29 @@ def _clean(
         if any(erased.holds_file(file.path) or erased.holds_file_of_row(file.path) for file in one.files):
             named.append(one.stamp)
     return cleaned, tuple(_findings(live, unknown, hanging, named))
+
+
+def _of_killed_runs(site: Site, directory: Path, made: Sequence[Entry], keys: Mapping[str, Key]) -> Iterator[Finding]:
+    """Yield the finding about records of killed runs that hold erased rows: the end of these runs needs them whole."""
+    left = list[str]()
+    for state in (PENDING, UNDOING):
+        for head in records(directory, site.name, state):
+            erased = erased_keys([*entries_about(site, None, copied=head.created), *made], keys)
+            path = record_path(directory, head.stamp, state)
+            with _reading(path):
+                found, hang = _held(site, path, head, erased)
+            if (
+                found
+                or hang
+                or any(erased.holds_file(one.path) or erased.holds_file_of_row(one.path) for one in head.files)
+            ):
+                left.append(head.stamp)
+    if left:
+        yield warning(
+            "erasure.records",
+            f"the records of {listed(left)}, which a killed run has left in its middle, hold what was erased",
+            "korrigo-backup doctor --fix finishes that run; then run forget again",
+        )
 
 
 def _findings(
@@ -137,6 +162,19 @@ def _findings(
             "they go after 20 later operations of their kind, or with the undo:"
             f" korrigo-backup rollback --undo {named[0]}",
         )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise Refused for a record that cannot be read whole."""
+    try:
+        with explained(f"read {path}"):
+            yield
+    except (ValueError, IndexError):
+        raise Refused(
+            f"the record {path} is damaged",
+            hint="move it away, its operation can then not be undone; then run the same forget again",
+        ) from None
 
 
 def _rows(path: Path) -> Iterator[tuple[bytes, RecordedRow]]:

@@ -90,7 +90,7 @@ class Tree(Protocol):
         ...
 
     def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False, kept: str = "") -> None:
-        """Raise Refused if the root, or the directory of one of the paths, cannot be written.
+        """Raise Refused if the root, or the directory of a path, cannot be written.
 
         With `swap` the directories among its children are looked at, too: a directory is moved only by its writers.
         Those of other restores are not moved; `kept` names the one whose children a rollback moves in.

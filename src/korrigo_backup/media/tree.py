@@ -146,7 +146,7 @@ class MediaTree:
         return self.root.is_dir() and bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
 
     def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False, kept: str = "") -> None:
-        """Raise Refused if the root, or a directory of one of the paths, cannot be written; see `port.Tree`."""
+        """Raise Refused if the root, or the directory of a path, cannot be written; see `port.Tree`."""
         require_writable((self.root, *((self.root / path).parent for path in paths)))
         require_no_mount(self.root, mounts_below(self.root) if paths else (), paths)
         moved_from = [self.root] if swap and self.root.is_dir() else []

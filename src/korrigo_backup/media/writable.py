@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def require_writable(directories: Iterable[Path]) -> None:
-    """Raise Refused for the first directory in which nothing can be written; one that is missing means its parent."""
+    """Raise Refused for the first directory in which nothing can be written; a missing directory means its parent."""
     for place in dict.fromkeys(map(_nearest, directories)):
         if os.access(place, os.W_OK | os.X_OK, effective_ids=True):
             continue

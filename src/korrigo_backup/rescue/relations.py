@@ -189,7 +189,7 @@ def described_relations(site: Site, session: Session, tables: Mapping[str, Table
 
 
 def references_by_models(site: Site, tables: Collection[str]) -> Iterator[tuple[str, str, bool]]:
-    """Yield what only the site's models say: of some tables one, that to which its rows refer, and "it cascades".
+    """Yield the relations that the models of the site declare between some tables: table, target, "it cascades".
 
     The database may hold some of them, too. Without an answer of the site's Django there are none.
     """

@@ -180,7 +180,7 @@ def by_number(found, taken):
 
 
 def whole_rows(found, expected):
-    """Whether each row is that of the backup or the live one, and no other."""
+    """Whether each row is that of the backup or the live row, and no other."""
     return all(
         row in (expected.then[table].get(number), expected.live[table].get(number))
         for table, rows in found.items()

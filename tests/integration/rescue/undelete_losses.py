@@ -179,7 +179,7 @@ class Expected:
 
 
 def again(number):
-    """The new text of a row, in the place of one that is taken."""
+    """The new text of a row, in the place of a taken text."""
     return f"again {number}"
 
 

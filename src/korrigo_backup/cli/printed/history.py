@@ -150,7 +150,7 @@ def _say_event(event: RowEvent) -> None:
 
 
 def _say_now(events: Sequence[RowEvent], *, is_live: bool | None) -> None:
-    """Print how the object stands now, if no event has said it."""
+    """Print how the object stands now, if the last event is older."""
     if is_live is not None and events and events[-1].source != LIVE:
         say("now               live, unchanged since" if is_live else "now               gone")
 

@@ -51,7 +51,7 @@ def list_columns(view: Presented, columns: Sequence[str], admin: Any) -> list[Li
     chosen = [_list_column(view, one, admin) for one in entries]
     if any(one.column and one.column not in columns for one in chosen):
         chosen = []
-    if all(one.entry == OBJECT for one in chosen):  # Django's default says little of an object
+    if all(one.entry == OBJECT for one in chosen):  # Django's default does not show the fields
         chosen += [ListColumn(view.label(name), name) for name in columns]
     if table.key in columns:
         first = ListColumn(view.label(table.key), table.key)
@@ -60,7 +60,7 @@ def list_columns(view: Presented, columns: Sequence[str], admin: Any) -> list[Li
 
 
 def computed_details(view: Presented, admin: Any) -> list[ListColumn]:
-    """Return what the page of an object has besides its fields: the computed ones of `readonly_fields`."""
+    """Return what the page of an object has besides its fields: the computed entries of `readonly_fields`."""
     entries = admin.readonly_fields if admin and view.is_alike else ()
     names = {field.name for field in view.table.model._meta.get_fields()}  # noqa: SLF001 - Django's documented name
     return [_list_column(view, one, admin) for one in entries if one not in names]

@@ -76,7 +76,7 @@ class RemoteTree:
         return self._ask(bool, "read_only")
 
     def require_writable(self, paths: Sequence[str] = (), *, swap: bool = False, kept: str = "") -> None:
-        """Raise Refused if the root, or the directory of one of the paths, cannot be written there."""
+        """Raise Refused if the root, or the directory of a path, cannot be written there."""
         for begin in range(0, max(len(paths), 1), _BATCH):
             batch = list(paths[begin : begin + _BATCH])
             self._ask(type(None), "require_writable", paths=batch, swap=swap, kept=kept)

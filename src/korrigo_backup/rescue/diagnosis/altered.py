@@ -26,7 +26,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r'
 
 
 def altered_columns(dumps: Iterable[Artifact], taken: Snapshot, tables: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Return the columns of live tables that one of the dumps defines otherwise, or that are gone, by table.
+    """Return the columns of live tables that a dump defines otherwise, or that are gone, by table.
 
     An enum with other values alters its columns. The form of a definition may differ between servers of two versions,
     so such a dump says nothing.

@@ -35,7 +35,7 @@ _NAMED = 3
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A way back: the data that it brings back, the data that it loses, the site's downtime, the command.
 
-    `table` is the one whose rows or values it brings back, `note` a reason for which it may be refused.
+    `table` is that whose rows or values it brings back, `note` a reason for which it may be refused.
     """
 
     brings: str

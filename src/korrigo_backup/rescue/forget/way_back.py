@@ -222,7 +222,7 @@ def _cells(values: Iterable[tuple[str, str | None]]) -> dict[str, bytes]:
 
 
 def _live(site: Site, head: UndeleteHead, rows: Sequence[_Row]) -> tuple[set[_Row], bool]:
-    """Return those of some rows that stay, and whether one of them is not known to be live.
+    """Return those of some rows that stay, and whether any of them is not known to be live.
 
     It is live, or its table, or a column of its key, is not there under its name now.
     """

@@ -22,7 +22,7 @@ NTH = (
     "SELECT r.number, r.key, r.hash, row_number() OVER (PARTITION BY r.number, r.key, r.hash) AS nth"
     " FROM pg_temp.korrigo_backup_undo_rows r WHERE r.link = '{}' AND r.hash IS NOT NULL"
 )
-"""The recorded rows, equal ones numbered."""
+"""The recorded rows; equal rows are numbered."""
 
 
 def keyless(table: RecordedTable) -> bool:

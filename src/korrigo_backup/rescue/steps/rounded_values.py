@@ -79,7 +79,7 @@ def holds_less(findings: Iterable[Finding]) -> bool:
 def misfits(
     session: Session, table: StagedTable, column: str, saved: str, condition: str
 ) -> tuple[int, tuple[str, ...] | None]:
-    """Return the number of values that are not those of the backup, and the key of one of their rows."""
+    """Return the number of values that are not those of the backup, and the key of a row of them."""
     live = table.live.types[column]
     values = (f"CAST(t.{identifier(column)} AS text)", f"t.{table.saved_text(column)}")
     key = f"min({table.key_text('t')})" if table.has_key else "NULL::text[]"

@@ -96,7 +96,7 @@ class TriggerRows:
         return {normal_name(name): count for name, count in counts.items()}
 
     def _find(self, relation: RowRelation, own: Mapping[str, StagedTable]) -> int:
-        """Note the rows of a relation's table that our transaction has made; return the number of new ones."""
+        """Note the rows of a relation's table that our transaction has made; return the number of new rows."""
         child, parent = self._live[relation.table], self._live[relation.to]
         made = f"SELECT FROM {_MADE} m WHERE m.name = {literal(child.name)} AND m.place = c.ctid"
         refers = refers_to(relation, "c", "p")

@@ -39,7 +39,7 @@ def test_only_staff_see_the_charts_and_the_list_of_backups(demo, visit):
     assert sorted(listed) == sorted(path.name for path in made)
     proven = page.locator("#korrigo-list tr", has_text=first.name)
     assert "restaurée" in proven.inner_text()
-    assert f"restore {first.name}" in page.inner_text("#korrigo-runs")
+    assert f"restauration\N{NO-BREAK SPACE}: {first.name}" in page.inner_text("#korrigo-runs")
     assert page.locator("canvas").count() == 2  # database and media
     light = brightness(page)
     assert None not in light

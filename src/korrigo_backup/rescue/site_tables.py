@@ -147,7 +147,7 @@ class SiteTables:
         if live is None and (layout := self._saved_layout(table)) and layout[1]:
             return tuple((column, "") for column in layout[1])
         if live is None:
-            compared = f"korrigo-backup compare latest -T {table.table} shows its rows"
+            compared = f"korrigo-backup compare latest -T {quote(table.table)} shows its rows"
             raise UsageError(
                 f"the table {table.table} has no primary key in the newest backup: its rows cannot be named",
                 hint=compared

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from itertools import islice
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -139,7 +140,8 @@ def _findings(
         yield warning(
             "erasure.records",
             f"the records by which {listed(live)} can be undone hold erased rows still: these are live",
-            f"delete them on the site and run forget again; or undo it: korrigo-backup rollback --undo {live[0]}",
+            "delete them on the site and run forget again; or undo it: korrigo-backup rollback --undo"
+            f" {quote(live[0])}",
         )
     if unknown:
         yield warning(
@@ -153,14 +155,14 @@ def _findings(
             "erasure.records",
             f"the records by which {listed(hanging)} can be undone hold removed rows still that refer to erased rows",
             "the undo leaves them out; they go after 20 later operations, or with the undo:"
-            f" korrigo-backup rollback --undo {hanging[0]}",
+            f" korrigo-backup rollback --undo {quote(hanging[0])}",
         )
     if named:
         yield warning(
             "erasure.records",
             f"the records by which {listed(named)} can be undone name erased files still",
             "they go after 20 later operations of their kind, or with the undo:"
-            f" korrigo-backup rollback --undo {named[0]}",
+            f" korrigo-backup rollback --undo {quote(named[0])}",
         )
 
 

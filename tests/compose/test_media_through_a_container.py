@@ -163,7 +163,7 @@ def test_single_files_and_the_files_of_deleted_rows_come_back_through_the_contai
     tree, saved = files_and_properties(stack), rows(stack)
     printed = stack.manage("shell", "-c", LOSE_A_COPY).stdout
     _, key, path = next(line for line in printed.splitlines() if line.startswith("COPY ")).split(" ", 2)
-    plan = typed(stack, *command, "undelete", f"exams.Copy:{key}", "--yes")
+    plan = typed(stack, *command, "undelete", f"exams.Copy:{key}", "--relink", "--yes")
     assert "1 file" in plan
     assert (rows(stack), files_and_properties(stack)) == (saved, tree)
     typed(stack, *command, "rollback", "--yes")
